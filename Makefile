@@ -1,0 +1,101 @@
+# `make demo` and `make test` each do everything on a fresh clone. `make` alone lists what there is.
+
+VENV    ?= .venv
+PYTHON  ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+             $$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' \
+             >/dev/null 2>&1 && { echo $$p; break; }; done)
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip --quiet --disable-pip-version-check
+APT     := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
+
+# What to install for torch. Empty: the CPU build where there is no NVIDIA GPU, else the range.
+# TORCH_INDEX is asked only when the usual index has no CPU build of it (Linux).
+TORCH       ?=
+TORCH_CPU   ?= 2.13.0
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+PYTEST_ARGS ?=
+ARGS        ?=
+CHROMIUM    ?= $(shell command -v chromium || command -v chromium-browser \
+                 || command -v google-chrome-stable || command -v google-chrome)
+SOURCES     := $(wildcard app.py) hired tests
+
+export GRADIO_ANALYTICS_ENABLED := False
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format tests-only chromium soak gpu-check shapes clean
+
+help: ## list what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: $(VENV)/.app ## install what is needed and open the demo on http://127.0.0.1:7860
+	$(BIN)/python app.py $(ARGS)
+
+test: $(VENV)/.tests chromium lint tests-only ## everything CI checks; PYTEST_ARGS='-k name' narrows it
+
+lint: $(VENV)/.tests ## ruff's rules and format, and which module may import which
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/lint-imports --no-logo --no-cache
+
+format: $(VENV)/.tests ## let ruff put the code in order
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+tests-only: $(VENV)/.tests
+	$(BIN)/python -m pytest -m 'not soak' $(PYTEST_ARGS)
+
+soak: $(VENV)/.tests ## the tests that run for minutes
+	$(BIN)/python -m pytest -m soak --timeout 3600 $(PYTEST_ARGS)
+
+gpu-check: $(VENV)/.app ## both lanes on a model of LLaVA-NeXT-7B's shape; needs an NVIDIA GPU
+	$(BIN)/python -m hired gpu-check $(ARGS)
+
+shapes: $(VENV)/.app ## train the embedded model again, from the seed (hours)
+	$(BIN)/python -m hired shapes train $(ARGS)
+
+clean: ## remove the environment and every cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis .gradio
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The browser the page is tested in. As root it is installed; otherwise the tests that need it are
+# skipped and say so, except in CI.
+chromium:
+	@if [ -n "$(CHROMIUM)" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Chromium for the browser tests ..."; \
+	  $(APT) update >/dev/null && $(APT) install -y --no-install-recommends chromium >/dev/null; \
+	fi; \
+	command -v chromium >/dev/null && exit 0; \
+	echo "No Chromium: the browser tests are skipped. To run them: sudo apt-get install chromium"; \
+	if [ -n "$$CI" ]; then exit 1; fi
+
+$(VENV)/bin/python:
+	@if [ -z "$(PYTHON)" ]; then \
+	  echo "Python 3.11 or newer, with venv, was not found." \
+	       "Install it (Debian: apt-get install python3-venv) or run: make PYTHON=/path/to/python" >&2; \
+	  exit 1; fi
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit( \
+	  f"Python 3.11 or newer is needed, $(PYTHON) is {v.major}.{v.minor}: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.torch: | $(VENV)/bin/python
+	@echo "Installing PyTorch ..."
+	@if [ -n "$(TORCH)" ]; then $(PIP) install "$(TORCH)"; \
+	elif nvidia-smi -L >/dev/null 2>&1; then $(PIP) install "$$(grep ^torch requirements.txt)"; \
+	elif [ "$$(uname)" != Linux ]; then $(PIP) install "torch==$(TORCH_CPU)"; \
+	else $(PIP) install "torch==$(TORCH_CPU)+cpu" 2>/dev/null \
+	  || $(PIP) install --retries 1 "torch==$(TORCH_CPU)+cpu" --extra-index-url "$(TORCH_INDEX)" 2>/dev/null \
+	  || $(PIP) install "torch==$(TORCH_CPU)"; fi
+	@touch $@
+
+$(VENV)/.app: requirements.txt $(VENV)/.torch
+	@echo "Installing the packages in requirements.txt ..."
+	@$(PIP) install -r requirements.txt
+	@touch $@
+
+$(VENV)/.tests: tests/requirements.txt $(VENV)/.app
+	@echo "Installing the packages in tests/requirements.txt ..."
+	@$(PIP) install -r tests/requirements.txt
+	@touch $@

@@ -24,6 +24,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help demo test lint format tests-only chromium soak gpu-check shapes clean
 
 help: ## list what there is
@@ -65,7 +66,7 @@ chromium:
 	@if [ -n "$(CHROMIUM)" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "Installing Chromium for the browser tests ..."; \
-	  $(APT) update >/dev/null && $(APT) install -y --no-install-recommends chromium >/dev/null; \
+	  $(APT) update >/dev/null && $(APT) install -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
 	fi; \
 	command -v chromium >/dev/null && exit 0; \
 	echo "No Chromium: the browser tests are skipped. To run them: sudo apt-get install chromium"; \

@@ -1,0 +1,149 @@
+"""The rules of the house that no linter knows: sizes, names, who may print, hook or import what."""
+
+import ast
+import importlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = sorted((ROOT / "hired").rglob("*.py"))
+APP = [path for path in [ROOT / "app.py"] if path.exists()]
+SOURCES = LIBRARY + APP + sorted((ROOT / "tests").rglob("*.py"))
+
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 50
+TOP_LEVEL = {
+    "app.py",
+    "hired",
+    "assets",
+    "tests",
+    "requirements.txt",
+    "Dockerfile",
+    "Makefile",
+    "README.md",
+    "LICENSE",
+}
+MAY_PRINT = {"cli.py", "shapes/commands.py"}  # relative to hired/
+HEAVY = {"torch", "transformers", "gradio", "bitsandbytes", "matplotlib", "pandas"}
+# Import names that differ from the distribution's, and extras that the code does without.
+DISTRIBUTION = {"PIL": "pillow", "huggingface_hub": "huggingface-hub"}
+OPTIONAL = {"spaces", "vllm", "lmms_eval", "pynvml", "mcp", "gradio_client"}
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def nodes(path: Path) -> Iterator[ast.AST]:
+    return ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of all packages that a file imports, inside functions too."""
+    found: set[str] = set()
+    for node in nodes(path):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def requirements(path: Path) -> list[Requirement]:
+    lines = (line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return [Requirement(line) for line in lines if line and not line.startswith("-")]
+
+
+APP_NEEDS = requirements(ROOT / "requirements.txt")
+TEST_NEEDS = requirements(ROOT / "tests" / "requirements.txt")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_file_and_functions_are_short(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines < MAX_FILE_LINES, f"{name(path)} has {lines} lines; split it"
+    for node in nodes(path):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = node.end_lineno - node.lineno + 1
+            assert length < MAX_FUNCTION_LINES, f"{name(path)}: {node.name} has {length} lines"
+
+
+def test_top_level_holds_nothing_else() -> None:
+    seen = {path.name for path in ROOT.iterdir() if not path.name.startswith((".", "__"))}
+    assert seen <= TOP_LEVEL
+
+
+def test_no_grab_bag_modules() -> None:
+    assert not [name(path) for path in LIBRARY if path.name in {"utils.py", "types.py"}]
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name)
+def test_only_the_command_line_prints(path: Path) -> None:
+    prints = [
+        node.lineno
+        for node in nodes(path)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "print"
+    ]
+    assert not prints or path.relative_to(ROOT / "hired").as_posix() in MAY_PRINT
+
+
+@pytest.mark.parametrize("path", LIBRARY + APP, ids=name)
+def test_only_vision_hooks(path: Path) -> None:
+    hooks = [
+        node.attr
+        for node in nodes(path)
+        if isinstance(node, ast.Attribute) and re.fullmatch(r"register_\w*hook\w*", node.attr)
+    ]
+    assert not hooks or path == ROOT / "hired" / "vision.py"
+
+
+@pytest.mark.parametrize("path", LIBRARY + APP, ids=name)
+def test_gradio_and_torch_do_not_meet(path: Path) -> None:
+    """Only the page knows gradio, and the page does not know torch."""
+    is_page = path in APP or ROOT / "hired" / "web" in path.parents
+    assert ("torch" if is_page else "gradio") not in imported(path)
+
+
+def test_importing_the_package_does_nothing() -> None:
+    script = "import sys, hired; print(*{name.split('.')[0] for name in sys.modules})"
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not HEAVY & set(run.stdout.split())
+
+
+def test_every_public_name_resolves_and_is_documented() -> None:
+    hired = importlib.import_module("hired")
+    assert len(hired.__all__) == len(set(hired.__all__)) > 0
+    for public in hired.__all__:
+        value = getattr(hired, public)
+        if callable(value):
+            assert value.__doc__, f"hired.{public} has no docstring"
+    assert set(hired.__all__) <= set(dir(hired))
+
+
+@pytest.mark.parametrize("need", APP_NEEDS + TEST_NEEDS, ids=lambda need: need.name)
+def test_requirement_has_a_range_that_holds_here(need: Requirement) -> None:
+    if need.marker and not need.marker.evaluate():
+        pytest.skip(f"not for this machine: {need.marker}")
+    assert any(part.operator in {">=", "=="} for part in need.specifier)
+    assert need.specifier.contains(version(need.name), prereleases=True)
+
+
+def test_every_import_is_required() -> None:
+    known = {need.name for need in APP_NEEDS} | OPTIONAL | set(sys.stdlib_module_names)
+    for path in LIBRARY + APP:
+        used = {DISTRIBUTION.get(each, each) for each in imported(path)} - {"hired", "app"}
+        assert used <= known, f"{name(path)} imports {used - known}"
+
+
+def test_scripts_can_be_run() -> None:
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)

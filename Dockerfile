@@ -12,9 +12,9 @@ COPY requirements.txt ./
 # PyTorch has its own layer: it is most of the image and changes least.
 ARG DEVICE=cpu
 ARG CPU_INDEX=https://download.pytorch.org/whl/cpu
-RUN torch="$(grep '^torch' requirements.txt)" && case "$DEVICE" in \
-      cpu) pip install "$torch" --index-url "$CPU_INDEX" ;; \
-      cuda) pip install "$torch" ;; \
+RUN grep '^torch' requirements.txt > torch.txt && case "$DEVICE" in \
+      cpu) pip install -r torch.txt --index-url "$CPU_INDEX" ;; \
+      cuda) pip install -r torch.txt ;; \
       *) echo "DEVICE is cpu or cuda, got: $DEVICE" >&2; exit 1 ;; \
     esac
 RUN pip install -r requirements.txt && pip uninstall -y pip

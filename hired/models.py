@@ -1,0 +1,262 @@
+"""Where models come from: the allow-list, local directories, random weights. One function loads.
+
+This is the only module that calls `from_pretrained`. It never runs code that came with a model
+and reads weights from safetensors only. Every failure is one sentence with a remedy.
+"""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from hired import quantization as bits
+from hired import random_models
+from hired.errors import HiredError, MemoryShortage, ModelError
+from hired.machine import free_bytes, list_devices, name_device, pick_device, pick_dtype
+
+EMBEDDED = "shapes"
+SHAPES = Path(__file__).resolve().parent.parent / "assets" / "shapes"
+ALLOWED = {
+    EMBEDDED: "embedded 168-px LLaVA-NeXT that knows posters of coloured shapes and nothing else",
+    "llava-hf/llava-v1.6-mistral-7b-hf": "LLaVA-NeXT, Mistral 7B, 15 GB",
+    "llava-hf/llava-v1.6-vicuna-7b-hf": "LLaVA-NeXT, Vicuna 7B, 14 GB: the paper's model",
+    "llava-hf/llava-v1.6-vicuna-13b-hf": "LLaVA-NeXT, Vicuna 13B, 27 GB",
+    "llava-hf/llama3-llava-next-8b-hf": "LLaVA-NeXT, Llama 3 8B, 17 GB",
+    "llava-hf/llava-1.5-7b-hf": "LLaVA-1.5, Vicuna 7B, 14 GB: one partition, no crops",
+    "llava-hf/llava-1.5-13b-hf": "LLaVA-1.5, Vicuna 13B, 27 GB: one partition, no crops",
+}
+MODEL_TYPES = ("llava_next", "llava")
+_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
+
+
+def load(
+    name_or_path: str | os.PathLike[str] = EMBEDDED,
+    quantization: str | None = None,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+) -> tuple[Any, Any]:
+    """A stock model in eval mode and its processor.
+
+    Args:
+        name_or_path: a name in `ALLOWED`, a directory with a LLaVA-NeXT or LLaVA-1.5 model, or
+            `random:7b`, `random:7b/16`, … (right shapes, random weights, no answers).
+        quantization: None, "8bit" or "4bit": the language model through bitsandbytes.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        dtype: "auto" (float32 on a CPU, half precision elsewhere), a name or a `torch.dtype`.
+
+    Raises:
+        ModelError: unknown name, no such device or dtype, the hub cannot be reached or wants a
+            token, a directory that holds no whole model of these kinds, bitsandbytes missing.
+        MemoryShortage: the weights do not fit.
+    """
+    name = str(name_or_path)
+    place = pick_device(device)
+    bits.check_name(quantization)
+    if name.startswith(random_models.PREFIX):
+        config, folder = random_models.make_config(random_models.parse(name)), None
+    else:
+        folder = _find(name)
+        config = _read_config(name, folder)
+    precision = pick_dtype(dtype, place, config.dtype)
+    _check_memory(name, config, place, precision, quantization)
+    settings = bits.make_settings(quantization, precision) if quantization else None
+    try:
+        if folder is None:
+            model = random_models.build_model(config, place, precision, settings)
+            processor = random_models.make_processor()
+        else:
+            folder = _fetch(name) if name in ALLOWED and name != EMBEDDED else folder
+            model = _read_model(folder, place, precision, settings)
+            processor = _read_processor(folder, config)
+        if quantization:
+            bits.verify(model, quantization)
+            bits.settle(model, precision)
+    except HiredError:
+        raise
+    except Exception as error:  # a damaged checkpoint fails in a hundred ways
+        raise _explain(name, error, place) from error
+    model.name_or_path = model.config.name_or_path = name
+    return model.eval(), processor
+
+
+def describe(model: Any) -> dict[str, Any]:
+    """What a panel says about a loaded model; sizes in bytes and pixels.
+
+    `resting_bytes` is exact: all weights, buffers and quantisation scales, shared storage once.
+    """
+    config, vision, text = model.config, model.config.vision_config, model.config.text_config
+    name = model.name_or_path
+    origin = "local"
+    if name.startswith(random_models.PREFIX):
+        origin = "random"
+    elif name in ALLOWED:
+        origin = "embedded" if name == EMBEDDED else "hub"
+    return {
+        "name": name,
+        "origin": origin,
+        "family": "LLaVA-NeXT" if config.model_type == "llava_next" else "LLaVA-1.5",
+        "device": str(model.device),
+        "device_name": name_device(model.device),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "quantization": bits.find_kind(model),
+        "tile": vision.image_size,
+        "patch": vision.patch_size,
+        "vision_layers": vision.num_hidden_layers,
+        "vision_heads": vision.num_attention_heads,
+        "vision_width": vision.hidden_size,
+        "text_layers": text.num_hidden_layers,
+        "text_heads": text.num_attention_heads,
+        "text_width": text.hidden_size,
+        "resting_bytes": bits.resting_bytes(model),
+    }
+
+
+def _find(name: str) -> Path:
+    """The directory that holds at least the config of a model."""
+    if name == EMBEDDED:
+        if not (SHAPES / "config.json").is_file():
+            raise ModelError(
+                f"The embedded model is not in {SHAPES}. Clone the whole repository, or train it "
+                f"with: python -m hired shapes train"
+            )
+        return SHAPES
+    if name in ALLOWED:
+        return _fetch(name, ["config.json"])
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        raise ModelError(
+            f"{name!r} is neither a directory nor a model this program may download. Use one of: "
+            f"{', '.join(ALLOWED)}; or a directory with a LLaVA model; or random:7b/16."
+        )
+    return folder
+
+
+def _fetch(name: str, files: list[str] | None = None) -> Path:
+    """Download a repository (or some of its files) into the hub's cache; offline, read it there."""
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=files or _FILES))
+    except (errors.GatedRepoError, errors.RepositoryNotFoundError) as error:
+        raise ModelError(
+            f"The Hugging Face hub does not hand out {name} without permission. Accept its terms "
+            f"on https://huggingface.co/{name}, then run `hf auth login` or set HF_TOKEN."
+        ) from error
+    except errors.HfHubHTTPError as error:
+        raise ModelError(
+            f"The Hugging Face hub refused {name}: {_first_line(error)}. Check HF_TOKEN and "
+            f"try again later."
+        ) from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise ModelError(
+                f"The disk is full while downloading {name}. Free some space, or set HF_HOME to "
+                f"a larger disk."
+            ) from error
+        raise ModelError(
+            f"{name} is not in the local cache and the Hugging Face hub cannot be reached "
+            f"({_first_line(error.__cause__ or error)}). Check the network and HF_HUB_OFFLINE, "
+            f"pass a local directory, or use {EMBEDDED!r}, which needs no network."
+        ) from error
+
+
+def _read_config(name: str, folder: Path) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # missing, not JSON, unknown type, fields of the wrong kind
+        raise ModelError(
+            f"{name} has no config.json of a LLaVA model that transformers can read "
+            f"({_first_line(error)}). Point to a directory saved with save_pretrained."
+        ) from error
+    if config.model_type not in MODEL_TYPES:
+        raise ModelError(
+            f"{name} is a {config.model_type!r} model; HiRED reads LLaVA-NeXT and LLaVA-1.5 "
+            f"({' or '.join(MODEL_TYPES)}). Choose one of: {', '.join(ALLOWED)}."
+        )
+    return config
+
+
+def _check_memory(
+    name: str, config: Any, device: torch.device, dtype: torch.dtype, quantization: str | None
+) -> None:
+    """Raise MemoryShortage before anything large is read."""
+    from transformers import AutoModelForImageTextToText
+
+    with torch.device("meta"):
+        blank = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
+    needed, free = bits.needed_bytes(blank, dtype, quantization), free_bytes(device)
+    if needed <= free:
+        return
+    stored = {kind: bits.needed_bytes(blank, dtype, kind) for kind in bits.KINDS}
+    fitting = [
+        f"quantization={kind!r} ({size / 1e9:.1f} GB)"
+        for kind, size in stored.items()
+        if size <= free and size < needed
+    ]
+    others = [one for one in list_devices() if one != str(device)]
+    remedies = [*fitting, "a smaller model", *(["another device"] if others else [])]
+    raise MemoryShortage(
+        f"The weights of {name} take {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free on "
+        f"{device}. Free some memory, or use {' or '.join(remedies)}."
+    )
+
+
+def _read_model(folder: Path, device: torch.device, dtype: torch.dtype, settings: Any) -> nn.Module:
+    from transformers import AutoModelForImageTextToText
+
+    placed = settings is not None or device.type != "cpu"
+    model, report = AutoModelForImageTextToText.from_pretrained(
+        folder,
+        dtype=dtype,
+        device_map={"": device} if placed else None,
+        quantization_config=settings,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    absent = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
+    if absent:
+        raise ModelError(
+            f"{folder} lacks {len(absent)} of the model's weights ({absent[0]}, …), which would "
+            f"be random. Download or save the model again."
+        )
+    return model
+
+
+def _read_processor(folder: Path, config: Any) -> Any:
+    """The saved processor on the PIL backend, with what older checkpoints leave to the config."""
+    from transformers import AutoImageProcessor, AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+    images = AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
+    if config.model_type == "llava_next":
+        images.image_grid_pinpoints = config.image_grid_pinpoints
+    processor.image_processor = images
+    processor.patch_size = config.vision_config.patch_size
+    processor.vision_feature_select_strategy = config.vision_feature_select_strategy
+    processor.num_additional_image_tokens = 1  # CLS
+    return processor
+
+
+def _explain(name: str, error: Exception, device: torch.device) -> HiredError:
+    """A sentence for whatever stock loading code raised."""
+    reason = _first_line(error)
+    full = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    if full or "can't allocate memory" in str(error):
+        return MemoryShortage(
+            f"Memory on {device} ran out while loading {name}. Close other programs, use "
+            f"quantization='4bit', or a smaller model."
+        )
+    return ModelError(
+        f"{name} could not be loaded ({type(error).__name__}: {reason}). A file may be missing "
+        f"or damaged: download or save the model again."
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]

@@ -1,0 +1,110 @@
+"""From a budget, shares and caps to exact integers. Pure arithmetic, no tensors, no model.
+
+Shares are turned into `Fraction`s, so equal shares tie exactly and no guard is needed inside.
+"""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from numbers import Integral, Real
+
+from hired.errors import SettingError
+
+GUARD = 1e-9  # absorbs float error in rate * total: 0.29 * 100 is 28.999999999999996
+
+
+def check_budget(budget: float | int) -> float | int:
+    """A budget is a rate (float in (0, 1]) or a count (int >= 1) of *kept* patches per image.
+
+    Raises:
+        SettingError: anything else, `True` and NaN included.
+    """
+    if not isinstance(budget, bool):
+        if isinstance(budget, Integral) and budget >= 1:
+            return int(budget)
+        if isinstance(budget, Real) and not isinstance(budget, Integral) and 0 < budget <= 1:
+            return float(budget)
+    raise SettingError(
+        f"A budget is a rate above 0 and up to 1.0 (0.2 keeps 20 %) or a whole number of tokens "
+        f"from 1 up (576 keeps 576 per image); got {budget!r}."
+    )
+
+
+def check_share(name: str, value: float) -> float:
+    """A share lies in [0, 1].
+
+    Raises:
+        SettingError: anything else, booleans and NaN included.
+    """
+    if isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    raise SettingError(f"{name} is a number from 0 to 1; got {value!r}.")
+
+
+def floor_share(rate: float, total: int) -> int:
+    """floor(rate · total), guarded against float error."""
+    return math.floor(rate * total + GUARD)
+
+
+def total_budget(budget: float | int, nominal: int, candidates: int) -> int:
+    """B = floor(ρ·T·N), or the count itself: at least 1, at most every candidate.
+
+    Differs from the release: budget it gives to letterbox patches is never lost here.
+    """
+    count = budget if isinstance(budget, int) else floor_share(budget, nominal)
+    return min(max(count, 1), candidates)
+
+
+def split_budget(
+    total: int, alpha: float, scores: Sequence[float], caps: Sequence[int]
+) -> list[int]:
+    """Share `total` among the overview and the crops (HiRED, section 4.2).
+
+    Args:
+        total: B, at most `sum(caps)`.
+        alpha: the overview's share α of B.
+        scores: visual content score of each crop, T - 1 of them.
+        caps: candidates of each tile, T of them, the overview first.
+
+    Returns:
+        T integers that sum to `total`, none above its cap. What the overview cannot take goes to
+        the crops and the other way round.
+    """
+    overview = min(floor_share(alpha, total), caps[0])
+    crops = min(total - overview, sum(caps[1:]))
+    return [total - crops, *allocate(crops, scores, caps[1:])]
+
+
+def allocate(total: int, scores: Sequence[float], caps: Sequence[int]) -> list[int]:
+    """`total` in proportion to `scores`, exactly, none above its cap.
+
+    Caps are filled on real-valued quotas (whoever reaches its cap is fixed there, the rest is
+    shared again), then one largest-remainder rounding, ties to the earlier. If all open scores
+    are zero, free candidates take their place. Scores that are not finite or negative count as 0.
+    """
+    assert 0 <= total <= sum(caps), "callers cut the total to the candidates"
+    weights = [Fraction(s) if math.isfinite(s) and s > 0 else Fraction(0) for s in scores]
+    quotas = [Fraction(0)] * len(caps)
+    still_open = {index for index, cap in enumerate(caps) if cap > 0}
+    rest = Fraction(total)
+    while still_open:
+        share = weights if any(weights[index] for index in still_open) else caps
+        mass = sum(share[index] for index in still_open)
+        for index in still_open:
+            quotas[index] = rest * share[index] / mass
+        full = {index for index in still_open if quotas[index] >= caps[index]}
+        if not full:
+            break
+        for index in full:
+            quotas[index] = Fraction(caps[index])
+            rest -= caps[index]
+        still_open -= full
+    return _largest_remainder(total, quotas)
+
+
+def _largest_remainder(total: int, quotas: list[Fraction]) -> list[int]:
+    counts = [math.floor(quota) for quota in quotas]
+    by_remainder = sorted(range(len(quotas)), key=lambda index: counts[index] - quotas[index])
+    for index in by_remainder[: total - sum(counts)]:
+        counts[index] += 1
+    return counts

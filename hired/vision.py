@@ -1,0 +1,201 @@
+"""Tiles -> patch features and the CLS attention of two layers, in one pass over a stock tower.
+
+Knows nothing of methods: it is told which layers to tap and, optionally, how to plan budgets
+from the overview before the crops are encoded. The tower's blocks are called one after the other
+up to the feature layer; those after it are not run.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hired.tiles import TileGrid
+from hired.tower import Tower, cls_attention
+
+Plan = Callable[[TileGrid, Tensor | None], list[int] | None]
+
+
+@dataclass(frozen=True)
+class Taps:
+    """Which ViT layers a method reads: `init` of the overview (budgets), `final` of every tile."""
+
+    init: int | None = None
+    final: int | None = None
+
+
+@dataclass(frozen=True)
+class Vision:
+    """What the tower saw in one image.
+
+    Attributes:
+        grid: where the tiles lie.
+        features: (T, N, D), input of the projector; zeros for a tile that was not encoded.
+        cls: layer -> CLS attention (T, H, N), float32; zeros where it was not computed.
+        feature_tap: the layer whose output is `features`, HiRED's default l_final.
+        budgets: what the plan gave each tile, if there was one.
+    """
+
+    grid: TileGrid
+    features: Tensor
+    cls: dict[int, Tensor]
+    feature_tap: int
+    budgets: tuple[int, ...] | None = None
+
+
+def encode(
+    tower: Tower,
+    images: Sequence[Tensor],
+    grids: Sequence[TileGrid],
+    taps: Taps,
+    plan: Plan | None = None,
+    extra_taps: Sequence[int] = (),
+) -> list[Vision]:
+    """Run the tower once over all tiles of some images.
+
+    Args:
+        images: tiles of each image, (T, 3, S, S).
+        grids: one per image.
+        taps: layers to read.
+        plan: called with each grid and its overview's init-layer CLS attention (H, N) before
+            the crops are encoded; a tile it gives no budget is not encoded. Without a plan all
+            tiles go through in one stock-shaped call.
+        extra_taps: further layers to read of every tile (heat maps).
+
+    Raises:
+        SettingError: a tap is out of range.
+    """
+    tower.check_layer("init_layer", taps.init)
+    tower.check_layer("final_layer", taps.final)
+    layers = {taps.final, *extra_taps}
+    with torch.inference_mode():
+        if plan is not None and taps.init is not None:
+            return _encode_planned(tower, images, grids, taps.init, layers - {None}, plan)
+        trace = _Trace(tower, (layers | {taps.init}) - {None})
+        budgets = [plan(grid, None) if plan else None for grid in grids]
+        wanted = [_wanted(grid, shares) for grid, shares in zip(grids, budgets, strict=True)]
+        pixels = [
+            tiles if len(some) == grid.tiles else tiles[some]
+            for tiles, some, grid in zip(images, wanted, grids, strict=True)
+        ]
+        trace.finish(trace.embed(torch.cat(pixels)), 0)
+        order = [(image, tile) for image, some in enumerate(wanted) for tile in some]
+        return _collect(tower, grids, trace, order, budgets)
+
+
+def _encode_planned(
+    tower: Tower,
+    images: Sequence[Tensor],
+    grids: Sequence[TileGrid],
+    init: int,
+    layers: set[int],
+    plan: Plan,
+) -> list[Vision]:
+    """Overviews up to the init tap, plan, then every tile that has a budget the rest of the way.
+
+    Nothing is computed twice: the overviews wait at the tap and the crops catch up with them.
+    """
+    trace, behind = _Trace(tower, layers), _Trace(tower, layers)
+    overviews = torch.stack([tiles[0] for tiles in images])
+    waiting = trace.run(trace.embed(overviews), 0, init)
+    attention = cls_attention(tower.blocks[init], waiting)
+    budgets = [plan(grid, seen) for grid, seen in zip(grids, attention, strict=True)]
+    wanted = [_wanted(grid, shares) for grid, shares in zip(grids, budgets, strict=True)]
+
+    stay = [image for image, some in enumerate(wanted) if 0 in some]
+    order = [(image, 0) for image in stay]
+    trace.keep(stay)
+    hidden = waiting[stay]
+    crops = [(image, tile) for image, some in enumerate(wanted) for tile in some if tile > 0]
+    if crops:
+        pixels = torch.stack([images[image][tile] for image, tile in crops])
+        hidden = torch.cat([hidden, behind.run(behind.embed(pixels), 0, init)])
+        trace.join(behind)
+        order += crops
+    trace.finish(hidden, init)
+    return _collect(tower, grids, trace, order, budgets, (init, attention))
+
+
+def _wanted(grid: TileGrid, budgets: Sequence[int] | None) -> list[int]:
+    """The tiles that have to be encoded: all without budgets, else those with a share."""
+    return [tile for tile in range(grid.tiles) if budgets is None or budgets[tile] > 0]
+
+
+class _Trace:
+    """What some tiles left behind on their way through the blocks: taps and features."""
+
+    def __init__(self, tower: Tower, layers: set[int]) -> None:
+        self.tower = tower
+        self.layers = layers
+        self.cls: dict[int, Tensor] = {}  # layer -> (tiles, H, N)
+        self.features: dict[int, Tensor] = {}  # hidden_states index -> (tiles, N, D)
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        """(tiles, 3, S, S) -> (tiles, 1 + N, D)."""
+        weight = self.tower.embeddings.patch_embedding.weight
+        return self.tower.norm(self.tower.embeddings(pixels.to(weight.device, weight.dtype)))
+
+    def read(self, hidden: Tensor, index: int) -> None:
+        """Note what is wanted of the input of block `index`."""
+        if index in self.layers:
+            self.cls[index] = cls_attention(self.tower.blocks[index], hidden)
+        if index in self.tower.feature_layers:
+            self.features[index] = hidden[:, 1:]
+
+    def run(self, hidden: Tensor, start: int, stop: int) -> Tensor:
+        """Blocks start..stop - 1."""
+        for index in range(start, stop):
+            self.read(hidden, index)
+            hidden = self.tower.blocks[index](hidden, None)
+        return hidden
+
+    def finish(self, hidden: Tensor, start: int) -> None:
+        """The rest of the way, the output of the last block included."""
+        self.read(self.run(hidden, start, self.tower.depth), self.tower.depth)
+
+    def keep(self, rows: list[int]) -> None:
+        """Drop the tiles that go no further."""
+        self.cls = {layer: seen[rows] for layer, seen in self.cls.items()}
+        self.features = {layer: seen[rows] for layer, seen in self.features.items()}
+
+    def join(self, other: "_Trace") -> None:
+        """Append the tiles of another trace that has come equally far."""
+        self.cls = {layer: torch.cat([s, other.cls[layer]]) for layer, s in self.cls.items()}
+        self.features = {
+            layer: torch.cat([seen, other.features[layer]]) for layer, seen in self.features.items()
+        }
+
+
+def _collect(
+    tower: Tower,
+    grids: Sequence[TileGrid],
+    trace: _Trace,
+    order: list[tuple[int, int]],
+    budgets: Sequence[list[int] | None],
+    overview: tuple[int, Tensor] | None = None,
+) -> list[Vision]:
+    """Sort the traced tiles back to their images; rows of tiles not encoded are zero."""
+    chosen = [trace.features[layer] for layer in tower.feature_layers]
+    features = chosen[0] if len(chosen) == 1 else torch.cat(chosen, dim=-1)
+    visions = []
+    for image, grid in enumerate(grids):
+        rows = [row for row, (owner, _) in enumerate(order) if owner == image]
+        tiles = [order[row][1] for row in rows]
+        cls = {layer: _scatter(seen, rows, tiles, grid) for layer, seen in trace.cls.items()}
+        if overview is not None and overview[0] not in cls:
+            layer, attention = overview
+            cls[layer] = _scatter(attention, [image], [0], grid)
+        shares = None if budgets[image] is None else tuple(budgets[image])
+        visions.append(
+            Vision(grid, _scatter(features, rows, tiles, grid), cls, tower.feature_tap, shares)
+        )
+    return visions
+
+
+def _scatter(source: Tensor, rows: list[int], tiles: list[int], grid: TileGrid) -> Tensor:
+    if tiles == list(range(grid.tiles)) and rows == list(range(rows[0], rows[0] + len(rows))):
+        return source[rows[0] : rows[0] + len(rows)]
+    target = source.new_zeros(grid.tiles, *source.shape[1:])
+    target[tiles] = source[rows]
+    return target

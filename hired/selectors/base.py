@@ -1,0 +1,161 @@
+"""What every method is: settings, scores, an exact selection. And the register they enter.
+
+A new method is one new file here: a frozen dataclass with `name`, `title`, `paper`, `summary`
+and `scores(vision)`, and `budgets(...)` or `select(...)` where it needs its own. It then appears
+in the app, the CLI, the tests and the bench by itself.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from hired.budget import check_budget, total_budget
+from hired.errors import SettingError
+from hired.tiles import TileGrid
+from hired.vision import Taps, Vision
+
+SELECTORS: dict[str, type["Selector"]] = {}
+NEWLINES = ("none", "rows")
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Which patches of one image are kept, and what that means in tokens.
+
+    Attributes:
+        grid: where the tiles lie.
+        mask: bool (T, N) on the CPU, overview first, crops row-major, patches raster. Only
+            `hired-release` marks patches that are no candidates; they never reach the model.
+        budgets: patches given to each tile.
+        newline: the newline policy, "none" or "rows".
+        scores: (T, N) float32 on the CPU, what the patches were ranked by.
+    """
+
+    grid: TileGrid
+    mask: Tensor
+    budgets: list[int]
+    newline: str = "none"
+    scores: Tensor | None = None
+
+    @property
+    def kept(self) -> int:
+        """Patches that reach the language model."""
+        return int((self.mask & candidate_mask(self.grid)).sum())
+
+    @property
+    def nominal(self) -> int:
+        """T·N, what a rate is a share of."""
+        return self.grid.nominal
+
+    @property
+    def stock(self) -> int:
+        """What stock LLaVA would feed, newlines included."""
+        return self.grid.stock
+
+    @property
+    def everything(self) -> bool:
+        """Is every candidate kept? Then the sequence is the stock one."""
+        return self.kept == self.grid.candidates
+
+    @property
+    def newlines(self) -> int:
+        """Newline tokens beside the kept patches; they never count against the budget."""
+        rows = self.everything or self.newline == "rows"
+        return self.grid.newline_rows if rows else 0
+
+    @property
+    def visual_tokens(self) -> int:
+        """Tokens of this image in the language model's sequence."""
+        return self.kept + self.newlines
+
+
+@dataclass(frozen=True)
+class Selector(ABC):
+    """A training-free, prompt-free way to choose patches inside an exact budget.
+
+    Attributes:
+        budget: what is kept per image: a rate (float in (0, 1]) or a count (int >= 1).
+        newline: "none", or "rows" for one newline token per unpadded canvas row. A selection
+            that keeps every candidate has all of them whatever this says.
+    """
+
+    budget: float | int = 0.2
+    newline: str = "none"
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[str]
+    summary: ClassVar[str]
+    fixed_count: ClassVar[bool] = True  # does the count depend on image size and settings only?
+
+    def __init_subclass__(cls) -> None:
+        """Register every subclass that has a name."""
+        super().__init_subclass__()
+        if "name" in vars(cls):
+            SELECTORS[cls.name] = cls
+
+    def __post_init__(self) -> None:
+        """Check the settings; subclasses add theirs."""
+        object.__setattr__(self, "budget", check_budget(self.budget))
+        if self.newline not in NEWLINES:
+            raise SettingError(f"newline is one of {', '.join(NEWLINES)}; got {self.newline!r}.")
+
+    def taps(self, feature_tap: int) -> Taps:
+        """The ViT layers this method reads, given the layer that feeds the projector."""
+        return Taps()
+
+    def total(self, grid: TileGrid) -> int:
+        """B: patches to keep of an image, min(B, candidates)."""
+        return total_budget(self.budget, grid.nominal, grid.candidates)
+
+    def budgets(self, grid: TileGrid, overview: Tensor | None) -> list[int] | None:
+        """Patches for each tile, from the overview's init-layer CLS attention (H, N).
+
+        None when they follow from the scores of all tiles together: the best `total` win.
+        """
+        return None
+
+    @abstractmethod
+    def scores(self, vision: Vision) -> Tensor:
+        """Feature importance of every patch, (T, N); higher is kept first."""
+
+    def select(self, vision: Vision) -> Selection:
+        """Keep the best patches of each tile inside its budget; ties to the lower raster index."""
+        grid = vision.grid
+        scores = torch.nan_to_num(self.scores(vision).float().cpu())
+        budgets = vision.budgets
+        if budgets is None:
+            init = self.taps(vision.feature_tap).init
+            budgets = self.budgets(grid, None if init is None else vision.cls[init][0])
+        if budgets is None:
+            mask = keep_best(scores.view(1, -1), [self.total(grid)], grid).view_as(scores)
+            budgets = mask.sum(dim=1).tolist()
+        else:
+            mask = keep_best(scores, budgets, grid)
+        return Selection(grid, mask, list(budgets), self.newline, scores)
+
+
+def keep_best(scores: Tensor, budgets: Sequence[int], grid: TileGrid) -> Tensor:
+    """The `budgets[t]` best candidates of each row of `scores` as a bool mask.
+
+    A stable sort, not `topk`: equal scores keep the lower index on every device.
+    """
+    open_ = candidate_mask(grid).view_as(scores)
+    ranked = scores.masked_fill(~open_, -torch.inf).argsort(dim=1, descending=True, stable=True)
+    mask = torch.zeros_like(open_)
+    for row, budget in enumerate(budgets):
+        mask[row, ranked[row, :budget]] = True
+    return mask
+
+
+def candidate_mask(grid: TileGrid) -> Tensor:
+    """Patches of the real image, bool (T, N): the overview, and of the crops what unpad leaves."""
+    mask = torch.zeros(grid.tiles, grid.side, grid.side, dtype=torch.bool)
+    for index in range(grid.tiles):
+        top, bottom, left, right = grid.window(index)
+        mask[index, top:bottom, left:right] = True
+    return mask.flatten(1)

@@ -1,0 +1,31 @@
+"""The baseline: every candidate, newlines included, as stock LLaVA feeds them."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from hired.selectors.base import Selector
+from hired.tiles import TileGrid
+from hired.vision import Vision
+
+
+@dataclass(frozen=True)
+class Full(Selector):
+    """Keep everything: stock LLaVA-NeXT, bit for bit (Liu et al. 2024)."""
+
+    budget: float | int = 1.0
+
+    name: ClassVar[str] = "full"
+    title: ClassVar[str] = "All tokens (stock)"
+    paper: ClassVar[str] = "https://llava-vl.github.io/blog/2024-01-30-llava-next/"
+    summary: ClassVar[str] = "Every patch and newline, exactly what the stock model reads."
+
+    def total(self, grid: TileGrid) -> int:
+        """Every candidate, whatever the budget."""
+        return grid.candidates
+
+    def scores(self, vision: Vision) -> Tensor:
+        """All equal."""
+        return torch.zeros(vision.grid.tiles, vision.grid.patches)

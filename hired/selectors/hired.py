@@ -1,0 +1,110 @@
+"""HiRED as the paper states it, at an exact budget."""
+
+from dataclasses import dataclass
+from numbers import Integral
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from hired.budget import check_share, split_budget
+from hired.errors import SettingError
+from hired.selectors.base import Selector
+from hired.tiles import TileGrid
+from hired.vision import Taps, Vision
+
+
+@dataclass(frozen=True)
+class HiRED(Selector):
+    """High-Resolution Early Dropping (arXiv 2408.10945, section 4).
+
+    CLS attention of an early layer over the overview shares the budget out among the crops; CLS
+    attention of the final one picks the patches of each tile.
+
+    Attributes:
+        alpha: the overview's share of the budget, 0 to 1.
+        init_layer: layer whose CLS attention shares the budget out.
+        final_layer: layer whose CLS attention ranks the patches; None for the one whose output
+            feeds the projector (22 of 24 for `vision_feature_layer=-2`).
+        heads: "sum" or "max" over the heads, or one head's index; applies to both taps.
+
+    Differs from the release: see `hired.selectors.release`.
+    """
+
+    alpha: float = 0.5
+    init_layer: int = 0
+    final_layer: int | None = None
+    heads: str | int = "sum"
+
+    name: ClassVar[str] = "hired"
+    title: ClassVar[str] = "HiRED"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2408.10945"
+    summary: ClassVar[str] = "Early CLS attention shares the budget out, late CLS attention picks."
+
+    def __post_init__(self) -> None:
+        """Check alpha, layers and heads."""
+        super().__post_init__()
+        object.__setattr__(self, "alpha", check_share("alpha", self.alpha))
+        for name in ("init_layer", "final_layer"):
+            layer = getattr(self, name)
+            if name == "final_layer" and layer is None:
+                continue
+            if not isinstance(layer, Integral) or isinstance(layer, bool) or layer < 0:
+                raise SettingError(f"{name} is a layer number from 0 up; got {layer!r}.")
+        index = isinstance(self.heads, Integral) and not isinstance(self.heads, bool)
+        if not (self.heads in ("sum", "max") if not index else self.heads >= 0):
+            raise SettingError(
+                f"heads is 'sum', 'max' or the number of one head; got {self.heads!r}."
+            )
+
+    def taps(self, feature_tap: int) -> Taps:
+        """l_init and l_final."""
+        return Taps(self.init_layer, feature_tap if self.final_layer is None else self.final_layer)
+
+    def content(self, grid: TileGrid, overview: Tensor) -> list[float]:
+        """Visual content score s_i of each crop (HiRED, Eq. 1): overview attention in its region.
+
+        Patches on a boundary count by the area that lies inside, so a letterboxed image and an
+        odd grid are treated like any other.
+
+        Args:
+            grid: where the tiles lie.
+            overview: init-layer CLS attention of the overview, (H, N).
+
+        Differs from the release: attention mass in the crop's region, not a count of top tokens
+        in bands of rows.
+        """
+        attention = merge_heads(overview, self.heads).double().cpu()
+        attention = attention.view(grid.side, grid.side)
+        scores = []
+        for index in range(1, grid.tiles):
+            rows, cols = (attention.new_tensor(share) for share in grid.overlap(index))
+            scores.append(float(rows @ attention @ cols))
+        return scores
+
+    def budgets(self, grid: TileGrid, overview: Tensor | None) -> list[int]:
+        """The overview's share first, then the crops by their content (section 4.2)."""
+        content = self.content(grid, overview)
+        return split_budget(self.total(grid), self.alpha, content, grid.caps)
+
+    def scores(self, vision: Vision) -> Tensor:
+        """Feature importance f_p (HiRED, Eq. 2): final-layer CLS attention over the heads."""
+        return merge_heads(vision.cls[self.taps(vision.feature_tap).final], self.heads)
+
+
+def merge_heads(attention: Tensor, heads: str | int) -> Tensor:
+    """(..., H, N) -> (..., N) by "sum", "max" or one head's index.
+
+    Raises:
+        SettingError: there is no such head.
+    """
+    if heads == "sum":
+        return attention.sum(dim=-2)
+    if heads == "max":
+        return attention.amax(dim=-2)
+    if heads >= attention.shape[-2]:
+        raise SettingError(
+            f"heads must be 'sum', 'max' or a head of this vision tower, 0 to "
+            f"{attention.shape[-2] - 1}; got {heads}."
+        )
+    return torch.select(attention, -2, heads)

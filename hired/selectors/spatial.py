@@ -1,0 +1,41 @@
+"""Uniform subsampling: every k-th patch."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from hired.selectors.base import Selector, candidate_mask
+from hired.tiles import TileGrid
+from hired.vision import Vision
+
+
+@dataclass(frozen=True)
+class Spatial(Selector):
+    """Every k-th candidate in raster order, k = candidates / B, so the count is exact.
+
+    The "Spatial" baseline of HiRED's Table 1; the paper does not define it at an exact count.
+    """
+
+    name: ClassVar[str] = "spatial"
+    title: ClassVar[str] = "Every k-th patch"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2408.10945 (baseline, Table 1)"
+    summary: ClassVar[str] = "An even sample of the patches, blind to the image."
+
+    def budgets(self, grid: TileGrid, overview: Tensor | None) -> list[int]:
+        """What the comb gives each tile: known before anything is encoded."""
+        return self._comb(grid).long().sum(dim=1).tolist()
+
+    def scores(self, vision: Vision) -> Tensor:
+        """1 on the comb, 0 beside it."""
+        return self._comb(vision.grid)
+
+    def _comb(self, grid: TileGrid) -> Tensor:
+        candidates = candidate_mask(grid).flatten().nonzero().squeeze(1)
+        total = self.total(grid)
+        # The middle of each of `total` equal stretches of the candidates; distinct as k >= 1.
+        picks = (torch.arange(total) * 2 + 1) * len(candidates) // (2 * total)
+        comb = torch.zeros(grid.nominal)
+        comb[candidates[picks]] = 1.0
+        return comb.view(grid.tiles, grid.patches)

@@ -1,0 +1,177 @@
+"""Kept patches -> projector -> the language model's sequence, placeholders cut to fit.
+
+Knows the stock projector and packing, nothing of how patches were chosen. Positions are
+re-packed contiguously: the kept tokens are a subsequence of the stock sequence, overview first,
+then the crops in raster order of the canvas.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from hired.errors import InputError
+from hired.selectors import Selection
+from hired.tiles import TileGrid
+from hired.vision import Vision
+
+NEWLINE = -1
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A batch ready for the language model.
+
+    Attributes:
+        input_ids: (B, L), left-padded, as many placeholders as there are features.
+        attention_mask: (B, L).
+        features: (K, E) of each image, newline embeddings included, in prompt order.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    features: list[Tensor]
+
+
+def pack(
+    model: Any,
+    input_ids: Tensor,
+    attention_mask: Tensor | None,
+    visions: Sequence[Vision],
+    selections: Sequence[Selection],
+) -> Packed:
+    """Project the kept patches and cut the prompt's placeholders to their number.
+
+    Args:
+        model: a stock LLaVA model; only read.
+        input_ids: (B, L) with one placeholder per *stock* visual token, as processors make it.
+        attention_mask: (B, L), or None for a batch without padding.
+        visions, selections: one per image, in prompt order.
+
+    Raises:
+        InputError: the placeholders do not match the images.
+    """
+    with torch.inference_mode():
+        features = project(model, visions, selections)
+    stock = [selection.stock for selection in selections]
+    kept = [len(feature) for feature in features]
+    ids, mask = shrink(input_ids, attention_mask, stock, kept, *_special_ids(model))
+    return Packed(ids, mask, features)
+
+
+def project(model: Any, visions: Sequence[Vision], selections: Sequence[Selection]) -> list[Tensor]:
+    """(K, E) of each image: projected patches and newlines in sequence order.
+
+    When every candidate of every image is kept, projector and packing are called exactly as the
+    stock model calls them, so the result is equal to the bit.
+    """
+    if not visions:
+        return []
+    body = model.model
+    if all(selection.everything for selection in selections):
+        projected = body.multi_modal_projector(torch.cat([vision.features for vision in visions]))
+        tiles = projected.split([vision.grid.tiles for vision in visions])
+        if not hasattr(body, "image_newline"):
+            return [tile[0] for tile in tiles]
+        sizes = torch.tensor([vision.grid.image_size for vision in visions])
+        return body.pack_image_features(
+            list(tiles), sizes, "default", image_newline=body.image_newline
+        )[0]
+    orders = [sequence(selection) for selection in selections]
+    kept = [
+        vision.features.flatten(0, 1)[order[order != NEWLINE].to(vision.features.device)]
+        for vision, order in zip(visions, orders, strict=True)
+    ]
+    projected = body.multi_modal_projector(torch.cat(kept)).split([len(part) for part in kept])
+    return [
+        _with_newlines(body, part, order) for part, order in zip(projected, orders, strict=True)
+    ]
+
+
+def sequence(selection: Selection) -> Tensor:
+    """Flat patch indices t·N + j in sequence order, -1 for a newline: (K,) on the CPU."""
+    grid = selection.grid
+    order = canvas_order(grid)
+    if not selection.newlines:
+        order = order[order != NEWLINE]
+    keep = torch.cat([selection.mask.flatten(), torch.ones(1, dtype=torch.bool)])  # [-1]: newline
+    return order[keep[order]]
+
+
+def canvas_order(grid: TileGrid) -> Tensor:
+    """Every candidate in stock order: the overview, then the unpadded canvas row by row.
+
+    Flat indices t·N + j; -1 where stock LLaVA-NeXT ends a canvas row with a newline.
+    """
+    overview = torch.arange(grid.patches)
+    if grid.tiles == 1:
+        return overview
+    side = grid.side
+    crops = torch.arange(grid.patches, grid.nominal).view(grid.rows, grid.cols, side, side)
+    canvas = crops.transpose(1, 2).reshape(grid.rows * side, grid.cols * side)
+    top, bottom, left, right = grid.unpadded
+    canvas = pad(canvas[top:bottom, left:right], (0, 1), value=NEWLINE)
+    return torch.cat([overview, canvas.flatten()])
+
+
+def _with_newlines(body: Any, projected: Tensor, order: Tensor) -> Tensor:
+    newline = (order == NEWLINE).to(projected.device)
+    if len(projected) == len(order):
+        return projected
+    packed = projected.new_empty(len(order), projected.shape[-1])
+    packed[~newline] = projected
+    packed[newline] = body.image_newline.to(projected.dtype)
+    return packed
+
+
+def _special_ids(model: Any) -> tuple[int, int]:
+    pads = (model.generation_config.pad_token_id, model.config.get_text_config().pad_token_id, 0)
+    return model.config.image_token_id, next(pad for pad in pads if pad is not None)
+
+
+def shrink(
+    input_ids: Tensor,
+    attention_mask: Tensor | None,
+    stock: Sequence[int],
+    kept: Sequence[int],
+    image_id: int,
+    pad_id: int,
+) -> tuple[Tensor, Tensor]:
+    """Keep the first `kept[i]` of the `stock[i]` placeholders of each image and pad left again.
+
+    Raises:
+        InputError: the prompts do not hold exactly the placeholders of these images.
+    """
+    mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+    rows, image = [], 0
+    for ids, real in zip(input_ids, mask.bool(), strict=True):
+        ids = ids[real]
+        places = (ids == image_id).nonzero().squeeze(1)
+        keep = torch.ones_like(ids, dtype=torch.bool)
+        start = 0
+        while start < len(places) and image < len(stock):
+            keep[places[start + kept[image] : start + stock[image]]] = False
+            start += stock[image]
+            image += 1
+        if start != len(places):
+            _refuse(len(places), stock)
+        rows.append(ids[keep])
+    if image != len(stock):
+        _refuse(int((input_ids == image_id).sum()), stock)
+    length = max(len(row) for row in rows)
+    ids = torch.stack(
+        [torch.nn.functional.pad(r, (length - len(r), 0), value=pad_id) for r in rows]
+    )
+    lengths = torch.tensor([len(row) for row in rows], device=ids.device)
+    real = torch.arange(length, device=ids.device) >= length - lengths[:, None]
+    return ids, real.to(mask.dtype)
+
+
+def _refuse(found: int, stock: Sequence[int]) -> None:
+    raise InputError(
+        f"The prompt holds {found} image placeholders, but its images need {list(stock)}. Pass "
+        f"input_ids, pixel_values and image_sizes from one call of the model's own processor."
+    )

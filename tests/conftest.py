@@ -1,0 +1,152 @@
+"""Tiny stock models, made from config in a moment; nothing here is mocked."""
+
+import os
+from functools import lru_cache
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    CLIPImageProcessorPil,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
+    LlavaNextImageProcessorPil,
+    LlavaNextProcessor,
+    LlavaProcessor,
+    MistralConfig,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+)
+
+TILE, PATCH = 84, 14
+PINPOINTS = [
+    [TILE, 2 * TILE],
+    [2 * TILE, TILE],
+    [2 * TILE, 2 * TILE],
+    [3 * TILE, TILE],
+    [TILE, 3 * TILE],
+]
+SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<image>"]
+WORDS = (
+    "USER ASSISTANT : what which colour digit shape is on the a red blue green star circle square "
+    "there how many of in picture describe it one two three four five six seven eight nine zero "
+    "? ! . , < > / s image pad unk"
+).split()
+TEMPLATE = (
+    "{% for message in messages %}{{ message['role'].upper() }}: "
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>\n"
+    "{% else %}{{ part['text'] }}{% endif %}{% endfor %} {% endfor %}"
+    "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
+)
+TEXTS = {"llama": LlamaConfig, "mistral": MistralConfig, "qwen2": Qwen2Config}
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """A word-level tokenizer with the special tokens of LLaVA."""
+    vocabulary = {word: index for index, word in enumerate(dict.fromkeys([*SPECIAL, *WORDS]))}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        extra_special_tokens={"image_token": "<image>"},
+        padding_side="left",
+    )
+
+
+@lru_cache(maxsize=None)
+def make_tiny(kind: str = "llava_next", text: str = "llama", layers: int = 4, layer: int = -2):
+    """A random LLaVA-NeXT or LLaVA-1.5 and its processor, in eval mode and float32."""
+    tokenizer = make_tokenizer()
+    vision = CLIPVisionConfig(
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        image_size=TILE,
+        patch_size=PATCH,
+        projection_dim=32,
+        initializer_factor=3.0,  # CLIP's own start gives almost flat attention
+    )
+    language = TEXTS[text](
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        initializer_range=0.2,
+    )
+    shared = {
+        "vision_config": vision,
+        "text_config": language,
+        "image_token_id": tokenizer.convert_tokens_to_ids("<image>"),
+        "vision_feature_layer": layer if isinstance(layer, int) else list(layer),
+    }
+    torch.manual_seed(0)
+    size = {"shortest_edge": TILE}
+    crop = {"height": TILE, "width": TILE}
+    if kind == "llava":
+        model = LlavaForConditionalGeneration(LlavaConfig(**shared))
+        images = CLIPImageProcessorPil(size=size, crop_size=crop)
+        cls = LlavaProcessor
+    else:
+        model = LlavaNextForConditionalGeneration(
+            LlavaNextConfig(**shared, image_grid_pinpoints=PINPOINTS)
+        )
+        images = LlavaNextImageProcessorPil(
+            size=size, crop_size=crop, image_grid_pinpoints=PINPOINTS
+        )
+        cls = LlavaNextProcessor
+    processor = cls(
+        image_processor=images,
+        tokenizer=tokenizer,
+        patch_size=PATCH,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=TEMPLATE,
+    )
+    model.generation_config.eos_token_id = None  # random weights should not end early
+    model.generation_config.pad_token_id = 0
+    return model.eval(), processor
+
+
+def make_image(height: int, width: int, seed: int = 0) -> Image.Image:
+    """Noise with a bright block, so that attention has something to differ on."""
+    pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    pixels[: height // 3, : width // 3] = (250, 30, 30)
+    return Image.fromarray(pixels)
+
+
+def prompt(question: str = "what is in the picture ?", images: int = 1) -> str:
+    """The rendered chat prompt, as a user's own code would write it."""
+    return f"USER: {'<image>' * images}\n{question} ASSISTANT:"
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """(model, processor) of a tiny random LLaVA-NeXT: 84-px tiles, 36 patches, 4 ViT layers."""
+    return make_tiny()
+
+
+@pytest.fixture(scope="session")
+def tiny_15():
+    """(model, processor) of a tiny random LLaVA-1.5: one partition."""
+    return make_tiny("llava")

@@ -1,0 +1,113 @@
+"""Image + question -> what the model takes, through the stock processor's own parts.
+
+Knows the processor and the chat template, nothing of methods. A question is text: special tokens
+and role markers typed into it never become control tokens.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from hired.errors import InputError
+from hired.tiles import TileGrid
+
+MAX_QUESTION = 4000  # characters
+MARK = "QUESTIONGOESHERE"  # stands in for the question while the chat template is rendered
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One prompt, batch of one.
+
+    Attributes:
+        input_ids: (1, L), one placeholder per stock visual token.
+        attention_mask: (1, L).
+        pixel_values: (1, T, 3, S, S), or (1, 3, S, S) for LLaVA-1.5.
+        image_sizes: (1, 2) as (height, width) in pixels, or None for LLaVA-1.5.
+        prompt_tokens: text tokens, placeholders not counted.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    pixel_values: Tensor
+    image_sizes: Tensor | None
+    prompt_tokens: int
+
+
+def check_question(question: Any) -> str:
+    """The question as clean text.
+
+    Raises:
+        InputError: it is empty, no text, or longer than `MAX_QUESTION` characters.
+    """
+    if not isinstance(question, str) or not question.strip():
+        raise InputError("The question is empty. Type what you want to know about the image.")
+    if len(question) > MAX_QUESTION:
+        raise InputError(
+            f"The question has {len(question)} characters; the limit is {MAX_QUESTION}. Shorten it."
+        )
+    # Lone surrogates and NUL have no encoding a tokenizer could read.
+    return question.encode("utf-8", "replace").decode("utf-8").replace("\0", " ").strip()
+
+
+def prepare(
+    processor: Any, grid_of: Any, image: Image.Image, question: str, device: Any = "cpu"
+) -> Inputs:
+    """Pixels and token ids of one prompt; equal to calling the processor on the rendered text.
+
+    Args:
+        processor: the model's own `LlavaNextProcessor` or `LlavaProcessor`.
+        grid_of: (height, width) -> TileGrid, from the model (`Tower.fit`).
+        image: RGB.
+        question: text of the user.
+        device: where the tensors go.
+
+    Raises:
+        InputError: the question cannot be used.
+    """
+    question = check_question(question)
+    pixels = processor.image_processor(images=image, return_tensors="pt")
+    grid: TileGrid = grid_of((image.height, image.width))
+    ids = torch.tensor([prompt_ids(processor, question, grid.stock)])
+    sizes = pixels.get("image_sizes")
+    return Inputs(
+        ids.to(device),
+        torch.ones_like(ids).to(device),
+        pixels["pixel_values"].to(device),
+        None if sizes is None else sizes.to(device),
+        ids.shape[1] - grid.stock,
+    )
+
+
+def prompt_ids(processor: Any, question: str, placeholders: int) -> list[int]:
+    """Token ids of the rendered prompt with `placeholders` image tokens.
+
+    An ordinary question is tokenised together with its template, as the processor does. One that
+    contains a special token is tokenised apart, as plain text.
+    """
+    tokenizer, image_token = processor.tokenizer, processor.image_token
+    before, after = render(processor).split(MARK)
+    before = before.replace(image_token, image_token * placeholders, 1)
+    special = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab(), image_token}
+    if not any(token in question for token in special):
+        return tokenizer(before + question + after)["input_ids"]
+    plain = tokenizer(question, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    forbidden = set(tokenizer.convert_tokens_to_ids(sorted(special))) - {tokenizer.unk_token_id}
+    return [
+        *tokenizer(before)["input_ids"],
+        *(token for token in plain if token not in forbidden),
+        *tokenizer(after, add_special_tokens=False)["input_ids"],
+    ]
+
+
+def render(processor: Any) -> str:
+    """The chat prompt for one image and one question, with `MARK` in the question's place."""
+    content = [{"type": "image"}, {"type": "text", "text": MARK}]
+    if processor.chat_template is None:
+        return f"USER: {processor.image_token}\n{MARK} ASSISTANT:"
+    return processor.apply_chat_template(
+        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+    )

@@ -1,0 +1,153 @@
+"""One lane of a comparison: a selector on its way through all the stages, measured.
+
+With `wrapper` the only place that knows the order of the stages. Runs to its end in the calling
+thread and tells how far it is; nothing it does touches the model.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from hired.errors import HiredError, InputError, MemoryShortage
+from hired.generate import generate
+from hired.inputs import Inputs, prepare
+from hired.metrics import MemoryProbe, Metrics, Stopwatch, summarise
+from hired.pack import Packed, pack
+from hired.selectors import Selector
+from hired.tiles import TileGrid
+from hired.tower import Tower, read_tower, split_tiles
+from hired.vision import Vision, encode
+from hired.wrapper import fit_grids, plan_for
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Lane:
+    """One side of a comparison.
+
+    Attributes:
+        name: what the user calls it.
+        selector: the method and its settings.
+        stop: set it to end this lane within one token.
+    """
+
+    name: str
+    selector: Selector
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What every lane is asked, checked beforehand."""
+
+    model: Any
+    processor: Any
+    image: Image.Image
+    question: str
+    generate_kwargs: dict[str, Any]
+
+
+Tell = Callable[..., None]  # phase=, token=, selection=, metrics=, error=
+
+
+def run_lane(
+    prompt: Prompt, selector: Selector, tell: Tell, stopped: Callable[[], bool], contended: bool
+) -> None:
+    """Take one prompt through all stages; ends with phase "done", "stopped" or "failed".
+
+    Args:
+        prompt: the question and the shared model.
+        selector: the method and its settings.
+        tell: called with what is new: `phase`, `token`, `selection`, `metrics`, `error`.
+        stopped: asked between stages and after every token.
+        contended: whether other lanes run meanwhile.
+    """
+    try:
+        metrics = _measure(prompt, selector, tell, stopped, contended)
+    except Exception as error:  # one lane's failure is told, the others go on
+        tell(phase="failed", error=explain(error))
+    else:
+        tell(phase="stopped" if stopped() else "done", metrics=metrics)
+
+
+def explain(error: Exception) -> str:
+    """An error in words for the user; unexpected ones go to the log with their trace."""
+    if isinstance(error, HiredError):
+        return str(error)
+    text = str(error).lower()
+    short = ("out of memory", "can't allocate memory", "not enough memory")
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(s in text for s in short):
+        return str(
+            MemoryShortage(
+                "The device ran out of memory in this lane. Lower the budget or the number of "
+                "new tokens, use a smaller image, or load the model in 8 or 4 bits."
+            )
+        )
+    log.error("a lane failed", exc_info=error)
+    return f"Something went wrong in this lane ({type(error).__name__}); see the log for details."
+
+
+def _measure(
+    prompt: Prompt, selector: Selector, tell: Tell, stopped: Callable[[], bool], contended: bool
+) -> Metrics | None:
+    tower = read_tower(prompt.model)
+    device = prompt.model.get_input_embeddings().weight.device
+    with MemoryProbe(device) as probe, torch.inference_mode():
+        watch = Stopwatch(device)
+        tell(phase="preparing")
+        with watch.phase("preprocess"):
+            inputs = prepare(prompt.processor, tower.fit, prompt.image, prompt.question, device)
+        if stopped():
+            return None
+        tell(phase="looking")
+        vision = _look(tower, inputs, selector, watch)
+        tell(phase="selecting")
+        with watch.phase("select"):
+            selection = selector.select(vision)
+        tell(phase="reading", selection=selection)
+        if stopped():
+            return None
+        packed = pack(prompt.model, inputs.input_ids, inputs.attention_mask, [vision], [selection])
+        _check_length(prompt, packed)
+        answer = generate(
+            prompt.model,
+            packed,
+            lambda token, _: tell(token=token),
+            stopped,
+            **prompt.generate_kwargs,
+        )
+    return summarise(watch, probe, selection, inputs.prompt_tokens, answer, contended)
+
+
+def _look(tower: Tower, inputs: Inputs, selector: Selector, watch: Stopwatch) -> Vision:
+    """The vision pass; what the plan takes counts as selecting."""
+    with watch.phase("vision"):
+        images = split_tiles(tower, inputs.pixel_values, inputs.image_sizes)
+        grids = fit_grids(tower, images, inputs.image_sizes)
+        plan = plan_for(selector, grids)
+
+        def timed(grid: TileGrid, overview: Tensor | None) -> list[int] | None:
+            with watch.phase("select"):
+                return plan(grid, overview)
+
+        taps = selector.taps(tower.feature_tap)
+        return encode(tower, images, grids, taps, timed if plan else None)[0]
+
+
+def _check_length(prompt: Prompt, packed: Packed) -> None:
+    limit = getattr(prompt.model.config.get_text_config(), "max_position_embeddings", None)
+    new = prompt.generate_kwargs["max_new_tokens"]
+    length = packed.input_ids.shape[1]
+    if limit is not None and length + new > limit:
+        raise InputError(
+            f"The prompt has {length} tokens, images included, and the answer may have {new} "
+            f"more; this model reads at most {limit}. Shorten the question, lower the budget or "
+            f"the number of new tokens."
+        )

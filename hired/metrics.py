@@ -1,0 +1,190 @@
+"""Phases timed apart, memory above the resting level, and the numbers of one lane.
+
+Knows clocks and allocators, nothing of models. CUDA is synchronised at every phase boundary.
+"""
+
+import ctypes
+import gc
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from time import perf_counter
+from typing import Any
+
+import psutil
+import torch
+
+from hired.generate import Answer
+from hired.selectors import Selection
+
+SAMPLE_EVERY_S = 0.01
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The numbers of one lane; seconds and bytes, `None` where nothing could be measured.
+
+    Attributes:
+        visual_tokens: what reaches the language model, newlines included.
+        kept_tokens, newline_tokens: its two parts.
+        nominal_tokens: T·N, what a budget rate is a share of.
+        stock_tokens: what stock LLaVA feeds, newlines included.
+        prompt_tokens: text tokens of the prompt.
+        new_tokens: tokens generated, an end token included.
+        preprocess_s, vision_s, select_s: the phases up to the selection.
+        prefill_s: projector, packing and the language model up to the first token.
+        ttft_s: time to first token, the sum of the four.
+        decode_s: first to last token.
+        total_s: start to last token.
+        tokens_per_s: decode speed, tokens after the first over `decode_s`.
+        end_to_end_tokens_per_s: `new_tokens` over `total_s`.
+        kv_cache_bytes: keys and values at the end, exact.
+        peak_bytes: peak above the resting level of this lane.
+        peak_is_approximate: sampled from the process (CPU) instead of read from the allocator.
+        contended: measured while another lane ran.
+    """
+
+    visual_tokens: int
+    kept_tokens: int
+    newline_tokens: int
+    nominal_tokens: int
+    stock_tokens: int
+    prompt_tokens: int
+    new_tokens: int
+    preprocess_s: float
+    vision_s: float
+    select_s: float
+    prefill_s: float
+    ttft_s: float
+    decode_s: float
+    total_s: float
+    tokens_per_s: float | None
+    end_to_end_tokens_per_s: float
+    kv_cache_bytes: int
+    peak_bytes: int
+    peak_is_approximate: bool
+    contended: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and tables."""
+        return asdict(self)
+
+
+class Stopwatch:
+    """Seconds per phase on one device; a phase inside a phase is not counted twice."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.start = self.now()
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._open: list[str] = []
+
+    def now(self) -> float:
+        """`perf_counter()` once the device is idle."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return perf_counter()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the time inside the block to `name` and take it off the phase around it."""
+        begin = self.now()
+        self._open.append(name)
+        try:
+            yield
+        finally:
+            self._open.pop()
+            elapsed = self.now() - begin
+            self.seconds[name] += elapsed
+            if self._open:
+                self.seconds[self._open[-1]] -= elapsed
+
+
+class MemoryProbe:
+    """Peak memory above the level at entry: the CUDA allocator's own count, else sampled RSS."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.approximate = device.type != "cuda"
+        self.peak_bytes = 0
+
+    def __enter__(self) -> "MemoryProbe":
+        if not self.approximate:
+            torch.cuda.reset_peak_memory_stats(self.device)
+            self._rest = torch.cuda.memory_allocated(self.device)
+            return self
+        release_memory()
+        self._process = psutil.Process()
+        self._rest = self._highest = self._process.memory_info().rss
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._sample, name="memory-probe", daemon=True)
+        self._thread.start()
+        return self
+
+    def _sample(self) -> None:
+        while True:
+            self._highest = max(self._highest, self._process.memory_info().rss)
+            if self._done.wait(SAMPLE_EVERY_S):
+                return
+
+    def __exit__(self, *_: object) -> None:
+        if self.approximate:
+            self._done.set()
+            self._thread.join()
+            self._highest = max(self._highest, self._process.memory_info().rss)
+            self.peak_bytes = self._highest - self._rest
+        else:
+            self.peak_bytes = torch.cuda.max_memory_allocated(self.device) - self._rest
+
+
+def release_memory() -> None:
+    """Hand freed memory back, so that the next resting level is one."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        # glibc keeps freed pages; without this the second lane's peak hides in the first's.
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+def summarise(
+    watch: Stopwatch,
+    probe: MemoryProbe,
+    selection: Selection,
+    prompt_tokens: int,
+    answer: Answer,
+    contended: bool,
+) -> Metrics:
+    """The metrics of a lane that has emitted at least one token."""
+    ttft = answer.stamps[0] - watch.start
+    before = sum(watch.seconds[name] for name in ("preprocess", "vision", "select"))
+    decode = answer.stamps[-1] - answer.stamps[0]
+    total = answer.stamps[-1] - watch.start
+    count = len(answer.tokens)
+    return Metrics(
+        visual_tokens=selection.visual_tokens,
+        kept_tokens=selection.kept,
+        newline_tokens=selection.newlines,
+        nominal_tokens=selection.nominal,
+        stock_tokens=selection.stock,
+        prompt_tokens=prompt_tokens,
+        new_tokens=count,
+        preprocess_s=watch.seconds["preprocess"],
+        vision_s=watch.seconds["vision"],
+        select_s=watch.seconds["select"],
+        prefill_s=ttft - before,
+        ttft_s=ttft,
+        decode_s=decode,
+        total_s=total,
+        tokens_per_s=(count - 1) / decode if count > 1 and decode > 0 else None,
+        end_to_end_tokens_per_s=count / total,
+        kv_cache_bytes=answer.kv_cache_bytes,
+        peak_bytes=probe.peak_bytes,
+        peak_is_approximate=probe.approximate,
+        contended=contended,
+    )

@@ -1,0 +1,282 @@
+"""Questions about a poster in plain varied English, with their answers.
+
+Each kind is one function that turns a scene into a `Question` or None where the scene offers
+none. A question whose answer would hang on a few pixels (an object on the border between left
+and middle) is not asked. `content` reduces an answer to the words that scoring compares.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hired.shapes.phrases import ANSWERS_NOTHING, PHRASES, UNKNOWN, nonsense
+from hired.shapes.scenes import SIDE, Scene, Thing
+from hired.shapes.sprites import COLOUR_NAMES, SHAPES
+
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight")
+COLUMNS = ("left", "middle", "right")
+ROWS = ("top", "middle", "bottom")
+MARGIN = 0.035
+"""Least distance of an object from a border of thirds, as a share of the poster, to be asked."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question about one poster."""
+
+    kind: str
+    text: str
+    answer: str
+
+
+def name(thing: Thing) -> str:
+    """How a sentence calls the object: its colour and shape."""
+    return f"{thing.colour} {thing.shape}"
+
+
+def some(words: str) -> str:
+    """The words with their article."""
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def unique(scene: Scene, rng: np.random.Generator) -> tuple[Thing, str] | None:
+    """An object and words that fit it alone: "blue star", or "star" where there is one star."""
+    picks = [t for t in scene.things if sum(name(o) == name(t) for o in scene.things) == 1]
+    if not picks:
+        return None
+    thing = picks[rng.integers(len(picks))]
+    alone = sum(o.shape == thing.shape for o in scene.things) == 1
+    return thing, thing.shape if alone and rng.random() < 0.25 else name(thing)
+
+
+def region(scene: Scene, thing: Thing) -> str | None:
+    """The ninth of the poster that holds the object's centre; None when too near a border."""
+    x, y = thing.centre[0] / scene.width, thing.centre[1] / scene.height
+    if any(abs(v - border) < MARGIN for v in (x, y) for border in (1 / 3, 2 / 3)):
+        return None
+    row, column = ROWS[int(y * 3)], COLUMNS[int(x * 3)]
+    return "middle" if row == column == "middle" else f"{row} {column}"
+
+
+def plural(shape: str, count: int) -> str:
+    """The shape's name for `count` of them."""
+    return shape if count == 1 else shape + "s"
+
+
+def ask(kind: str, rng: np.random.Generator, **words: str) -> str:
+    """A random phrase of the kind with its words filled in."""
+    choices = PHRASES[kind]
+    # The first phrases are the plainest: half of all questions use one of them.
+    few = rng.random() < 0.5
+    return choices[rng.integers(min(3, len(choices)) if few else len(choices))].format(**words)
+
+
+def digit(scene: Scene, rng: np.random.Generator) -> Question | None:
+    """Which digit is on the blue star?"""
+    found = unique(scene, rng)
+    if found is None:
+        return None
+    thing, words = found
+    answer = f"The {words} shows the digit {thing.digit}."
+    return Question("digit", ask("digit", rng, it=words), answer)
+
+
+def colour(scene: Scene, rng: np.random.Generator) -> Question | None:
+    """What colour is the circle?  What colour is the shape with the digit 7?"""
+    things = scene.things
+    if rng.random() < 0.5:
+        picks = [t for t in things if sum(o.shape == t.shape for o in things) == 1]
+        if picks:
+            thing = picks[rng.integers(len(picks))]
+            text = ask("colour", rng, it=thing.shape)
+            return Question("colour", text, f"The {thing.shape} is {thing.colour}.")
+    picks = [t for t in things if sum(o.digit == t.digit for o in things) == 1]
+    if not picks:
+        return None
+    thing = picks[rng.integers(len(picks))]
+    text = ask("colour", rng, it=f"shape with the digit {thing.digit}")
+    return Question("colour", text, f"The shape with the digit {thing.digit} is {thing.colour}.")
+
+
+def shape(scene: Scene, rng: np.random.Generator) -> Question | None:
+    """Which shape shows 7?  Which shape is red?"""
+    things = scene.things
+    if rng.random() < 0.3:
+        picks = [t for t in things if sum(o.colour == t.colour for o in things) == 1]
+        if picks:
+            thing = picks[rng.integers(len(picks))]
+            text = ask("shape_colour", rng, colour=thing.colour)
+            return Question("shape", text, f"The {thing.colour} shape is a {thing.shape}.")
+    picks = [t for t in things if sum(o.digit == t.digit for o in things) == 1]
+    if not picks:
+        return None
+    thing = picks[rng.integers(len(picks))]
+    text = ask("shape", rng, digit=str(thing.digit))
+    return Question("shape", text, f"The digit {thing.digit} is on the {name(thing)}.")
+
+
+def where(scene: Scene, rng: np.random.Generator) -> Question | None:
+    """Where is the blue star?"""
+    found = unique(scene, rng)
+    place = found and region(scene, found[0])
+    if not found or not place:
+        return None
+    return Question("where", ask("where", rng, it=found[1]), f"The {found[1]} is at the {place}.")
+
+
+def exists(scene: Scene, rng: np.random.Generator) -> Question | None:
+    """Is there a red circle?  Half the answers are no, most of them near misses."""
+    here = {name(t) for t in scene.things}
+    if here and rng.random() < 0.5:
+        words = sorted(here)[rng.integers(len(here))]
+        answer = f"Yes, there is {some(words)}."
+    else:
+        tints = [t.colour for t in scene.things] if rng.random() < 0.6 else []
+        kinds = [t.shape for t in scene.things] if rng.random() < 0.6 else []
+        tints, kinds = tints or list(COLOUR_NAMES), kinds or list(SHAPES)
+        words = f"{tints[rng.integers(len(tints))]} {kinds[rng.integers(len(kinds))]}"
+        if words in here:
+            return None
+        answer = f"No, there is no {words}."
+    return Question("exists", ask("exists", rng, it=words, a_it=some(words)), answer)
+
+
+def count(scene: Scene, rng: np.random.Generator) -> Question | None:
+    """How many shapes, red shapes, stars are there?"""
+    draw = rng.random()
+    if draw < 0.4:
+        total, one, many = len(scene.things), "shape", "shapes"
+    elif draw < 0.7:
+        tints = [t.colour for t in scene.things]
+        tint = tints[rng.integers(len(tints))] if tints and rng.random() < 0.8 else None
+        tint = tint or COLOUR_NAMES[rng.integers(len(COLOUR_NAMES))]
+        total, one, many = tints.count(tint), f"{tint} shape", f"{tint} shapes"
+    else:
+        kinds = [t.shape for t in scene.things]
+        kind = kinds[rng.integers(len(kinds))] if kinds and rng.random() < 0.8 else None
+        kind = kind or SHAPES[rng.integers(len(SHAPES))]
+        total, one, many = kinds.count(kind), kind, kind + "s"
+    if total >= len(NUMBERS):
+        return None
+    if total == 0:
+        answer = f"There are no {many}."
+    elif total == 1:
+        answer = f"There is one {one}."
+    else:
+        answer = f"There are {NUMBERS[total]} {many}."
+    return Question("count", ask("count", rng, them=many), answer)
+
+
+def compare(scene: Scene, rng: np.random.Generator) -> Question | None:
+    """Is the blue star left of the red circle?  Which is higher?"""
+    names = [name(t) for t in scene.things]
+    picks = [t for t in scene.things if names.count(name(t)) == 1]
+    if len(picks) < 2:
+        return None
+    first, second = (picks[i] for i in rng.permutation(len(picks))[:2])
+    across = (first.centre[0] - second.centre[0]) / scene.width
+    down = (first.centre[1] - second.centre[1]) / scene.height
+    level = rng.random() < 0.5
+    offset = across if level else down
+    if abs(offset) < 0.1:
+        return None
+    words = {"one": name(first), "two": name(second)}
+    if rng.random() < 0.5:
+        sides = ("further left", "further right") if level else ("higher", "lower")
+        side = sides[rng.integers(2)]
+        nearer = first if (offset < 0) == (side == sides[0]) else second
+        text = ask("compare_which", rng, side=side, **words)
+        return Question("compare", text, f"The {name(nearer)} is {side}.")
+    sides = ("left of", "right of") if level else ("above", "below")
+    side = sides[rng.integers(2)]
+    yes = (offset < 0) == (side == sides[0])
+    text = ask("compare_side", rng, side=side, **words)
+    verb = f"{'Yes' if yes else 'No'}, the {words['one']} is {'' if yes else 'not '}{side}"
+    return Question("compare", text, f"{verb} the {words['two']}.")
+
+
+def absent(scene: Scene, rng: np.random.Generator) -> Question | None:
+    """A question about an object that is not there."""
+    here = {name(t) for t in scene.things}
+    tints = [t.colour for t in scene.things] or list(COLOUR_NAMES)
+    words = f"{tints[rng.integers(len(tints))]} {SHAPES[rng.integers(len(SHAPES))]}"
+    if words in here:
+        return None
+    kind = ("digit", "where")[rng.integers(2)]
+    return Question("absent", ask(kind, rng, it=words), f"There is no {words}.")
+
+
+def describe(scene: Scene, rng: np.random.Generator) -> Question | None:
+    """Describe the poster: every object, in reading order."""
+    text = ask("describe", rng)
+    if not scene.things:
+        return Question("describe", text, "The poster shows no shapes.")
+    if len(scene.things) >= len(NUMBERS):
+        return None
+    rows = scene.height / SIDE
+    ordered = sorted(scene.things, key=lambda t: (int(t.centre[1] / rows), t.centre[0]))
+    parts = [f"{some(name(t))} with the digit {t.digit}" for t in ordered]
+    many = len(parts)
+    listed = parts[0] if many == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+    noun = plural("shape", many)
+    return Question("describe", text, f"The poster shows {NUMBERS[many]} {noun}. I see {listed}.")
+
+
+def unknown(scene: Scene, rng: np.random.Generator) -> Question:
+    """A sentence that the grammar does not know."""
+    if rng.random() < 0.45:
+        return Question("unknown", nonsense(rng), ANSWERS_NOTHING)
+    words = {"it": f"{rng.choice(COLOUR_NAMES)} {rng.choice(SHAPES)}"}
+    text = UNKNOWN[rng.integers(len(UNKNOWN))].format(**words)
+    return Question("unknown", text, ANSWERS_NOTHING)
+
+
+KINDS: dict[str, Callable[[Scene, np.random.Generator], Question | None]] = {
+    "digit": digit,
+    "colour": colour,
+    "shape": shape,
+    "where": where,
+    "exists": exists,
+    "count": count,
+    "compare": compare,
+    "absent": absent,
+    "describe": describe,
+    "unknown": unknown,
+}
+
+
+def styled(text: str, rng: np.random.Generator) -> str:
+    """The question as people type it: capital or not, question mark or not."""
+    draw = rng.random()
+    text = text[0].upper() + text[1:] if draw < 0.6 else text
+    return text.rstrip("?.") if rng.random() < 0.15 else text
+
+
+def draw(scene: Scene, rng: np.random.Generator, kinds: list[str]) -> list[Question]:
+    """One question for each kind in `kinds` that the scene offers, in that order."""
+    questions = []
+    for kind in kinds:
+        question = KINDS[kind](scene, rng)
+        if question is not None:
+            text = styled(question.text, rng)
+            questions.append(Question(question.kind, text, question.answer))
+    return questions
+
+
+CONTENT = (
+    set(COLOUR_NAMES)
+    | set(SHAPES)
+    | set("0123456789")
+    | set(NUMBERS)
+    | {"yes", "no", "not", "top", "middle", "bottom", "left", "right", "above", "below"}
+    | {"higher", "lower", "only"}
+)
+
+
+def content(answer: str) -> tuple[str, ...]:
+    """The words of an answer that carry its content, sorted: what exact match compares."""
+    words = re.findall(r"[a-z]+|[0-9]+", answer.lower())
+    singular = [w[:-1] if w.endswith("s") and w[:-1] in SHAPES else w for w in words]
+    return tuple(sorted(w for w in singular if w in CONTENT or w.isdigit()))

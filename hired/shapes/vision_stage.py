@@ -1,0 +1,284 @@
+"""The vision stage: teach the tower to see, with targets per patch and for the CLS token.
+
+CLIP's CLS token gathers content all the way up because a caption asks it to. Ours is asked in
+every block: what the CLS attention fetches there (its attention output, before the residual sum)
+and what the CLS token holds there must name all objects of the tile. Nothing supervises the
+attention weights themselves, and no token is ever dropped.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import CLIPVisionModel
+
+from hired.shapes.scenes import SIDE
+from hired.shapes.sprites import COLOUR_NAMES, SHAPES
+from hired.shapes.tiles import COMBOS, IGNORE, UNREADABLE, batches
+from hired.shapes.tower import FEATURE_BLOCK, LAYERS, WIDTH, new_tower
+
+BAG = COMBOS + 10 + len(COLOUR_NAMES) + len(SHAPES) + 1
+"""CLS targets: coloured shapes present, digits present, counts per colour and shape, and in all."""
+
+SLOW = ("q_proj", "k_proj", "position_embedding", "norm1", "pre_layrnorm", "patch_embedding")
+
+
+class Heads(nn.Module):
+    """The stage's read-outs, thrown away after training: none of them is part of the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(WIDTH)
+        sizes = {"shape": len(SHAPES) + 1, "colour": len(COLOUR_NAMES) + 1, "digit": 11}
+        sizes |= {"centre": 1, "xy": 2}
+        self.patch = nn.ModuleDict({name: nn.Linear(WIDTH, n) for name, n in sizes.items()})
+        self.early = nn.ModuleDict(
+            {name: nn.Linear(WIDTH, sizes[name]) for name in ("shape", "colour", "digit")}
+        )
+        self.early_norm = nn.LayerNorm(WIDTH)
+        self.state = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, BAG)) for _ in range(LAYERS)
+        )
+        self.fetched = nn.ModuleList(nn.Linear(WIDTH, BAG) for _ in range(LAYERS))
+
+
+def run(tower: CLIPVisionModel, pixels: torch.Tensor, blocks: int) -> tuple[list, list]:
+    """Hidden states (B, 1 + N, D) after each of the first `blocks` blocks, and what the CLS
+    attention fetched in each (B, D).
+    """
+    vision = getattr(tower, "vision_model", tower)
+    x = vision.pre_layrnorm(vision.embeddings(pixels))
+    states, fetched = [], []
+    for block in vision.encoder.layers[:blocks]:
+        gathered = block.self_attn(block.layer_norm1(x))[0]
+        x = x + gathered
+        x = x + block.mlp(block.layer_norm2(x))
+        states.append(x)
+        fetched.append(gathered[:, 0])
+    return states, fetched
+
+
+def patch_losses(heads: Heads, x: torch.Tensor, batch: dict) -> dict[str, torch.Tensor]:
+    """Losses of the patch targets on features `x` (B, N, D) of the feature layer."""
+    x = heads.norm(x)
+    losses = {}
+    for name in ("shape", "colour"):
+        loss = F.cross_entropy(heads.patch[name](x).flatten(0, 1), batch[name].flatten(),
+                               ignore_index=IGNORE, reduction="none")  # fmt: skip
+        weight = torch.where(batch[name].flatten() == 0, 0.15, 1.0)
+        weight = weight * (batch[name].flatten() != IGNORE)
+        losses[name] = (loss * weight).sum() / weight.sum()
+    losses["digit"] = digit_loss(heads.patch["digit"](x), batch)
+    losses["centre"] = F.binary_cross_entropy_with_logits(
+        heads.patch["centre"](x)[..., 0], batch["centre"], pos_weight=x.new_tensor(4.0)
+    )
+    on = (batch["colour"] > 0).float()[..., None]
+    error = (heads.patch["xy"](x) - batch["xy"]).abs() * on
+    losses["xy"] = error.sum() / (2 * on.sum() + 1)
+    return losses
+
+
+def digit_loss(logits: torch.Tensor, batch: dict) -> torch.Tensor:
+    """Cross entropy of the digit per patch; unreadable ones count for less."""
+    target = batch["digit"].flatten()
+    loss = F.cross_entropy(logits.flatten(0, 1), target, ignore_index=IGNORE, reduction="none")
+    weight = torch.where(target == UNREADABLE, 0.3, 1.0) * (target != IGNORE)
+    return (loss * weight).sum() / (weight.sum() + 1)
+
+
+def early_loss(heads: Heads, x: torch.Tensor, batch: dict) -> torch.Tensor:
+    """Patch targets on an earlier block: a shorter way for the gradient."""
+    x = heads.early_norm(x)
+    loss = digit_loss(heads.early["digit"](x), batch)
+    for name in ("shape", "colour"):
+        logits = heads.early[name](x).flatten(0, 1)
+        loss = loss + 0.5 * F.cross_entropy(logits, batch[name].flatten(), ignore_index=IGNORE)
+    return loss
+
+
+def bag_loss(logits: torch.Tensor, batch: dict, digits: bool) -> torch.Tensor:
+    """Loss of one CLS read-out (B, BAG): which coloured shapes and digits, and how many."""
+    combos = batch["combos"]
+    parts = (COMBOS, 10, len(COLOUR_NAMES), len(SHAPES), 1)
+    has, shows, tints, kinds, total = logits.split(parts, -1)
+    weight = logits.new_tensor(5.0)
+    loss = 2 * F.binary_cross_entropy_with_logits(has, (combos > 0).float(), pos_weight=weight)
+    if digits:
+        shown = (batch["digits"] > 0).float()
+        loss = loss + F.binary_cross_entropy_with_logits(shows, shown, pos_weight=weight / 2)
+    grid = combos.view(-1, len(COLOUR_NAMES), len(SHAPES))
+    loss = loss + F.smooth_l1_loss(tints, grid.sum(2)) + F.smooth_l1_loss(kinds, grid.sum(1))
+    return loss + 0.2 * F.smooth_l1_loss(total[:, 0], batch["count"].float())
+
+
+def step_loss(tower: CLIPVisionModel, heads: Heads, batch: dict, blocks: int) -> tuple:
+    """Total loss of a batch and its parts (floats)."""
+    states, fetched = run(tower, batch["pixels"], blocks)
+    patch = patch_losses(heads, states[FEATURE_BLOCK][:, 1:], batch)
+    bags = [bag_loss(heads.state[i](s[:, 0]), batch, i >= 2) for i, s in enumerate(states)]
+    pulls = [bag_loss(heads.fetched[i](f), batch, i >= 3) for i, f in enumerate(fetched)]
+    early = early_loss(heads, states[2][:, 1:], batch)
+    weights = {"shape": 1.0, "colour": 1.0, "digit": 2.0, "centre": 0.5, "xy": 1.0}
+    total = sum(weights[k] * v for k, v in patch.items()) + 0.3 * early
+    total = total + 0.25 * sum(bags) + 0.35 * sum(pulls)
+    parts = {k: v.item() for k, v in patch.items()}
+    parts |= {"bag": bags[FEATURE_BLOCK].item(), "pull": pulls[FEATURE_BLOCK].item()}
+    return total, parts | {"bag0": bags[0].item()}
+
+
+def rate(step: int, steps: int, peak: float) -> float:
+    """Learning rate: 200 steps of warm-up, flat, then a linear fall over the last 35 %."""
+    fall = min(1.0, (steps - step) / (0.35 * steps))
+    return peak * min(1.0, (step + 1) / 200) * max(0.02, fall)
+
+
+def to_tensors(batch: dict) -> dict[str, torch.Tensor]:
+    """A numpy batch as tensors."""
+    return {name: torch.from_numpy(value) for name, value in batch.items()}
+
+
+class Stream(torch.utils.data.IterableDataset):
+    """Training batches, drawn in worker processes, each from its own seed."""
+
+    def __init__(self, seed: int, size: int) -> None:
+        self.seed, self.size = seed, size
+
+    def __iter__(self):  # noqa: ANN204
+        worker = torch.utils.data.get_worker_info()
+        number = worker.id if worker else 0
+        for batch in batches(self.seed * 100 + number, self.size):
+            yield to_tensors(batch)
+
+
+def optimiser(tower: nn.Module, heads: nn.Module, peak: float) -> torch.optim.AdamW:
+    """AdamW; no decay on vectors and embeddings. Queries, keys and positions learn five times
+    slower: at the full rate the neighbour heads of the start are gone within 500 steps."""
+    named = [*tower.named_parameters(), *heads.named_parameters()]
+    groups = []
+    for slow in (False, True):
+        for plain in (False, True):
+            chosen = [
+                p
+                for n, p in named
+                if any(word in n for word in SLOW) == slow
+                and (p.ndim < 2 or "embedding" in n) == plain
+            ]
+            decay = 0.0 if plain else 0.02
+            groups.append({"params": chosen, "weight_decay": decay, "share": 0.2 if slow else 1.0})
+    return torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.98), fused=True)
+
+
+def train(
+    folder: Path,
+    steps: int,
+    seed: int = 0,
+    size: int = 16,
+    peak: float = 5e-4,
+    log: Callable[[str], None] = lambda line: None,
+    minutes_between_saves: float = 2.5,
+) -> CLIPVisionModel:
+    """Train for `steps` batches, from the checkpoint in `folder` if there is one.
+
+    Writes `vision.pt` (tower, heads, optimiser, step) and one line per 50 steps to
+    `vision.jsonl`.
+    """
+    stream = Stream(seed, size)
+    tower = new_tower(seed, next(iter(Stream(seed + 50, 64)))["pixels"])
+    heads = Heads()
+    adam = optimiser(tower, heads, peak)
+    state, first = folder / "vision.pt", 0
+    if state.exists():
+        saved = torch.load(state, weights_only=True)
+        tower.load_state_dict(saved["tower"])
+        heads.load_state_dict(saved["heads"])
+        adam.load_state_dict(saved["optimiser"])
+        first = saved["step"]
+        stream = Stream(seed + first + 1, size)
+    loader = iter(torch.utils.data.DataLoader(stream, batch_size=None, num_workers=1,
+                                              prefetch_factor=8))  # fmt: skip
+    saved_at = began = time.monotonic()
+    sums: dict[str, float] = {}
+    for step in range(first, steps):
+        for group in adam.param_groups:
+            group["lr"] = rate(step, steps, peak) * group["share"]
+        # The last block feeds nothing but its own CLS read-out: train it near the end only.
+        blocks = LAYERS if step >= 0.9 * steps else LAYERS - 1
+        total, parts = step_loss(tower, heads, next(loader), blocks)
+        adam.zero_grad()
+        total.backward()
+        nn.utils.clip_grad_norm_([*tower.parameters(), *heads.parameters()], 2.0)
+        adam.step()
+        for name, value in parts.items():
+            sums[name] = sums.get(name, 0.0) + value / 50
+        if not math.isfinite(total.item()):
+            raise FloatingPointError(f"vision loss is not finite at step {step}")
+        if (step + 1) % 50 == 0:
+            speed = (step + 1 - first) * size / (time.monotonic() - began)
+            line = json.dumps({"step": step + 1, "tiles_per_s": round(speed, 1)}
+                              | {k: round(v, 4) for k, v in sums.items()})  # fmt: skip
+            with (folder / "vision.jsonl").open("a") as file:
+                file.write(line + "\n")
+            log(line)
+            sums = {}
+        last = step + 1 == steps
+        if last or time.monotonic() - saved_at > 60 * minutes_between_saves:
+            save(state, tower, heads, adam, step + 1)
+            saved_at = time.monotonic()
+    return tower
+
+
+def save(path: Path, tower: nn.Module, heads: nn.Module, adam: nn.Module, step: int) -> None:
+    """Write a checkpoint whole: first beside its place, then moved there."""
+    spare = path.with_suffix(".tmp")
+    torch.save({"tower": tower.state_dict(), "heads": heads.state_dict(),
+                "optimiser": adam.state_dict(), "step": step}, spare)  # fmt: skip
+    spare.replace(path)
+
+
+@torch.no_grad()
+def diagnose(tower: CLIPVisionModel, heads: Heads, batch: dict) -> dict:
+    """What the tower sees on a batch: patch accuracies, and per block the CLS attention's mass
+    on objects and the share of object patches among its top 20 %.
+    """
+    blocks: list[torch.Tensor] = []
+    vision = getattr(tower, "vision_model", tower)
+    x = vision.pre_layrnorm(vision.embeddings(batch["pixels"]))
+    for layer in vision.encoder.layers[: LAYERS - 1]:
+        attention, y = layer.self_attn, layer.layer_norm1(x)
+        size = (len(y), -1, attention.num_heads, attention.head_dim)
+        query = attention.q_proj(y[:, :1]).view(size).transpose(1, 2)
+        key = attention.k_proj(y).view(size).transpose(1, 2)
+        row = (query @ key.transpose(2, 3) * attention.scale).softmax(-1)
+        blocks.append(row[:, :, 0, 1:].sum(1) / attention.num_heads)
+        x = x + attention(y)[0]
+        x = x + layer.mlp(layer.layer_norm2(x))
+    seen = heads.norm(x[:, 1:])
+    report: dict = {}
+    for name in ("shape", "colour", "digit"):
+        guess = heads.patch[name](seen).argmax(-1)
+        kinds = [("crop", ~batch["overview"]), ("view", batch["overview"])]
+        for label, rows in kinds:
+            mask = (batch["colour"] > 0) & (batch[name] != IGNORE) & rows[:, None]
+            mask &= (batch["digit"] < UNREADABLE) if name == "digit" else True
+            right = (guess == batch[name])[mask].float()
+            report[f"{name}_{label}"] = round(right.mean().item(), 3)
+    on = batch["colour"] > 0
+    few = (on.sum(1) > 0) & (on.sum(1) <= SIDE * SIDE * 0.14)
+    top = SIDE * SIDE // 5
+    for name, rows in (("all", on.sum(1) > 0), ("sparse", few)):
+        mass, found = [], []
+        for score in blocks:
+            share = (score * on).sum(1) / score.sum(1)
+            mass.append(round(share[rows].mean().item(), 3))
+            best = torch.zeros_like(on).scatter_(1, score.topk(top).indices, True)
+            caught = (best & on).sum(1) / on.sum(1).clamp(min=1)
+            found.append(round(caught[rows].mean().item(), 3))
+        area = on[rows].float().mean().item()
+        report[f"mass_{name}"], report[f"top20_{name}"] = mass, found
+        report[f"area_{name}"] = round(area, 3)
+    return report

@@ -1,0 +1,91 @@
+"""What would be kept, before anything is answered: one cached tower pass per image.
+
+Knows how to look and to select, nothing of language models. Every layer is tapped once, so that
+moving a slider costs a sort instead of a pass.
+"""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from hired.inputs import prepare
+from hired.selectors import Selection, Selector
+from hired.selectors.hired import merge_heads
+from hired.tiles import TileGrid
+from hired.tower import read_tower, split_tiles
+from hired.vision import Taps, Vision, encode
+from hired.wrapper import fit_grids
+
+
+class Preview:
+    """The last few images one model has looked at; safe to use from several threads.
+
+    Attributes:
+        tower: the vision side of the model; only read.
+        layers: ViT layers whose CLS attention can be shown.
+        heads: H.
+    """
+
+    def __init__(self, model: Any, processor: Any, capacity: int = 6) -> None:
+        self.tower = read_tower(model)
+        self.layers = self.tower.last_tap + 1
+        self.heads = int(self.tower.blocks[0].self_attn.num_heads)
+        self.feature_tap = self.tower.feature_tap
+        self._processor = processor
+        self._device = model.get_input_embeddings().weight.device
+        self._capacity = capacity
+        self._seen: OrderedDict[str, Vision] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def fit(self, image: Image.Image) -> TileGrid:
+        """The grid of an image, as every stage will see it; reads no pixel."""
+        if self.tower.pinpoints is None:
+            return self.tower.fit((self.tower.tile, self.tower.tile))
+        return self.tower.fit((image.height, image.width))
+
+    def look(self, image: Image.Image) -> Vision:
+        """The tower's pass over an RGB image with every layer tapped; cached."""
+        key = _digest(image)
+        with self._lock:  # also keeps two threads from doing the same pass
+            if key not in self._seen:
+                self._seen[key] = self._encode(image)
+                while len(self._seen) > self._capacity:
+                    self._seen.popitem(last=False)
+            self._seen.move_to_end(key)
+            return self._seen[key]
+
+    def select(self, image: Image.Image, selector: Selector) -> Selection:
+        """What `selector` keeps of an RGB image.
+
+        Raises:
+            SettingError: a layer or head does not exist in this model.
+        """
+        taps = selector.taps(self.feature_tap)
+        self.tower.check_layer("init_layer", taps.init)
+        self.tower.check_layer("final_layer", taps.final)
+        return selector.select(self.look(image))
+
+    def attention(self, image: Image.Image, layer: int, heads: str | int = "sum") -> Tensor:
+        """CLS attention of one layer, (T, N) float32 on the CPU.
+
+        Raises:
+            SettingError: a layer or head does not exist in this model.
+        """
+        self.tower.check_layer("layer", layer)
+        return merge_heads(self.look(image).cls[layer], heads).float().cpu()
+
+    def _encode(self, image: Image.Image) -> Vision:
+        with torch.inference_mode():
+            inputs = prepare(self._processor, self.tower.fit, image, "?", self._device)
+            tiles = split_tiles(self.tower, inputs.pixel_values, inputs.image_sizes)
+            grids = fit_grids(self.tower, tiles, inputs.image_sizes)
+            return encode(self.tower, tiles, grids, Taps(), extra_taps=range(self.layers))[0]
+
+
+def _digest(image: Image.Image) -> str:
+    return f"{image.size}{hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest()}"

@@ -1,0 +1,149 @@
+"""The one model behind the page, what it can be asked, and who may stop what.
+
+Knows neither gradio nor HTML. Loading is lazy, so that importing the app costs nothing.
+"""
+
+import functools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from hired.errors import ModelError
+from hired.images import open_image
+from hired.machine import versions
+from hired.models import ALLOWED, EMBEDDED, describe, load
+from hired.preview import Preview
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model, its processor, the cached looks through it and its description."""
+
+    model: Any
+    processor: Any
+    preview: Preview
+    info: dict[str, Any]
+
+
+@dataclass(eq=False)
+class Stops:
+    """The stop signs of one visitor's run: for all lanes and for each."""
+
+    everything: threading.Event = field(default_factory=threading.Event)
+    lanes: list[threading.Event] = field(
+        default_factory=lambda: [threading.Event() for _ in range(3)]
+    )
+
+
+class Engine:
+    """Loads the model once, hands it out, and keeps the stop signs of the runs.
+
+    Attributes:
+        name: the model asked for.
+        options: quantization, device and dtype for `hired.load`.
+        may_switch: may a visitor load another model of the allow-list?
+    """
+
+    def __init__(
+        self,
+        name: str = EMBEDDED,
+        quantization: str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        may_switch: bool = False,
+    ) -> None:
+        self.name = name
+        self.options = {"quantization": quantization, "device": device, "dtype": dtype}
+        self.may_switch = may_switch
+        self._lock = threading.Lock()
+        self._loaded: Loaded | None = None
+        self._stops: dict[str, Stops] = {}
+
+    @classmethod
+    def holding(cls, model: Any, processor: Any, name: str = EMBEDDED) -> "Engine":
+        """An engine around a model that is already there."""
+        engine = cls(name)
+        model.name_or_path = name
+        engine._loaded = Loaded(model, processor, Preview(model, processor), describe(model))
+        return engine
+
+    def get(self) -> Loaded:
+        """The model, loaded on first use.
+
+        Raises:
+            ModelError, MemoryShortage: it cannot be loaded.
+        """
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._load(self.name)
+            return self._loaded
+
+    def switch(self, name: str) -> Loaded:
+        """Load another model of the allow-list in place of this one.
+
+        Raises:
+            ModelError: visitors may not, the name is not on the list, or it cannot be loaded.
+            MemoryShortage: it does not fit; the old model is loaded again.
+        """
+        if not self.may_switch:
+            raise ModelError("This server keeps its model. Start your own to use another one.")
+        if name not in ALLOWED:
+            raise ModelError(f"model is one of {', '.join(ALLOWED)}; got {name!r}.")
+        with self._lock:
+            if self._loaded is not None and self.name == name:
+                return self._loaded
+            self._loaded = None  # two may not fit at once
+            try:
+                self._loaded = self._load(name)
+                self.name = name
+            except Exception:
+                self._loaded = self._load(self.name)
+                raise
+            return self._loaded
+
+    def _load(self, name: str) -> Loaded:
+        model, processor = load(name, **self.options)
+        return Loaded(model, processor, Preview(model, processor), describe(model))
+
+    def versions(self) -> dict[str, str]:
+        """What a result depends on."""
+        return versions()
+
+    @contextmanager
+    def stopping(self, visitor: str | None) -> Iterator[Stops]:
+        """The stop signs of a run that is about to begin; gone when it ends."""
+        stops = self._stops.get(visitor or "") or Stops()
+        if visitor:
+            self._stops[visitor] = stops
+        try:
+            yield stops
+        finally:
+            if visitor and self._stops.get(visitor) is stops:
+                del self._stops[visitor]
+
+    def expect(self, visitor: str | None) -> None:
+        """Make the stop signs of a run that waits in the queue, so that it can be stopped there."""
+        if visitor:
+            self._stops[visitor] = Stops()
+
+    def stop(self, visitor: str | None, lane: int | None = None) -> bool:
+        """Stop a visitor's run, or one lane of it; False when there is none."""
+        stops = self._stops.get(visitor or "")
+        if stops is None:
+            return False
+        (stops.everything if lane is None else stops.lanes[lane]).set()
+        return True
+
+
+@functools.lru_cache(maxsize=8)
+def read_image(path: str) -> Image.Image:
+    """An uploaded file as RGB; cached, because a moving slider asks for it again and again.
+
+    Raises:
+        InputError: it cannot be used.
+    """
+    return open_image(path)

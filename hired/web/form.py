@@ -1,0 +1,115 @@
+"""The left column: what is asked and with which settings, and how that becomes `Settings`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from hired.selectors import NEWLINES, SELECTORS
+from hired.web.settings import MAX_NEW_TOKENS, MAX_REPEATS, NOBODY, Settings, from_mapping
+
+RATE, COUNT = "Share", "Count"
+ORDER = ("one after the other", "one after the other, swapped", "race (times are shared)")
+FIELDS = (
+    "left", "right", "third", "kind", "rate", "count", "alpha", "init_layer", "final_layer",
+    "heads", "newline", "seed", "max_new_tokens", "order", "repeats",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """The components of the settings, in the order of `FIELDS`."""
+
+    parts: dict[str, Any]
+
+    @property
+    def all(self) -> list[Any]:
+        """Inputs of a handler, in order."""
+        return [self.parts[name] for name in FIELDS]
+
+
+def read(*values: Any) -> Settings:
+    """The form's values, in the order of `FIELDS`, as settings.
+
+    Raises:
+        SettingError: one of them is out of range.
+    """
+    form = dict(zip(FIELDS, values, strict=True))
+    kind, rate, count, order = (form.pop(key) for key in ("kind", "rate", "count", "order"))
+    form["budget"] = str(int(count or 0)) if kind == COUNT else f"{float(rate or 0) / 100}"
+    form["race"], form["swap"] = order == ORDER[2], order == ORDER[1]
+    return from_mapping(form)
+
+
+def write(settings: Settings) -> list[Any]:
+    """Settings as the form's values, in the order of `FIELDS`."""
+    counted = isinstance(settings.budget, int)
+    form = settings.as_dict() | {
+        "kind": COUNT if counted else RATE,
+        "rate": gr.skip() if counted else round(settings.budget * 100, 4),
+        "count": settings.budget if counted else gr.skip(),
+        "order": ORDER[2] if settings.race else ORDER[1] if settings.swap else ORDER[0],
+        "heads": str(settings.heads),
+    }
+    if settings.final_layer is None:
+        form["final_layer"] = gr.skip()
+    return [form[name] for name in FIELDS]
+
+
+def method_choices() -> list[tuple[str, str]]:
+    """(title, name) of every method in the registry."""
+    return [(method.title, name) for name, method in SELECTORS.items()]
+
+
+def build_budget(parts: dict[str, Any]) -> None:
+    """How much is kept: a share of all patches or a count."""
+    with gr.Row(elem_id="budget"):
+        parts["kind"] = gr.Radio(
+            [RATE, COUNT], value=RATE, label="Budget: what is kept", elem_id="kind", scale=1
+        )
+        parts["rate"] = gr.Slider(
+            1, 100, value=20, step=1, label="Share of all patches, %", elem_id="rate", scale=3
+        )
+        parts["count"] = gr.Number(
+            160, precision=0, minimum=1, label="Patches per image", visible=False, elem_id="count",
+            scale=3,
+        )  # fmt: skip
+    parts["kind"].change(
+        lambda kind: (gr.update(visible=kind == RATE), gr.update(visible=kind == COUNT)),
+        parts["kind"],
+        [parts["rate"], parts["count"]],
+        queue=False,
+        api_visibility="private",
+        show_progress="hidden",
+    )
+
+
+def build_settings(parts: dict[str, Any]) -> None:
+    """Methods, layers and the way of running."""
+    methods = method_choices()
+    with gr.Row():
+        parts["left"] = gr.Dropdown(methods, value="full", label="Left pane", min_width=130)
+        parts["right"] = gr.Dropdown(methods, value="hired", label="Right pane", min_width=130)
+    parts["third"] = gr.Dropdown([("No third pane", NOBODY), *methods], value=NOBODY, label="Third")
+    parts["alpha"] = gr.Slider(
+        0, 1, value=0.5, step=0.05, label="α, the overview's share of the budget", elem_id="alpha"
+    )
+    with gr.Row():
+        parts["init_layer"] = gr.Slider(
+            0, 22, value=0, step=1, label="Init layer (shares budget)", min_width=130
+        )
+        parts["final_layer"] = gr.Slider(
+            0, 22, value=22, step=1, label="Final layer (picks patches)", min_width=130
+        )
+    with gr.Row():
+        parts["heads"] = gr.Dropdown(["sum", "max"], value="sum", label="Heads", min_width=90)
+        parts["newline"] = gr.Dropdown(list(NEWLINES), value="none", label="Newlines", min_width=90)
+        parts["seed"] = gr.Number(0, precision=0, minimum=0, label="Seed", min_width=70)
+    with gr.Row():
+        parts["max_new_tokens"] = gr.Slider(
+            1, MAX_NEW_TOKENS, value=64, step=1, label="Max new tokens", min_width=130
+        )
+        parts["repeats"] = gr.Slider(
+            1, MAX_REPEATS, value=1, step=1, label="Repeats (median)", min_width=130
+        )
+    parts["order"] = gr.Dropdown(list(ORDER), value=ORDER[0], label="Panes run")

@@ -1,0 +1,245 @@
+"""Panes, verdict and timeline as HTML: views in, strings out, all text escaped."""
+
+import difflib
+import html
+from collections.abc import Sequence
+from typing import Any
+
+from hired.web.views import PHASE_NAMES, PHASES, View
+
+STATES = {
+    "idle": "ready",
+    "queued": "in the queue",
+    "waiting": "waits its turn",
+    "preparing": "preparing",
+    "looking": "looking",
+    "selecting": "selecting",
+    "reading": "reading",
+    "answering": "answering",
+    "done": "done",
+    "stopped": "stopped",
+    "failed": "failed",
+}
+BUSY = ("preparing", "looking", "selecting", "reading", "answering")
+HINTS = {
+    "idle": "The answer appears here, word by word.",
+    "queued": "Another comparison is running; yours is next in line.",
+    "waiting": "The panes run one after the other, so that each has the machine to itself.",
+    "preparing": "Cutting the image into tiles …",
+    "looking": "The vision tower looks at the tiles …",
+    "selecting": "Choosing which patches stay …",
+    "reading": "The language model reads image and question …",
+    "stopped": "Stopped before the first word.",
+}
+
+
+def esc(text: Any) -> str:
+    """Text for HTML, inert in gradio's templates too."""
+    escaped = html.escape(str(text))
+    return escaped.replace("$", "&#36;").replace("{", "&#123;").replace("`", "&#96;")
+
+
+def seconds(value: float | None) -> str:
+    """`0.41 s`, `12.3 s` or `43 ms`."""
+    if value is None:
+        return "–"
+    if value < 0.0995:
+        return f"{value * 1000:.0f} ms" if value >= 0.001 else f"{value * 1000:.1f} ms"
+    return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+
+
+def size(value: float | None) -> str:
+    """Bytes as `318 kB`, `3.2 MB` or `1.1 GB`."""
+    if value is None:
+        return "–"
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if abs(value) >= scale:
+            number = value / scale
+            return f"{number:.1f} {unit}" if number < 100 else f"{number:.0f} {unit}"
+    return f"{value:.0f} B"
+
+
+def pane(view: View, index: int) -> str:
+    """One side: method, phase, answer, numbers. The same height at every phase."""
+    metrics = view.metrics or {}
+    if view.error:
+        body = f'<p class="fault">{esc(view.error)}</p>'
+    elif view.text:
+        caret = '<span class="caret" aria-hidden="true"></span>' if view.phase in BUSY else ""
+        body = f"<p>{esc(view.text)}{caret}</p>"
+    else:
+        body = f'<p class="hint">{esc(HINTS.get(view.phase, "The model had nothing to say."))}</p>'
+    state = STATES[view.phase]
+    if view.phase in BUSY:
+        state += f" · {view.elapsed_s:.1f} s"
+    if view.phase == "done" and view.repeats > 1:
+        state += f" · median of {view.repeats}"
+    tokens = metrics.get("visual_tokens", view.visual_tokens)
+    chip = f"{tokens:,} visual tokens" if tokens is not None else "visual tokens: –"
+    contended = metrics.get("contended")
+    note = '<span class="chip warn">raced: times are shared</span>' if contended else ""
+    return (
+        f'<section class="pane {view.phase}" data-lane="{index}" aria-label="{esc(view.title)}">'
+        f'<header><h3>{esc(view.title)}</h3><span class="chip">{chip}</span>{note}'
+        f'<span class="state"><i aria-hidden="true"></i>{state}</span></header>'
+        f'<div class="answer" tabindex="0" role="group" aria-label="Answer of {esc(view.title)}">'
+        f"{body}</div>{_figures(view)}</section>"
+    )
+
+
+def _figures(view: View) -> str:
+    m = view.metrics or {}
+    speed = m.get("tokens_per_s")
+    roughly = "≈ " if m.get("peak_is_approximate") else ""
+    figures = [
+        ("First token", seconds(m.get("ttft_s")), "preparing, looking, selecting and reading"),
+        ("Speed", f"{speed:.1f} tok/s" if speed else "–", "tokens after the first, per second"),
+        ("Total", seconds(m.get("total_s")), "start to last token"),
+        ("KV cache", size(m.get("kv_cache_bytes")), "keys and values at the end, exact"),
+        (
+            "Peak memory",
+            f"{roughly}+{size(m['peak_bytes'])}" if "peak_bytes" in m else "–",
+            "highest level above the resting model",
+        ),
+        ("New tokens", str(m.get("new_tokens", view.new_tokens or "–")), "tokens of the answer"),
+    ]
+    cells = "".join(
+        f'<div title="{esc(note)}"><dt>{name}</dt><dd>{value}</dd></div>'
+        for name, value, note in figures
+    )
+    return f'<dl class="figures">{cells}</dl>'
+
+
+def verdict(views: Sequence[View]) -> str:
+    """What the second pane bought against the first, in figures and in a sentence."""
+    if len(views) < 2 or not (views[0].metrics and views[1].metrics):
+        return (
+            '<section class="verdict empty" aria-label="Verdict"><p>'
+            f"{esc(_why_no_verdict(views))}</p></section>"
+        )
+    base, other = views[0], views[1]
+    a, b = base.metrics, other.metrics
+    same = _words(base.text) == _words(other.text)
+    whole = base.phase == other.phase == "done"
+    answer = ("Same answer" if same else "Answers differ") if whole else "Not comparable"
+    figures = [
+        (_times(a["ttft_s"], b["ttft_s"]), "to first token"),
+        (_less(a["visual_tokens"], b["visual_tokens"]), "visual tokens"),
+        (_less(a["kv_cache_bytes"], b["kv_cache_bytes"]), "KV cache"),
+        (answer, "word for word" if same and whole else "see below" if whole else "one stopped"),
+    ]
+    cells = "".join(f"<div><dd>{big}</dd><dt>{esc(small)}</dt></div>" for big, small in figures)
+    change = "" if same or not whole else f'<p class="diff">{word_diff(base.text, other.text)}</p>'
+    return (
+        f'<section class="verdict" aria-label="Verdict"><dl>{cells}</dl>'
+        f"<p>{esc(sentence(base, other))}</p>{change}</section>"
+    )
+
+
+def sentence(base: View, other: View) -> str:
+    """The verdict in words; says plainly when the second pane is not faster."""
+    a, b = base.metrics, other.metrics
+    assert a is not None and b is not None
+    ratio = a["ttft_s"] / b["ttft_s"] if b["ttft_s"] else 1.0
+    kept = f"{other.title} read {b['visual_tokens']:,} visual tokens instead of "
+    kept += f"{a['visual_tokens']:,}"
+    if a["contended"] or b["contended"]:
+        return f"{kept}. The panes raced each other, so their times are shared and not compared."
+    if ratio >= 1.05:
+        words = f"{kept} and gave its first token {ratio:.1f}× sooner."
+    elif ratio > 0.95:
+        words = f"{kept}, yet both were equally fast to the first token."
+    else:
+        words = f"{kept}, yet it was not faster: its first token took {1 / ratio:.2f}× as long."
+    if ratio < 1.05:
+        words += " A small model hardly notices fewer tokens; see Benchmarks for 7B shape."
+    if len(_words(base.text)) and other.repeats == 1:
+        words += " One run; choose repeats for a median."
+    return words
+
+
+def _why_no_verdict(views: Sequence[View]) -> str:
+    if any(view.phase == "failed" for view in views):
+        return "No verdict: one side failed. Its pane says why."
+    if views and all(view.ended for view in views):
+        return "No verdict: a side was stopped before its first token."
+    return "The verdict stands here when both sides are done."
+
+
+def _times(base: float, other: float) -> str:
+    ratio = base / other if other else 1.0
+    if ratio >= 1.05:
+        return f"{ratio:.1f}× faster"
+    return f"{1 / ratio:.2f}× slower" if ratio <= 0.95 else "As fast"
+
+
+def _less(base: float, other: float) -> str:
+    if not base or base == other:
+        return "As many" if base == other and base > 0 and isinstance(base, int) else "–"
+    change = 1 - other / base
+    return f"{abs(change):.0%} {'fewer' if change > 0 else 'more'}".replace("%", "&#8239;%")
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+def word_diff(before: str, after: str) -> str:
+    """Words only in the first text struck out, words only in the second underlined."""
+    old, new = _words(before), _words(after)
+    parts = []
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    for kind, i, j, k, m in matcher.get_opcodes():
+        if kind == "equal":
+            parts.append(esc(" ".join(old[i:j])))
+            continue
+        if j > i:
+            parts.append(f"<del>{esc(' '.join(old[i:j]))}</del>")
+        if m > k:
+            parts.append(f"<ins>{esc(' '.join(new[k:m]))}</ins>")
+    return " ".join(parts)
+
+
+def timeline(views: Sequence[View]) -> str:
+    """The phases of every lane as bars on one scale."""
+    longest = max((view.metrics["total_s"] for view in views if view.metrics), default=0.0)
+    rows = "".join(_bar(view, longest) for view in views)
+    keys = "".join(
+        f'<span><i class="{name}"></i>{name}</span>' for name in (PHASE_NAMES[p] for p in PHASES)
+    )
+    return (
+        '<section class="timeline" aria-label="Time of each phase">'
+        f'{rows}<p class="keys" aria-hidden="true">{keys}</p></section>'
+    )
+
+
+def _bar(view: View, longest: float) -> str:
+    bars, words = "", "no times yet"
+    if view.metrics and longest > 0:
+        spent = [(PHASE_NAMES[phase], view.metrics[phase]) for phase in PHASES]
+        words = ", ".join(f"{name} {seconds(value)}" for name, value in spent)
+        bars = "".join(
+            f'<i class="{name}" style="width:{100 * value / longest:.2f}%" '
+            f'title="{name} {seconds(value)}"></i>'
+            for name, value in spent
+            if value > 0
+        )
+    total = seconds(view.metrics["total_s"]) if view.metrics else "–"
+    return (
+        f'<div class="lane"><b>{esc(view.title)}</b>'
+        f'<span class="bar" role="img" aria-label="{esc(words)}">{bars}</span>'
+        f"<em>{total}</em></div>"
+    )
+
+
+def announcement(views: Sequence[View]) -> str:
+    """What a screen reader says: phases as they change, answers when they are whole."""
+    said = []
+    for view in views:
+        if view.phase == "done":
+            said.append(f"{view.title} answered: {view.text or 'nothing'}.")
+        elif view.phase in ("stopped", "failed"):
+            said.append(f"{view.title} {view.phase}. {view.error or view.text}")
+        elif view.phase in BUSY:
+            said.append(f"{view.title} is {STATES[view.phase]}.")
+    return f"<p>{esc(' '.join(said))}</p>"

@@ -1,0 +1,118 @@
+"""The live preview as HTML: the picture, its partitions to hover, their table, the read-out."""
+
+import base64
+import io
+from typing import Any
+
+from PIL import Image
+
+from hired.overlay import (
+    Layout,
+    count_tiles,
+    describe_attention,
+    describe_kept,
+    draw_attention,
+    draw_kept,
+)
+from hired.selectors import Selection
+from hired.web.engine import Loaded
+from hired.web.panes import esc
+from hired.web.settings import Settings
+
+KEPT, INIT, FINAL = "Kept tokens", "Init-layer attention", "Final-layer attention"
+MODES = (KEPT, INIT, FINAL)
+
+
+def shown_method(settings: Settings) -> str:
+    """The method whose selection the preview shows: the first that drops anything."""
+    dropping = [name for name in settings.methods if name != "full"]
+    return dropping[0] if dropping else settings.methods[0]
+
+
+def select(loaded: Loaded, image: Image.Image, settings: Settings) -> Selection:
+    """What the previewed method keeps of an image.
+
+    Raises:
+        SettingError: a layer or head does not exist in this model.
+    """
+    return loaded.preview.select(image, settings.selector(shown_method(settings)))
+
+
+def preview(loaded: Loaded, image: Image.Image, settings: Settings, mode: str) -> str:
+    """The picture of one mode with its partitions and their numbers."""
+    selection = select(loaded, image, settings)
+    layout = Layout(image, selection.grid)
+    if mode == KEPT:
+        picture, words = draw_kept(layout, selection), describe_kept(selection)
+        caption = f"{settings.selector(shown_method(settings)).title}: what the model will read"
+    else:
+        layer = settings.init_layer
+        if mode == FINAL:
+            final = settings.final_layer
+            layer = loaded.preview.feature_tap if final is None else final
+        attention = loaded.preview.attention(image, layer, settings.heads).numpy()
+        picture = draw_attention(layout, selection.grid, attention)
+        words = describe_attention(selection.grid, attention)
+        caption = f"CLS attention of layer {layer}: bright is where the model looks"
+    return _figure(layout, selection, picture, words, caption)
+
+
+def readout(selection: Selection, budget: float | int) -> str:
+    """What a budget means for this image, in one line."""
+    stock = f"stock feeds {selection.stock:,}"
+    asked = f"{budget:.3g}".rstrip("%") if isinstance(budget, int) else f"{budget * 100:.4g} %"
+    if isinstance(budget, int):
+        words = f"{asked if budget < 1000 else f'{budget:,}'} asked: {selection.kept:,}"
+        words += f" of {selection.nominal:,} tokens kept; {stock}."
+    else:
+        words = f"{asked} = {selection.kept:,} of {selection.nominal:,} tokens; {stock}."
+    if selection.everything:
+        words += " Everything is kept, newlines too."
+    elif selection.newlines:
+        words += f" Plus {selection.newlines} newlines."
+    return f'<p class="readout">{esc(words)}</p>'
+
+
+def _figure(
+    layout: Layout, selection: Selection, picture: Image.Image, words: str, caption: str
+) -> str:
+    width, height = layout.size
+    tiles = count_tiles(selection)
+    spots = "".join(
+        f'<button type="button" class="spot" style="left:{100 * left / width:.3f}%;'
+        f"top:{100 * top / height:.3f}%;width:{100 * wide / width:.3f}%;"
+        f'height:{100 * high / height:.3f}%" aria-label="{_tile_words(tile)}">'
+        f"<span>{_tile_words(tile)}</span></button>"
+        for (left, top, wide, high), tile in zip(layout.boxes, tiles, strict=True)
+    )
+    rows = "".join(
+        f'<tr><th scope="row">{tile["name"]}</th><td>{tile["kept"]}</td>'
+        f"<td>{tile['candidates']}</td>"
+        f'<td><span class="meter" style="--share:{100 * _share(tile):.1f}%">'
+        f"{_share(tile):.0%}</span></td></tr>"
+        for tile in tiles
+    )
+    return (
+        f'<figure class="seen"><div class="picture" style="aspect-ratio:{width}/{height};'
+        f'--wide:{width / height:.4f}"><img alt="{esc(words)}" src="{_data_uri(picture)}">'
+        f"{spots}</div>"
+        f'<div class="partitions"><figcaption>{esc(caption)}</figcaption>'
+        '<table><caption class="hidden">Patches kept of each partition</caption>'
+        '<thead><tr><th scope="col">Partition</th><th scope="col">Kept</th>'
+        '<th scope="col">of</th><th scope="col">Share of kept</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></figure>"
+    )
+
+
+def _share(tile: dict[str, Any]) -> float:
+    return float(tile["share"])
+
+
+def _tile_words(tile: dict[str, Any]) -> str:
+    return f"{tile['name']}: {tile['kept']} of {tile['candidates']} kept, {_share(tile):.0%} of all"
+
+
+def _data_uri(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=82, method=2)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

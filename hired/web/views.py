@@ -1,0 +1,88 @@
+"""What a pane shows of a lane, whether it runs now, ran before or was imported."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hired.compare import FINAL, Step
+from hired.selectors import SELECTORS
+
+PHASES = ("preprocess_s", "vision_s", "select_s", "prefill_s", "decode_s")
+PHASE_NAMES = {
+    "preprocess_s": "prepare",
+    "vision_s": "look",
+    "select_s": "select",
+    "prefill_s": "read",
+    "decode_s": "write",
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """One pane.
+
+    Attributes:
+        method: its name in the registry.
+        phase: of `hired.compare.Step`, or "idle" and "queued" before a run.
+        text: the answer so far.
+        new_tokens: tokens so far.
+        elapsed_s: seconds since the lane began.
+        visual_tokens: what reaches the language model, once known.
+        metrics: the numbers, at the end.
+        error: what went wrong.
+        repeats: runs the numbers are the median of.
+    """
+
+    method: str
+    phase: str = "idle"
+    text: str = ""
+    new_tokens: int = 0
+    elapsed_s: float = 0.0
+    visual_tokens: int | None = None
+    metrics: dict[str, Any] | None = None
+    error: str | None = None
+    repeats: int = 1
+
+    @property
+    def title(self) -> str:
+        """What people call the method."""
+        known = SELECTORS.get(self.method)
+        return known.title if known else self.method
+
+    @property
+    def ended(self) -> bool:
+        """Is there nothing more to come?"""
+        return self.phase in FINAL
+
+    @property
+    def first_token_s(self) -> float | None:
+        """Time to first token."""
+        return self.metrics["ttft_s"] if self.metrics else None
+
+
+def show(method: str, step: Step) -> View:
+    """A step of a running comparison as a view."""
+    return View(
+        method=method,
+        phase=step.phase,
+        text=step.text,
+        new_tokens=step.new_tokens,
+        elapsed_s=step.elapsed_s,
+        visual_tokens=step.selection.visual_tokens if step.selection else None,
+        metrics=step.metrics.as_dict() if step.metrics else None,
+        error=step.error,
+    )
+
+
+def median(views: Sequence[View]) -> View:
+    """The last of several runs of a lane with the median of their numbers."""
+    measured = [view.metrics for view in views if view.phase == "done" and view.metrics]
+    if len(measured) < 2:
+        return views[-1]
+    merged = {}
+    for key, last in measured[-1].items():
+        values = [metrics[key] for metrics in measured]
+        numbers = all(isinstance(v, float) for v in values)
+        merged[key] = statistics.median(values) if numbers else last
+    return replace(views[-1], metrics=merged, repeats=len(measured))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
@@ -131,6 +132,7 @@ def test_every_public_name_resolves_and_is_documented() -> None:
     assert len(hired.__all__) == len(set(hired.__all__)) > 0
     for public in hired.__all__:
         value = getattr(hired, public)
+        assert not isinstance(value, ModuleType), f"hired.{public} is a module"
         if callable(value):
             assert value.__doc__, f"hired.{public} has no docstring"
     assert set(hired.__all__) <= set(dir(hired))

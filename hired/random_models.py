@@ -134,11 +134,12 @@ def build_model(
         seed: the same seed, device and dtype give the same weights.
     """
     from transformers import LlavaNextForConditionalGeneration
-    from transformers.integrations import replace_with_bnb_linear
 
     with torch.device("meta"):
         model = LlavaNextForConditionalGeneration._from_config(config, dtype=dtype)
     if quantization is not None:
+        from transformers.integrations import replace_with_bnb_linear
+
         replace_with_bnb_linear(model, quantization.llm_int8_skip_modules, quantization)
     generator = torch.Generator(device).manual_seed(seed)
     for module in model.modules():

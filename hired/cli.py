@@ -1,0 +1,267 @@
+"""`python -m hired …`: ask one question in two lanes, list what there is, check a GPU.
+
+The only module of the core that prints. Results go to stdout, progress and errors to stderr; the
+exit code is 0, 1 for a failure, 2 for a wrong argument, 130 after Ctrl-C. Subcommands of other
+parts live with them and are imported only when asked for: see `ELSEWHERE`.
+"""
+
+import argparse
+import ast
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hired.errors import HiredError, InputError, SettingError
+
+# Subcommand -> (module with `add_parser(subparsers)`, its line in the help). The parser it adds
+# names its function with `set_defaults(run=...)`: takes the arguments, returns the exit code.
+ELSEWHERE = {
+    "shapes": ("hired.shapes.commands", "render, train and evaluate the embedded model"),
+}
+SETTINGS = ("budget", "alpha", "init_layer", "final_layer", "heads", "newline")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; no traceback reaches the user."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        parser = make_parser(argv)
+        args = parser.parse_args(argv)
+        if "run" not in args:
+            parser.print_help(sys.stderr)
+            return 2
+        return args.run(args) or 0
+    except (SettingError, InputError) as error:
+        return _complain(error, 2)
+    except HiredError as error:
+        return _complain(error, 1)
+    except KeyboardInterrupt:
+        return _complain("Stopped.", 130)
+    except BrokenPipeError:  # the reader of our output left; say nothing into the void
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get("HIRED_DEBUG"):
+            raise
+        kind = type(error).__name__
+        return _complain(f"{kind}: {error}\nSet HIRED_DEBUG=1 to see where this happened.", 1)
+
+
+def make_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The whole command line; of the commands elsewhere only the one `argv` names is imported."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hired", description="HiRED beside its baseline."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_ask(commands)
+    models = commands.add_parser("models", help="list the models that can be loaded by name")
+    models.set_defaults(run=list_models)
+    methods = commands.add_parser("methods", help="list the methods and their settings")
+    methods.set_defaults(run=list_methods)
+    check = commands.add_parser("gpu-check", help="both lanes at the shape of LLaVA-NeXT-7B")
+    check.add_argument("--model", help="default random:7b, without a GPU random:7b/64")
+    check.add_argument("--device", default="auto")
+    check.add_argument("--repeats", type=int, default=3, help="runs to take the median of")
+    check.add_argument("--json", metavar="PATH", type=Path, help="default assets/results/…")
+    check.set_defaults(run=check_gpu)
+    for name, (module, line) in ELSEWHERE.items():
+        if name in argv[:1]:
+            importlib.import_module(module).add_parser(commands)
+        else:
+            commands.add_parser(name, help=line)
+    return parser
+
+
+def _add_ask(commands: Any) -> None:
+    ask_parser = commands.add_parser(
+        "ask",
+        help="one question about one image, with all tokens and with few",
+        epilog="A budget is what is kept: 0.2 or 20% is a rate, 576 a count per image. 1 is one "
+        "token, 1.0 is everything.",
+    )
+    add = ask_parser.add_argument
+    add("image", metavar="IMAGE", help="a picture file")
+    add("question", metavar="QUESTION")
+    add("--model", default="shapes", help="a name from `models`, or a directory")
+    add("--method", default="hired", help="a name from `methods` (default: hired)")
+    add("--budget", type=parse_budget, help="rate or count to keep (default: 0.2)")
+    add("--alpha", type=float, help="the overview's share of the budget (default: 0.5)")
+    add("--init-layer", type=int, help="layer that shares the budget out (default: 0)")
+    add("--final-layer", type=int, help="layer that ranks patches (default: the feature layer)")
+    add("--heads", type=parse_value, help="sum, max or the number of one head (default: sum)")
+    add("--newline", help="none or rows (default: none)")
+    add("--set", type=parse_setting, action="append", default=[], metavar="NAME=VALUE",
+        help="any other setting of the method")  # fmt: skip
+    add("--max-new-tokens", type=int, default=64)
+    add("--quantization", help="8bit or 4bit, through bitsandbytes")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add("--dtype", default="auto", help="auto, float32, float16, bfloat16")
+    add("--race", action="store_true", help="both lanes at once; their times are contended")
+    add("--json", action="store_true", help="one JSON object on one line, last on stdout")
+    ask_parser.set_defaults(run=ask)
+
+
+def parse_budget(text: str) -> int | float:
+    """`1` is one token, `1.0` and `100%` are everything."""
+    try:
+        if text.strip().endswith("%"):
+            return float(text.strip()[:-1]) / 100
+        return int(text) if text.strip().lstrip("+-").isdigit() else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no budget. Give a rate such as 0.2 or 20%, or a count such as 576; "
+            f"1 is one token and 1.0 is everything."
+        ) from None
+
+
+def parse_value(text: str) -> Any:
+    """A Python literal where it is one, else the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """`seed=3` -> ("seed", 3)."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as seed=3.")
+    return name.strip().replace("-", "_"), parse_value(value)
+
+
+def make_selector(args: argparse.Namespace) -> Any:
+    """The method with the settings that were given; one it does not have is an error."""
+    from hired.selectors import build, settings_of
+
+    given = {name: getattr(args, name) for name in SETTINGS} | dict(args.set)
+    given = {name: value for name, value in given.items() if value is not None}
+    known = settings_of(args.method)
+    if unknown := sorted(given.keys() - set(known)):
+        raise SettingError(
+            f"The method {args.method!r} has no setting {unknown[0]!r}; it has {', '.join(known)}."
+        )
+    return build(args.method, **given)
+
+
+def ask(args: argparse.Namespace) -> int:
+    """Both lanes over one prompt, streamed; 1 if a lane failed, 130 if it was stopped."""
+    from hired.compare import Lane, compare
+    from hired.images import open_image
+    from hired.inputs import check_question
+    from hired.models import describe, load
+    from hired.report import Screen, ask_record
+    from hired.selectors import build
+
+    selector = make_selector(args)  # wrong arguments are found before a model is loaded
+    image, question = open_image(args.image), check_question(args.question)
+    screen = Screen(to_stderr=args.json, race=args.race)
+    model, processor = load(args.model, args.quantization, args.device, args.dtype)
+    about = describe(model)
+    screen.introduce(about)
+    lanes = [Lane("baseline", build("full")), Lane(args.method, selector)]
+    with _stop_on_interrupt() as stop:
+        steps = compare(
+            model,
+            processor,
+            image,
+            question,
+            lanes,
+            max_new_tokens=args.max_new_tokens,
+            race=args.race,
+            stop=stop,
+        )
+        last = screen.follow(steps, lanes)
+    screen.conclude(last, lanes)
+    if args.json:
+        settings = {
+            "image": str(args.image),
+            "question": question,
+            "method": args.method,
+            **asdict(selector),
+            "max_new_tokens": args.max_new_tokens,
+            "quantization": args.quantization,
+            "dtype": about["dtype"],
+            "race": args.race,
+        }
+        print(json.dumps(ask_record(about, settings, lanes, last)), flush=True)
+    if any(step.phase == "failed" for step in last):
+        return 1
+    return 130 if stop.is_set() else 0
+
+
+def list_models(args: argparse.Namespace) -> int:
+    """The allow-list."""
+    from hired.models import ALLOWED
+
+    _print_pairs(ALLOWED)
+    print("\nA directory with a LLaVA-NeXT or LLaVA-1.5 model works too, and random:7b or")
+    print("random:7b/16: true shapes with random weights, for speed and memory, never for answers.")
+    return 0
+
+
+def list_methods(args: argparse.Namespace) -> int:
+    """Every registered method."""
+    from hired.selectors import SELECTORS, settings_of
+
+    _print_pairs(
+        {
+            name: f"{method.summary} [{', '.join(settings_of(name))}]"
+            for name, method in SELECTORS.items()
+        }
+    )
+    return 0
+
+
+def check_gpu(args: argparse.Namespace) -> int:
+    """Run the check, save its record; 1 if one of its findings is not as it should be."""
+    from hired.gpu_check import run_check, save
+    from hired.report import show_check
+
+    record = run_check(args.model, args.device, args.repeats, tell=_progress)
+    path = save(record, args.json)
+    show_check(record)
+    print(f"Recorded in {path}")
+    return 0 if record["passed"] else 1
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[threading.Event]:
+    """The first Ctrl-C sets the event and keeps the partial answer; a second one ends at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask_to_stop(*_: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, ask_to_stop)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _print_pairs(pairs: dict[str, str]) -> None:
+    width = max(map(len, pairs))
+    for name, line in pairs.items():
+        print(f"{name:{width}}  {line}")
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _complain(message: object, code: int) -> int:
+    print(f"hired: {message}", file=sys.stderr, flush=True)
+    return code

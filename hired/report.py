@@ -1,0 +1,217 @@
+"""A comparison and a check in the terminal, and as plain data. Measures nothing itself."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from hired.compare import FINAL, Lane, Step
+from hired.machine import versions
+from hired.metrics import Metrics
+
+PHASES = {
+    "waiting": "waiting",
+    "preparing": "preparing the image",
+    "looking": "looking at it",
+    "selecting": "choosing tokens",
+    "reading": "reading the prompt",
+    "answering": "answering",
+}
+
+
+def seconds(value: float | None) -> str:
+    """12.3 s, or milliseconds below one second."""
+    if value is None:
+        return "–"
+    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.0f} ms"
+
+
+def size(value: int | None) -> str:
+    """Bytes in the largest unit that leaves a number above one."""
+    if value is None:
+        return "–"
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= factor:
+            return f"{value / factor:.1f} {unit}"
+    return f"{value} B"
+
+
+def plain(text: str) -> str:
+    """Text that cannot steer the terminal."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in text)
+
+
+class Screen:
+    """Follows a comparison: one lane after the other, its answer as it grows, then the numbers."""
+
+    def __init__(self, to_stderr: bool = False, race: bool = False) -> None:
+        self.console = Console(stderr=to_stderr, highlight=False)
+        self.race = race
+        self._status: Status | None = None
+        self._printed: dict[int, int] = {}
+
+    def introduce(self, about: dict[str, Any]) -> None:
+        """Which model answers, and on what."""
+        bits = f", {about['quantization']}" if about["quantization"] else ""
+        line = (
+            f"{about['name']} · {about['family']} · {about['device']} {about['dtype']}{bits} · "
+            f"{size(about['resting_bytes'])} at rest"
+        )
+        self.console.print(Text(plain(line), style="dim"))
+        if about["origin"] == "random":
+            self.console.print("Random weights: the times and sizes are real, the words are not.")
+
+    def follow(self, steps: Iterable[Step], lanes: Sequence[Lane]) -> list[Step]:
+        """Show the steps as they come; the last step of every lane."""
+        last: dict[int, Step] = {}
+        try:
+            for step in steps:
+                ended = step.lane in last and last[step.lane].phase in FINAL
+                last[step.lane] = step
+                if not ended:
+                    self._show(step, lanes[step.lane])
+        finally:
+            self._wait_for(None)
+        return [last[index] for index in range(len(lanes))]
+
+    def _show(self, step: Step, lane: Lane) -> None:
+        if step.phase == "waiting":
+            return
+        if step.phase not in FINAL and (self.race or not step.text):
+            self._wait_for(f"{lane.name}: {PHASES[step.phase]}")
+            return
+        self._wait_for(None)
+        if step.lane not in self._printed:
+            self._printed[step.lane] = 0
+            self.console.rule(Text(f"{lane.name}: {lane.selector.title}"), align="left")
+        # An unfinished character is decoded as U+FFFD until its last byte is there.
+        text = plain(step.text if step.phase in FINAL else step.text.rstrip("\ufffd"))
+        new = text[self._printed[step.lane] :]
+        self._printed[step.lane] = max(len(text), self._printed[step.lane])
+        self.console.print(Text(new), end="", soft_wrap=True)
+        if step.phase in FINAL:
+            self.console.print()
+        if step.phase == "failed":
+            self.console.print(Text(plain(step.error or "failed"), style="red"))
+        elif step.phase == "stopped":
+            self.console.print(Text("stopped", style="yellow"))
+
+    def _wait_for(self, line: str | None) -> None:
+        if line is None:
+            if self._status is not None:
+                self._status.stop()
+            self._status = None
+        elif self._status is None:
+            self._status = self.console.status(line)
+            self._status.start()
+        else:
+            self._status.update(line)
+
+    def conclude(self, last: Sequence[Step], lanes: Sequence[Lane]) -> None:
+        """The numbers of each lane and one line that compares them."""
+        measured = [step.metrics for step in last]
+        table = Table("", *(lane.name for lane in lanes), box=None, padding=(0, 2, 0, 0))
+        for title, cells in _rows(measured):
+            table.add_row(title, *cells)
+        self.console.print()
+        self.console.print(table)
+        if all(measured) and len(measured) == 2:
+            self.console.print(Text(verdict(last[0], last[1]), style="bold"))
+
+
+def _rows(measured: Sequence[Metrics | None]) -> Iterable[tuple[str, list[str]]]:
+    def row(title: str, cell: Any) -> tuple[str, list[str]]:
+        return title, ["–" if one is None else cell(one) for one in measured]
+
+    yield row("visual tokens", lambda m: f"{m.visual_tokens} of {m.stock_tokens}")
+    yield row("prompt + new tokens", lambda m: f"{m.prompt_tokens} + {m.new_tokens}")
+    yield row("time to first token", lambda m: seconds(m.ttft_s))
+    yield row("  preprocess", lambda m: seconds(m.preprocess_s))
+    yield row("  vision", lambda m: seconds(m.vision_s))
+    yield row("  select", lambda m: seconds(m.select_s))
+    yield row("  prefill", lambda m: seconds(m.prefill_s))
+    yield row("decode", lambda m: f"{seconds(m.decode_s)}, {_rate(m.tokens_per_s)}")
+    yield row("total", lambda m: seconds(m.total_s) + (" (contended)" if m.contended else ""))
+    yield row("KV cache", lambda m: size(m.kv_cache_bytes))
+    yield row(
+        "peak above rest",
+        lambda m: ("about " if m.peak_is_approximate else "") + size(m.peak_bytes),
+    )
+
+
+def _rate(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} tokens/s"
+
+
+def verdict(baseline: Step, other: Step) -> str:
+    """What dropping changed, in one line; slower is called slower."""
+    ours, stock = other.metrics, baseline.metrics
+    factor = stock.ttft_s / ours.ttft_s
+    speed = f"{factor:.1f}× faster" if factor >= 1 else f"{1 / factor:.1f}× slower"
+    tokens = _change(ours.visual_tokens / stock.visual_tokens, "fewer")
+    cache = _change(ours.kv_cache_bytes / stock.kv_cache_bytes, "less")
+    same = "same answer" if other.text.strip() == baseline.text.strip() else "different answer"
+    return f"{speed} to the first token · {tokens} visual tokens · {cache} KV cache · {same}"
+
+
+def _change(ratio: float, less: str) -> str:
+    """A ratio as "76% fewer" or "3% more"; never rounded up to all or nothing."""
+    percent = abs(1 - ratio) * 100
+    digits = 1 if 99 < percent < 100 else 0
+    percent = min(percent, 99.9) if digits else percent
+    return f"{percent:.{digits}f}% {less if ratio <= 1 else 'more'}"
+
+
+def ask_record(
+    about: dict[str, Any], settings: dict[str, Any], lanes: Sequence[Lane], last: Sequence[Step]
+) -> dict[str, Any]:
+    """A comparison as JSON takes it; a lane that failed has its `error`."""
+    answers = []
+    for lane, step in zip(lanes, last, strict=True):
+        answer = {
+            "name": lane.name,
+            "method": lane.selector.name,
+            "text": step.text,
+            "metrics": step.metrics.as_dict() if step.metrics else None,
+        }
+        if step.phase != "done":
+            answer["error"] = step.error or "stopped"
+        answers.append(answer)
+    return {
+        "model": about["name"],
+        "device": about["device"],
+        "versions": versions(),
+        "settings": settings,
+        "lanes": answers,
+    }
+
+
+def show_check(record: dict[str, Any]) -> None:
+    """The tables and findings of a GPU check."""
+    console = Console(highlight=False)
+    console.print(Text(record["note"], style="bold"))
+    for run in record["runs"]:
+        about = run["model"]
+        title = f"{about['name']} · {about['device_name']} · {run['precision']}"
+        columns = (
+            "budget|visual tokens|vision|prefill|first token|tokens/s|KV cache|peak above rest"
+        )
+        table = Table(*columns.split("|"), title=Text(title), title_justify="left")
+        for row in run["rows"]:
+            table.add_row(
+                f"{row['budget']:.0%}",
+                str(row["visual_tokens"]),
+                seconds(row["vision_s"]),
+                seconds(row["prefill_s"]),
+                seconds(row["ttft_s"]),
+                "–" if row["tokens_per_s"] is None else f"{row['tokens_per_s']:.1f}",
+                size(row["kv_cache_bytes"]),
+                size(row["peak_bytes"]),
+            )
+        console.print(table)
+        for finding in run["findings"]:
+            mark = Text("ok    " if finding["passed"] else "FAILED", style="bold")
+            console.print(Text.assemble(mark, " ", finding["name"], ": ", finding["detail"]))

@@ -1,0 +1,320 @@
+"""The command line, run as a user runs it: exit codes, sentences, one line of JSON."""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import make_image
+
+from hired import cli
+from hired.cli import main, parse_budget, parse_setting, parse_value
+from hired.compare import Lane, Step
+from hired.metrics import Metrics
+from hired.report import Screen, plain, seconds, size, verdict
+from hired.selectors import SELECTORS, build
+
+ROOT = Path(__file__).parents[1]
+METRICS = (
+    "visual_tokens kept_tokens nominal_tokens stock_tokens newline_tokens prompt_tokens new_tokens "
+    "preprocess_s vision_s select_s prefill_s ttft_s decode_s total_s tokens_per_s kv_cache_bytes "
+    "peak_bytes"
+).split()
+
+
+@pytest.fixture(scope="module")
+def here(tiny, tmp_path_factory) -> Path:
+    """A folder with a model in `model` and a picture `p.png`."""
+    folder = tmp_path_factory.mktemp("here")
+    model, processor = tiny
+    model.save_pretrained(folder / "model")
+    processor.save_pretrained(folder / "model")
+    make_image(120, 160).save(folder / "p.png")
+    return folder
+
+
+def ask(here: Path, *more: str) -> list[str]:
+    where = ["ask", str(here / "p.png"), "what is on the star ?"]
+    return [*where, "--model", str(here / "model"), "--device", "cpu", *more]
+
+
+def run(*argv: str, **kwargs) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "hired", *argv],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        **kwargs,
+    )
+
+
+def run_json(capsys, argv: list[str], code: int = 0) -> dict:
+    assert main(argv) == code
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert len(lines) == 1 and "Traceback" not in captured.err
+    return json.loads(lines[0])
+
+
+# ask
+
+
+def test_json_is_one_object_last_on_stdout(here) -> None:
+    done = run(*ask(here, "--json", "--budget", "0.4", "--max-new-tokens", "5"))
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout.splitlines()[-1])
+    assert list(record) == ["model", "device", "versions", "settings", "lanes"]
+    assert record["device"] == "cpu" and "torch" in record["versions"]
+    assert (record["settings"]["budget"], record["settings"]["method"]) == (0.4, "hired")
+    baseline, other = record["lanes"]
+    assert (baseline["method"], other["method"]) == ("full", "hired")
+    for lane in record["lanes"]:
+        assert lane["text"] and "error" not in lane
+        numbers = [lane["metrics"][name] for name in METRICS]
+        assert all(isinstance(number, int | float) for number in numbers)
+        assert lane["metrics"]["new_tokens"] == 5
+    assert baseline["metrics"]["visual_tokens"] == baseline["metrics"]["stock_tokens"]
+    metrics = other["metrics"]
+    assert metrics["kept_tokens"] == int(0.4 * metrics["nominal_tokens"])
+    assert baseline["name"] in done.stderr  # progress goes there
+
+
+def test_both_lanes_stream_and_are_compared(here, capsys) -> None:
+    assert main(ask(here, "--max-new-tokens", "4")) == 0
+    out = capsys.readouterr().out
+    words = ["baseline: All tokens (stock)", "hired: HiRED", "visual tokens", "KV cache"]
+    places = [out.index(word) for word in [*words, "to the first token ·"]]
+    assert places == sorted(places)
+    assert "fewer visual tokens" in out and "answer" in out
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("1", 1), ("1.0", None), ("100%", None), ("7", 7), ("10%", 18)]
+)
+def test_one_token_is_not_everything(here, capsys, given, kept) -> None:
+    argv = ask(here, "--json", "--budget", given, "--max-new-tokens", "2")
+    baseline, other = run_json(capsys, argv)["lanes"]
+    everything = baseline["metrics"]["kept_tokens"]
+    assert other["metrics"]["kept_tokens"] == (everything if kept is None else kept)
+    if kept is None:
+        assert other["text"] == baseline["text"]
+        assert other["metrics"]["visual_tokens"] == baseline["metrics"]["visual_tokens"]
+
+
+def test_every_flag_reaches_the_method(here, capsys) -> None:
+    flags = "--method hired-release --budget 30 --alpha 0.25 --init-layer 1 --final-layer 2"
+    more = "--heads 3 --newline rows --set exact=True --max-new-tokens 2 --quantization"
+    argv = ask(here, "--json", *flags.split(), *more.split()[:-1], "--race")
+    record = run_json(capsys, argv)
+    wanted = {"budget": 30, "alpha": 0.25, "init_layer": 1, "final_layer": 2, "heads": 3}
+    wanted |= {"newline": "rows", "exact": True, "race": True, "max_new_tokens": 2}
+    assert wanted.items() <= record["settings"].items()
+    assert all(lane["metrics"]["contended"] for lane in record["lanes"])
+
+
+@pytest.mark.parametrize("method", list(SELECTORS))
+def test_every_method_can_be_asked(here, capsys, method) -> None:
+    record = run_json(capsys, ask(here, "--json", "--method", method, "--max-new-tokens", "2"))
+    assert record["lanes"][1]["method"] == method
+
+
+def test_special_tokens_in_a_question_are_text(here, capsys) -> None:
+    argv = ask(here, "--json", "--max-new-tokens", "2")
+    argv[2] = "<image> </s> USER: what ?"
+    assert run_json(capsys, argv)["settings"]["question"] == argv[2]
+
+
+def test_a_failed_lane_is_an_error_and_the_other_goes_on(here, capsys) -> None:
+    """Head 99 is only known to be wrong once the tower has been seen."""
+    record = run_json(capsys, ask(here, "--json", "--heads", "99", "--max-new-tokens", "2"), code=1)
+    baseline, other = record["lanes"]
+    assert "error" not in baseline and baseline["metrics"]["new_tokens"] == 2
+    assert "head of this vision tower" in other["error"] and other["metrics"] is None
+
+
+def test_interrupt_keeps_the_partial_answer(here) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hired", *ask(here, "--json", "--max-new-tokens", "1500")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if line.startswith("baseline"):
+            process.send_signal(signal.SIGINT)
+            break
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 130, err
+    first = json.loads(out.splitlines()[-1])["lanes"][0]
+    assert first["error"] == "stopped" and 1 <= first["metrics"]["new_tokens"] < 1500
+
+
+# What a wrong argument gets
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--budget", "2.0"], "rate above 0"),
+        (["--budget", "0"], "rate above 0"),
+        (["--budget", "-3"], "rate above 0"),
+        (["--budget", "nan"], "rate above 0"),
+        (["--budget", "inf"], "rate above 0"),
+        (["--alpha", "1.5"], "alpha"),
+        (["--init-layer", "-1"], "init_layer"),
+        (["--heads", "most"], "heads"),
+        (["--newline", "cols"], "newline"),
+        (["--method", "magic"], "hired"),
+        (["--method", "spatial", "--alpha", "0.5"], "no setting 'alpha'"),
+        (["--set", "sead=3"], "no setting 'sead'"),
+        (["--max-new-tokens", "0"], "max_new_tokens"),
+    ],
+)
+def test_wrong_setting_is_explained(here, capsys, more, says) -> None:
+    assert main(ask(here, *more)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" or "--max-new-tokens" in more
+    assert captured.err.splitlines()[-1].startswith("hired: ") and says in captured.err
+
+
+@pytest.mark.parametrize(
+    "more", [["--budget", "most"], ["--set", "seed"], ["--alpha", "x"], ["--no"]]
+)
+def test_argument_that_cannot_be_read_is_explained(here, capsys, more) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(ask(here, *more))
+    assert left.value.code == 2
+    assert "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "says"),
+    [
+        ({1: "nowhere.png"}, 2, "nowhere.png"),
+        ({1: __file__}, 2, "not an image"),
+        ({2: "  "}, 2, "question is empty"),
+        ({4: "gpt2"}, 1, "llava-hf/llava-1.5-7b-hf"),
+        ({6: "cuda:77"}, 1, "no device 'cuda:77'"),
+    ],
+)
+def test_wrong_input_is_one_sentence(here, capsys, change, code, says) -> None:
+    argv = ask(here)
+    for place, value in change.items():
+        argv[place] = value
+    assert main(argv) == code
+    captured = capsys.readouterr()
+    assert captured.out == "" and says in captured.err
+    assert captured.err.startswith("hired: ") and captured.err.count("\n") == 1
+
+
+def test_hub_out_of_reach_is_one_sentence(here, tmp_path) -> None:
+    """A closed port stands for a network that is down; the cache is empty."""
+    world = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}
+    argv = ask(here)
+    argv[4] = "llava-hf/llava-1.5-7b-hf"
+    done = run(*argv, env={**world, "HF_HOME": str(tmp_path)})
+    assert done.returncode == 1 and done.stdout == ""
+    assert "cannot be reached" in done.stderr and "'shapes'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bug_shows_no_traceback_unless_asked(here, capsys, monkeypatch) -> None:
+    def stumble(args: argparse.Namespace) -> int:
+        raise KeyError("lost")
+
+    monkeypatch.setattr(cli, "list_models", stumble)
+    assert main(["models"]) == 1
+    assert "KeyError" in capsys.readouterr().err
+    monkeypatch.setenv("HIRED_DEBUG", "1")
+    with pytest.raises(KeyError):
+        main(["models"])
+
+
+def test_without_a_command_the_commands_are_listed(capsys) -> None:
+    assert main([]) == 2
+    err = capsys.readouterr().err
+    assert all(name in err for name in ("ask", "models", "methods", "gpu-check", *cli.ELSEWHERE))
+
+
+def test_lists(capsys) -> None:
+    assert main(["models"]) == 0 and main(["methods"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in (*SELECTORS, "shapes", "llava-hf/llava-v1.6-mistral-7b-hf"))
+
+
+# Reading and showing
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1", 1), ("1.0", 1.0), ("576", 576), ("0.2", 0.2), ("20%", 0.2), ("1e-1", 0.1), ("-1", -1)],
+)
+def test_budget_keeps_its_type(text, value) -> None:
+    parsed = parse_budget(text)
+    assert parsed == value and type(parsed) is type(value)
+
+
+@pytest.mark.parametrize("text", ["", "all", "0,2", "²", "%", "1/2"])
+def test_budget_that_is_no_number_is_explained(text) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="1 is one token"):
+        parse_budget(text)
+
+
+def test_values_are_literals_or_text() -> None:
+    assert [parse_value(text) for text in ("3", "0.5", "True", "sum", "a b")] == [
+        3,
+        0.5,
+        True,
+        "sum",
+        "a b",
+    ]
+    assert parse_setting("init-layer=2") == ("init_layer", 2)
+
+
+def metrics(**changes) -> Metrics:
+    zero = dict.fromkeys(Metrics.__dataclass_fields__, 1)
+    return Metrics(**{**zero, "peak_is_approximate": False, "contended": False, **changes})
+
+
+def test_verdict_says_slower_when_it_is_slower() -> None:
+    stock = Step(
+        0, "done", "a star", metrics=metrics(visual_tokens=200, ttft_s=2.0, kv_cache_bytes=9)
+    )
+    fast = Step(
+        1, "done", "a star", metrics=metrics(visual_tokens=40, ttft_s=0.5, kv_cache_bytes=3)
+    )
+    slow = Step(1, "done", "no", metrics=metrics(visual_tokens=1, ttft_s=3.0, kv_cache_bytes=12))
+    assert verdict(stock, fast) == (
+        "4.0× faster to the first token · 80% fewer visual tokens · 67% less KV cache · same answer"
+    )
+    assert verdict(stock, slow) == (
+        "1.5× slower to the first token · 99.5% fewer visual tokens · 33% more KV cache · "
+        "different answer"
+    )
+
+
+def test_sizes_and_seconds_are_readable() -> None:
+    assert [size(n) for n in (None, 0, 999, 1500, 2_500_000, 14e9)] == [
+        "–",
+        "0 B",
+        "999 B",
+        "1.5 kB",
+        "2.5 MB",
+        "14.0 GB",
+    ]
+    assert [seconds(s) for s in (None, 0.0123, 2.5)] == ["–", "12 ms", "2.50 s"]
+
+
+def test_an_answer_cannot_steer_the_terminal(capsys) -> None:
+    assert plain("a\x1b[2Jb\nc\r") == "a\ufffd[2Jb\nc\ufffd"
+    lanes = [Lane("one", build("full"))]
+    steps = [Step(0), Step(0, "answering", "[red]x"), Step(0, "done", "[red]x\x1b[2J y")]
+    Screen().follow(iter(steps), lanes)
+    out = capsys.readouterr().out
+    assert "[red]x\ufffd[2J y" in out and out.count("[red]x") == 1

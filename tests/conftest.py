@@ -1,7 +1,7 @@
 """Tiny stock models, made from config in a moment; nothing here is mocked."""
 
 import os
-from functools import lru_cache
+from functools import cache
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -67,7 +67,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def make_tiny(kind: str = "llava_next", text: str = "llama", layers: int = 4, layer: int = -2):
     """A random LLaVA-NeXT or LLaVA-1.5 and its processor, in eval mode and float32."""
     tokenizer = make_tokenizer()

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from conftest import make_image, make_tiny, prompt
 from transformers.generation.streamers import BaseStreamer
 
-from conftest import make_image, make_tiny, prompt
 from hired.generate import as_encoder_outputs
 from hired.pack import pack
 from hired.selectors import build

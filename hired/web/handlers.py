@@ -47,7 +47,7 @@ class Handlers:
         except HiredError as error:
             return f'<div class="nothing"><p class="fault">{panes.esc(error)}</p></div>', ""
 
-    def begin(self, *values: Any, request: gr.Request) -> list[Any]:
+    def begin(self, request: gr.Request, *values: Any) -> list[Any]:
         """Before the queue: panes say so, Run gives way to Stop."""
         self.engine.expect(request.session_hash)
         with plain_errors():
@@ -56,7 +56,7 @@ class Handlers:
         return [*self.draw(views), *self.buttons(running=True)]
 
     def run(
-        self, path: str | None, question: str, *values: Any, request: gr.Request
+        self, request: gr.Request, path: str | None, question: str, *values: Any
     ) -> Iterator[list[Any]]:
         """Stream one comparison."""
         with plain_errors():

@@ -1,0 +1,102 @@
+"""Pictures of a selection: where tiles lie, what is dimmed, and the same in words."""
+
+import numpy as np
+import pytest
+from conftest import make_image
+
+from hired.overlay import (
+    HEAT,
+    Layout,
+    count_tiles,
+    describe_attention,
+    describe_kept,
+    draw_attention,
+    draw_kept,
+    draw_plain,
+    tile_name,
+)
+from hired.preview import Preview
+from hired.selectors import build
+
+SIZES = [(300, 400), (150, 700), (700, 150), (84, 84)]
+
+
+@pytest.fixture(scope="module")
+def looker(tiny):
+    return Preview(*tiny)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_kept_patches_keep_their_pixels_and_dropped_ones_do_not(looker, height, width) -> None:
+    image = make_image(height, width)
+    selection = looker.select(image, build("hired", budget=0.3))
+    layout = Layout(image, selection.grid)
+    plain, drawn = (np.asarray(p) for p in (draw_plain(layout), draw_kept(layout, selection)))
+    assert plain.shape == drawn.shape == (layout.size[1], layout.size[0], 4)
+    for (left, top, wide, _), row in zip(layout.boxes, selection.mask, strict=True):
+        edge = wide / selection.grid.side
+        for index, kept in enumerate(row.tolist()):
+            y, x = divmod(index, selection.grid.side)
+            inside = (  # away from the lines around patches and crops
+                slice(round(top + y * edge + 4), round(top + (y + 1) * edge - 4)),
+                slice(round(left + x * edge + 4), round(left + (x + 1) * edge - 4)),
+            )
+            assert np.array_equal(plain[inside], drawn[inside]) == kept
+
+
+def test_everything_kept_is_the_plain_picture(looker) -> None:
+    image = make_image(168, 168)
+    selection = looker.select(image, build("full"))
+    assert draw_kept(image, selection).tobytes() == draw_plain(image, selection.grid).tobytes()
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_attention_is_brightest_where_it_is_highest(looker, height, width) -> None:
+    image = make_image(height, width)
+    grid = looker.fit(image)
+    weights = np.zeros((grid.tiles, grid.patches))
+    weights[0, grid.patches // 2] = 1.0
+    layout = Layout(image, grid)
+    drawn = np.asarray(draw_attention(layout, grid, weights))[..., :3].mean(axis=2)
+    edge = layout.boxes[0][2] / grid.side
+    y, x = divmod(grid.patches // 2, grid.side)
+    spot = drawn[int(y * edge) + 2 : int((y + 1) * edge), int(x * edge) + 2 : int((x + 1) * edge)]
+    rest = drawn[: int(y * edge), : layout.boxes[0][2]]
+    assert spot.min() > rest.max()
+
+
+def test_heat_is_legible_without_colour() -> None:
+    luminance = HEAT @ (0.2126, 0.7152, 0.0722)
+    assert (np.diff(luminance) > 5).all()
+
+
+def test_counts_add_up_and_are_said_in_words(looker) -> None:
+    selection = looker.select(make_image(300, 400), build("hired", budget=0.2))
+    tiles = count_tiles(selection)
+    assert sum(tile["kept"] for tile in tiles) == selection.kept == 36
+    assert sum(tile["share"] for tile in tiles) == pytest.approx(1.0)
+    assert [tile["candidates"] for tile in tiles] == list(selection.grid.caps)
+    words = describe_kept(selection)
+    assert words.startswith("36 of 180 patches are kept")
+    for tile in tiles:
+        assert f"{tile['name']} {tile['kept']} of {tile['candidates']}" in words
+
+
+def test_release_counts_what_reaches_the_model(looker) -> None:
+    selection = looker.select(make_image(150, 700), build("hired-release", budget=0.6))
+    assert sum(tile["kept"] for tile in count_tiles(selection)) == selection.kept
+    assert selection.kept < int(selection.mask.sum())
+
+
+def test_attention_in_words_names_the_quarter(looker) -> None:
+    grid = looker.fit(make_image(168, 168))
+    weights = np.zeros((grid.tiles, grid.side, grid.side))
+    weights[0, 0, -1] = 1.0
+    words = describe_attention(grid, weights)
+    assert "top right 100%" in words and "overview, row 1, column 6 of 6" in words
+
+
+def test_tiles_have_names(looker) -> None:
+    grid = looker.fit(make_image(168, 168))
+    names = [tile_name(grid, index) for index in range(grid.tiles)]
+    assert names == ["overview", "crop 1,1", "crop 1,2", "crop 2,1", "crop 2,2"]

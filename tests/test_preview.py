@@ -1,0 +1,64 @@
+"""The cached look: the same selections as the real path, one tower pass per image, bounded."""
+
+import threading
+
+import pytest
+import torch
+from conftest import make_image
+
+from hired.errors import SettingError
+from hired.preview import Preview
+from hired.selectors import SELECTORS, build
+from hired.wrapper import select
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+@pytest.mark.parametrize(("height", "width"), [(300, 400), (150, 700)])
+def test_same_selection_as_the_lane(tiny, name, height, width) -> None:
+    model, processor = tiny
+    image, selector = make_image(height, width), build(name, budget=0.25, final_layer=1)
+    pixels = processor.image_processor(images=image, return_tensors="pt")
+    expected = select(model, pixels["pixel_values"], pixels["image_sizes"], selector)[0]
+    seen = Preview(model, processor).select(image, selector)
+    assert torch.equal(seen.mask, expected.mask) and seen.budgets == expected.budgets
+
+
+def test_one_partition_model(tiny_15) -> None:
+    preview = Preview(*tiny_15)
+    image = make_image(100, 200)
+    assert preview.select(image, build("hired", budget=0.5)).kept == preview.fit(image).nominal // 2
+
+
+def test_an_image_is_looked_at_once_whoever_asks(tiny, monkeypatch) -> None:
+    preview, image = Preview(*tiny), make_image(200, 200)
+    passes = []
+    encode = preview._encode
+    monkeypatch.setattr(preview, "_encode", lambda one: passes.append(1) or encode(one))
+    budgets = [0.1, 0.2, 0.3, 0.4]
+    threads = [
+        threading.Thread(target=preview.select, args=(image.copy(), build("hired", budget=b)))
+        for b in budgets
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(passes) == 1
+
+
+def test_forgets_the_oldest(tiny) -> None:
+    preview = Preview(*tiny, capacity=2)
+    for seed in range(4):
+        preview.look(make_image(90, 90, seed))
+    assert len(preview._seen) == 2
+
+
+def test_attention_is_a_map_per_layer(tiny) -> None:
+    preview, image = Preview(*tiny), make_image(200, 200)
+    maps = [preview.attention(image, layer) for layer in range(preview.layers)]
+    assert all(m.shape == (5, 36) and (m >= 0).all() for m in maps)
+    assert not torch.equal(maps[0], maps[1])
+    with pytest.raises(SettingError, match="layer"):
+        preview.attention(image, preview.layers)
+    with pytest.raises(SettingError, match="heads"):
+        preview.attention(image, 0, heads=99)

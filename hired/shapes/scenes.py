@@ -18,7 +18,8 @@ GRIDS = ((1, 2), (2, 1), (2, 2), (3, 1), (1, 3))
 """Rows and columns of crops, in the order of `PINPOINTS`."""
 PINPOINTS = [[rows * TILE, columns * TILE] for rows, columns in GRIDS]
 STREAMS = {"train": 1, "validation": 2, "test": 3, "examples": 4}
-SPLITS = {"sparse": 1, "large": 2}
+SPLITS = {"sparse": 1, "large": 2, "dense": 3}
+"""`dense` is for training and examples only: a page full of small objects."""
 SMALL = (30, 36)
 LARGE = (64, 104)
 CONTENT_SHARE = 0.08
@@ -168,10 +169,20 @@ def large_scene(rng: np.random.Generator) -> Scene:
     return Scene(width, height, tuple(things), int(rng.integers(2**31)))
 
 
+def dense_scene(rng: np.random.Generator) -> Scene:
+    """A page of 4-20 small objects, as full as text is."""
+    width, height = poster_size(rng)
+    room = width * height // (TILE * TILE)
+    count = int(rng.integers(4, 5 * max(1, room) + 1))
+    things = place(rng, (width, height), count, SMALL)
+    return Scene(width, height, tuple(things), int(rng.integers(2**31)))
+
+
 def scene_for(stream: str, split: str, seed: int, index: int) -> Scene:
     """Poster number `index` of a stream: the same arguments always give the same poster."""
     rng = generator(stream, split, seed, index)
-    return sparse_scene(rng) if split == "sparse" else large_scene(rng)
+    make = {"sparse": sparse_scene, "large": large_scene, "dense": dense_scene}[split]
+    return make(rng)
 
 
 def patches(scene: Scene) -> int:
@@ -182,7 +193,7 @@ def patches(scene: Scene) -> int:
 
 def coverage(scene: Scene, share: float = 0.25) -> list[tuple[int, int]]:
     """Per object: overview patches and crop patches of whose area it covers at least `share`."""
-    rows, columns, left, top = scene.canvas()
+    _rows, _columns, left, top = scene.canvas()
     found = []
     for thing in scene.things:
         alpha = sprite(thing.shape, thing.colour, thing.digit, thing.side)[..., 3] > 127

@@ -135,9 +135,7 @@ def crop_tile(rng: np.random.Generator, grounds: Backgrounds) -> tuple[np.ndarra
     else:
         things = place(rng, size, int(rng.integers(5, 17)), (27, 40), gap=1, whole=False)
     canvas = grounds.cut(rng, TILE, TILE)
-    moved = [
-        Thing(t.shape, t.colour, t.digit, t.x - margin, t.y - margin, t.side) for t in things
-    ]
+    moved = [Thing(t.shape, t.colour, t.digit, t.x - margin, t.y - margin, t.side) for t in things]
     for thing in moved:
         paste(canvas, thing)
     if rng.random() < 0.25:

@@ -123,9 +123,11 @@ def step_loss(tower: CLIPVisionModel, heads: Heads, batch: dict, blocks: int) ->
     bags = [bag_loss(heads.state[i](s[:, 0]), batch, i >= 2) for i, s in enumerate(states)]
     pulls = [bag_loss(heads.fetched[i](f), batch, i >= 3) for i, f in enumerate(fetched)]
     early = early_loss(heads, states[2][:, 1:], batch)
-    weights = {"shape": 1.0, "colour": 1.0, "digit": 2.0, "centre": 0.5, "xy": 1.0}
+    weights = {"shape": 1.2, "colour": 1.0, "digit": 3.0, "centre": 0.5, "xy": 1.0}
     total = sum(weights[k] * v for k, v in patch.items()) + 0.3 * early
-    total = total + 0.25 * sum(bags) + 0.35 * sum(pulls)
+    # What the last two blocks that matter fetch weighs most: they see whole objects.
+    shares = (0.15, 0.15, 0.15, 0.25, 0.5, 0.25)
+    total = total + 0.12 * sum(bags) + sum(s * p for s, p in zip(shares, pulls, strict=False))
     parts = {k: v.item() for k, v in patch.items()}
     parts |= {"bag": bags[FEATURE_BLOCK].item(), "pull": pulls[FEATURE_BLOCK].item()}
     return total, parts | {"bag0": bags[0].item()}
@@ -157,7 +159,8 @@ class Stream(torch.utils.data.IterableDataset):
 
 def optimiser(tower: nn.Module, heads: nn.Module, peak: float) -> torch.optim.AdamW:
     """AdamW; no decay on vectors and embeddings. Queries, keys and positions learn five times
-    slower: at the full rate the neighbour heads of the start are gone within 500 steps."""
+    slower: at the full rate the neighbour heads of the start are gone within 500 steps.
+    """
     named = [*tower.named_parameters(), *heads.named_parameters()]
     groups = []
     for slow in (False, True):

@@ -56,8 +56,9 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     """The stock fast tokenizer with its special tokens and the chat template."""
     tokens = vocabulary()
     tokenizer = Tokenizer(
-        models.WordPiece({t: i for i, t in enumerate(tokens)}, unk_token=UNK,
-                         max_input_chars_per_word=60)  # fmt: skip
+        models.WordPiece(
+            {t: i for i, t in enumerate(tokens)}, unk_token=UNK, max_input_chars_per_word=60
+        )
     )
     tokenizer.normalizer = normalizers.Replace(Regex(r"\s+"), " ")
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -1,0 +1,218 @@
+"""The language stage: the tower is frozen; projector and Llama learn to answer.
+
+First the projector is aligned: what it makes of a patch should resemble the sum of the word
+embeddings of what lies under the patch. Then projector and Llama learn questions and answers on
+whole anyres posters, at every length the stock sequence has and at no other.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerBase
+
+from hired.shapes.posters import Poster, shuffled_batches
+from hired.shapes.questions import COLUMNS, ROWS, Question, draw
+from hired.shapes.reader import Spelling, answer_loss, lay_out, score
+from hired.shapes.sprites import COLOUR_NAMES, SHAPES
+from hired.shapes.tiles import UNREADABLE
+from hired.shapes.vision_stage import Stream, rate
+from hired.shapes.words import UNREADABLE_WORD
+
+SHARES = {
+    "digit": 4.0,
+    "colour": 3.0,
+    "shape": 3.0,
+    "where": 3.5,
+    "exists": 3.0,
+    "count": 3.5,
+    "compare": 2.5,
+    "absent": 1.5,
+    "unknown": 1.0,
+}
+"""How often each kind is asked; `describe` is asked for every third poster besides."""
+
+
+@torch.no_grad()
+def start(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Initial values of projector and Llama: words of one meaning start alike, the output layer
+    starts as a copy of the embeddings, and half the heads of two layers start by comparing
+    content.
+    """
+    llama = model.model.language_model
+    for name, parameter in llama.named_parameters():
+        if parameter.ndim == 2 and "layers" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+            if "o_proj" in name or "down_proj" in name:
+                parameter *= 0.35
+    table = llama.embed_tokens.weight
+    torch.nn.init.normal_(table, std=0.5)
+    ids = tokenizer.get_vocab()
+    twins = [(s, s + "s") for s in SHAPES] + [("left", "Left"), ("digit", "number")]
+    twins += [("colour", "color"), ("poster", "picture"), ("poster", "image")]
+    twins += [(w, w[0].upper() + w[1:]) for w in ids if w.islower() and w.isalpha()]
+    for word, twin in twins:
+        if word in ids and twin in ids and len(word) > 1:
+            table[ids[twin]] = table[ids[word]] + 0.1 * torch.randn_like(table[ids[word]])
+    model.lm_head.weight.copy_(table * 0.03)
+    half = table.shape[1] // 2
+    for layer in llama.layers[1:3]:
+        attention = layer.self_attn
+        attention.k_proj.weight[:half] = attention.q_proj.weight[:half]
+        attention.k_proj.weight[:half] += 0.01 * torch.randn(half, table.shape[1])
+    torch.nn.init.normal_(model.model.image_newline, std=0.5)
+
+
+def meanings(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase,
+             batch: dict) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    """Per patch the sum of the word embeddings of what lies under it, (B, N, E), and a mask of
+    the patches where that is known.
+    """
+    table = model.model.language_model.embed_tokens.weight.detach()
+    nothing = torch.zeros(1, table.shape[1])
+
+    def rows(words: tuple[str, ...]) -> torch.Tensor:
+        return table[torch.tensor(tokenizer.convert_tokens_to_ids(list(words)))]
+
+    on = batch["colour"] > 0
+    sure = (batch["colour"] >= 0) & (batch["shape"] >= 0)
+    sure &= ~on | (batch["digit"] >= 0)
+    total = torch.cat([nothing, rows(COLOUR_NAMES)])[batch["colour"].clamp(min=0)]
+    total = total + torch.cat([nothing, rows(SHAPES)])[batch["shape"].clamp(min=0)]
+    digits = torch.cat([rows(tuple("0123456789")), rows((UNREADABLE_WORD,))])
+    total = total + digits[batch["digit"].clamp(0, UNREADABLE)] * on[..., None]
+    total = total + rows(("shapes",))[0] * batch["centre"][..., None]
+    third = (batch["xy"] * 3).long().clamp(0, 2)
+    place = rows(COLUMNS)[third[..., 0]] + rows(ROWS)[third[..., 1]]
+    return total + place * (on & batch["overview"][:, None])[..., None], sure
+
+
+def align(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase,
+          steps: int, seed: int, log: Callable[[str], None]) -> None:  # fmt: skip
+    """The alignment start: regress the projector onto word-embedding sums."""
+    projector = model.model.multi_modal_projector
+    adam = torch.optim.AdamW(projector.parameters(), lr=3e-3, weight_decay=0.0)
+    stream = torch.utils.data.DataLoader(Stream(seed + 900, 16), batch_size=None, num_workers=1)
+    for step, batch in zip(range(steps), stream, strict=False):
+        for group in adam.param_groups:
+            group["lr"] = rate(step * 4, steps * 4, 3e-3)
+        with torch.no_grad():
+            states = model.model.vision_tower(batch["pixels"], output_hidden_states=True)
+            features = states.hidden_states[model.config.vision_feature_layer][:, 1:]
+            goal, sure = meanings(model, tokenizer, batch)
+        weight = torch.where(batch["colour"] > 0, 1.0, 0.2) * sure
+        error = F.mse_loss(projector(features), goal, reduction="none").mean(-1)
+        loss = (error * weight).sum() / weight.sum()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        if (step + 1) % 25 == 0:
+            log(json.dumps({"align": step + 1, "loss": round(loss.item(), 4)}))
+
+
+def ask_all(posters: list[Poster], rng: np.random.Generator, many: int) -> list[list[Question]]:
+    """`many` random questions for each poster, kinds by `SHARES`."""
+    kinds = list(SHARES)
+    chances = np.array(list(SHARES.values())) / sum(SHARES.values())
+    asked = []
+    for poster in posters:
+        chosen = [kinds[i] for i in rng.choice(len(kinds), many, p=chances)]
+        if rng.random() < 0.33:
+            chosen.append("describe")
+        asked.append(draw(poster.scene, rng, chosen))
+    return asked
+
+
+def validate(model: LlavaNextForConditionalGeneration, posters: list[Poster],
+             spelling: Spelling) -> dict[str, float]:  # fmt: skip
+    """Share of questions answered exactly right, per kind and in all (greedy)."""
+    rng = np.random.default_rng(5)
+    sums: dict[str, list[int]] = {}
+    ordered = sorted(posters, key=lambda p: len(p.newline))
+    for start in range(0, len(ordered), 8):
+        part = ordered[start : start + 8]
+        questions = ask_all(part, rng, 16)
+        for kind, (good, total) in score(model, part, questions, spelling).items():
+            pair = sums.setdefault(kind, [0, 0])
+            pair[0] += good
+            pair[1] += total
+    report = {kind: round(good / total, 3) for kind, (good, total) in sorted(sums.items())}
+    report["all"] = round(sum(g for g, _ in sums.values()) / sum(t for _, t in sums.values()), 4)
+    return report
+
+
+def learnable(model: LlavaNextForConditionalGeneration) -> list[torch.nn.Parameter]:
+    """Everything but the tower."""
+    return [p for name, p in model.named_parameters() if "vision_tower" not in name]
+
+
+def steps_of(posters: list[Poster], size: int, many: int, seed: int,
+             spelling: Spelling) -> Iterator:  # fmt: skip
+    """Endless batches of posters with fresh questions."""
+    rng = np.random.default_rng([3, seed])
+    for batch in shuffled_batches(posters, size, rng):
+        yield lay_out(batch, ask_all(batch, rng, many), spelling)
+
+
+def train(
+    model: LlavaNextForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerBase,
+    posters: list[Poster],
+    held_out: list[Poster],
+    folder: Path,
+    steps: int,
+    seed: int = 0,
+    size: int = 8,
+    many: int = 20,
+    peak: float = 1e-3,
+    log: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Train projector and Llama for `steps` batches, on from `language.pt` if it exists.
+
+    Writes `language.pt` about every three minutes and lines to `language.jsonl`.
+    """
+    spelling = Spelling(tokenizer)
+    parameters = learnable(model)
+    model.model.vision_tower.requires_grad_(False)
+    adam = torch.optim.AdamW(parameters, lr=peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    state, first = folder / "language.pt", 0
+    if state.exists():
+        saved = torch.load(state, weights_only=True)
+        model.load_state_dict(saved["model"])
+        adam.load_state_dict(saved["optimiser"])
+        first = saved["step"]
+    saved_at = began = time.monotonic()
+    mean = 0.0
+    source = steps_of(posters, size, many, seed + first, spelling)
+    for step, pages in zip(range(first, steps), source, strict=False):
+        for group in adam.param_groups:
+            group["lr"] = rate(step, steps, peak)
+        loss = answer_loss(model, pages, spelling)
+        adam.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        adam.step()
+        mean += loss.item() / 20
+        if (step + 1) % 20 == 0:
+            speed = round((step + 1 - first) / (time.monotonic() - began), 3)
+            line = {"step": step + 1, "steps_per_s": speed, "loss": round(mean, 4)}
+            mean = 0.0
+            if (step + 1) % 100 == 0 or step + 1 == steps:
+                line["held_out"] = validate(model, held_out, spelling)
+            with (folder / "language.jsonl").open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            log(json.dumps(line))
+        if step + 1 == steps or time.monotonic() - saved_at > 180:
+            save(state, model, adam, step + 1)
+            saved_at = time.monotonic()
+
+
+def save(path: Path, model: torch.nn.Module, adam: torch.optim.AdamW, step: int) -> None:
+    """Write a checkpoint whole: first beside its place, then moved there."""
+    spare = path.with_suffix(".tmp")
+    torch.save({"model": model.state_dict(), "optimiser": adam.state_dict(), "step": step}, spare)
+    spare.replace(path)

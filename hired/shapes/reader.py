@@ -1,0 +1,172 @@
+"""Many questions about one poster in one pass, each as if it were the first and only one.
+
+The visual prefix is computed once per poster. Every question with its answer follows the prefix
+at the same positions, sees the prefix and itself and nothing of the other questions. The result
+is what the stock model computes for each question alone (a test compares them); it only
+costs a fraction.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerBase
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
+
+from hired.shapes.posters import Poster
+from hired.shapes.questions import CONTENT, Question
+
+
+@dataclass(frozen=True)
+class Pages:
+    """A batch of posters with questions. B posters, P prefix tokens, S text tokens.
+
+    `features` (B, P - 2, D) with `newline` (B, P - 2) and `length` (B,) real prefix tokens;
+    `ids`, `positions`, `block` (B, S): token, offset inside its question, question number (-1 is
+    padding); `labels` (B, S) next token of answers, -100 elsewhere; `weights` (B, S).
+    """
+
+    features: torch.Tensor
+    newline: torch.Tensor
+    length: torch.Tensor
+    ids: torch.Tensor
+    positions: torch.Tensor
+    block: torch.Tensor
+    labels: torch.Tensor
+    weights: torch.Tensor
+
+
+class Spelling:
+    """Token ids of questions and answers, in the layout of the chat template."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+        self.user, self.assistant = tokenizer.convert_tokens_to_ids(["<user>", "<assistant>"])
+        self.start, self.stop = tokenizer.bos_token_id, tokenizer.eos_token_id
+        self.heavy = set(tokenizer.convert_tokens_to_ids(sorted(CONTENT)))
+        self.heavy |= set(tokenizer.convert_tokens_to_ids(["Yes", "No", "I", "There"]))
+        self.known: dict[str, list[int]] = {}
+
+    def spell(self, text: str) -> list[int]:
+        """Ids of a text; special tokens in it are not expected here."""
+        if text not in self.known:
+            self.known[text] = self.tokenizer(text, add_special_tokens=False).input_ids
+        return self.known[text]
+
+    def turn(self, question: Question) -> tuple[list[int], list[int], list[float]]:
+        """Ids of one turn after the image, its labels and the labels' weights."""
+        asked = [*self.spell(question.text), self.assistant]
+        told = [*self.spell(question.answer), self.stop]
+        ids = asked + told[:-1]
+        labels = [-100] * (len(asked) - 1) + told
+        weights = [3.0 if label in self.heavy else 1.0 for label in labels]
+        return ids, labels, weights
+
+
+def lay_out(posters: list[Poster], questions: list[list[Question]], spelling: Spelling) -> Pages:
+    """Stack posters and their questions into one padded batch."""
+    longest = max(len(p.newline) for p in posters)
+    rows = [[spelling.turn(q) for q in many] for many in questions]
+    text = max(sum(len(ids) for ids, _, _ in row) for row in rows)
+    size = len(posters)
+    features = torch.zeros(size, longest, posters[0].features.shape[1])
+    newline = torch.zeros(size, longest, dtype=torch.bool)
+    long = {name: torch.zeros(size, text, dtype=torch.long) for name in ("ids", "positions")}
+    block, labels = torch.full((size, text), -1), torch.full((size, text), -100)
+    weights = torch.zeros(size, text)
+    for b, (poster, row) in enumerate(zip(posters, rows, strict=True)):
+        features[b, : len(poster.newline)] = poster.features.float()
+        newline[b, : len(poster.newline)] = poster.newline
+        at = 0
+        for number, (ids, marks, shares) in enumerate(row):
+            part = slice(at, at + len(ids))
+            long["ids"][b, part] = torch.tensor(ids)
+            long["positions"][b, part] = torch.arange(len(ids))
+            block[b, part] = number
+            labels[b, part] = torch.tensor(marks)
+            weights[b, part] = torch.tensor(shares)
+            at += len(ids)
+    length = torch.tensor([len(p.newline) for p in posters]) + 2
+    return Pages(features, newline, length, long["ids"], long["positions"], block, labels, weights)
+
+
+def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
+           mask: torch.Tensor | None) -> torch.Tensor:  # fmt: skip
+    """Attention output (B, L, E); causal where no mask is given."""
+    out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
+    return out.transpose(1, 2).flatten(2)
+
+
+def read(
+    model: LlavaNextForConditionalGeneration, pages: Pages, spelling: Spelling
+) -> torch.Tensor:
+    """Last hidden states (after the final norm) of the text tokens: (B, S, E)."""
+    llama = model.model.language_model
+    visual = model.model.multi_modal_projector(pages.features)
+    visual = torch.where(pages.newline[..., None], model.model.image_newline, visual)
+    opening = torch.tensor([spelling.start, spelling.user]).expand(len(visual), 2)
+    prefix = torch.cat([llama.embed_tokens(opening), visual], 1)
+    text = llama.embed_tokens(pages.ids)
+    size, start = len(prefix), prefix.shape[1]
+    positions = torch.arange(start).expand(size, start)
+    positions = torch.cat([positions, pages.length[:, None] + pages.positions], 1)
+    cosine, sine = llama.rotary_emb(prefix, positions)
+    real = torch.arange(start)[None] < pages.length[:, None]
+    same = pages.block[:, :, None] == pages.block[:, None]
+    mask = torch.cat([real[:, None].expand(-1, text.shape[1], -1), same.tril()], 2)[:, None]
+    mask = torch.zeros(mask.shape).masked_fill_(~mask, float("-inf"))
+    x = torch.cat([prefix, text], 1)
+    for index, layer in enumerate(llama.layers):
+        attention = layer.self_attn
+        y = layer.input_layernorm(x)
+        shape = (size, -1, model.config.text_config.num_attention_heads, attention.head_dim)
+        key = attention.k_proj(y).view(shape).transpose(1, 2)
+        value = attention.v_proj(y).view(shape).transpose(1, 2)
+        last = index == len(llama.layers) - 1
+        if last:
+            y, x = y[:, start:], x[:, start:]
+        query = attention.q_proj(y).view(shape).transpose(1, 2)
+        if last:
+            _, key = apply_rotary_pos_emb(key, key, cosine, sine)
+            query, _ = apply_rotary_pos_emb(query, query, cosine[:, start:], sine[:, start:])
+            out = attend(query, key, value, mask)
+        else:
+            query, key = apply_rotary_pos_emb(query, key, cosine, sine)
+            before = attend(query[:, :, :start], key[:, :, :start], value[:, :, :start], None)
+            out = torch.cat([before, attend(query[:, :, start:], key, value, mask)], 1)
+        x = x + attention.o_proj(out)
+        x = x + layer.mlp(layer.post_attention_layernorm(x))
+    return llama.norm(x)
+
+
+def answer_loss(
+    model: LlavaNextForConditionalGeneration, pages: Pages, spelling: Spelling
+) -> torch.Tensor:
+    """Weighted cross entropy of the answers' tokens."""
+    hidden = read(model, pages, spelling)
+    asked = pages.labels >= 0
+    logits = model.lm_head(hidden[asked])
+    loss = F.cross_entropy(logits, pages.labels[asked], reduction="none")
+    return (loss * pages.weights[asked]).sum() / pages.weights[asked].sum()
+
+
+@torch.no_grad()
+def score(
+    model: LlavaNextForConditionalGeneration,
+    posters: list[Poster],
+    questions: list[list[Question]],
+    spelling: Spelling,
+) -> dict[str, tuple[int, int]]:
+    """Per kind: questions whose whole answer greedy decoding gets right, and all questions."""
+    pages = lay_out(posters, questions, spelling)
+    hidden = read(model, pages, spelling)
+    asked = pages.labels >= 0
+    right = torch.ones_like(asked)
+    right[asked] = model.lm_head(hidden[asked]).argmax(-1) == pages.labels[asked]
+    tally: dict[str, tuple[int, int]] = {}
+    for b, many in enumerate(questions):
+        for number, question in enumerate(many):
+            good = bool(right[b][pages.block[b] == number].all())
+            done, total = tally.get(question.kind, (0, 0))
+            tally[question.kind] = (done + good, total + 1)
+    return tally

@@ -1,0 +1,95 @@
+"""The whole training: vision stage, alignment, language stage, saving and the curves' figure.
+
+Every part goes on from its own checkpoint, so an interrupted run loses minutes.
+"""
+
+import json
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hired.errors import ModelError
+from hired.shapes import language_stage, vision_stage
+from hired.shapes.assemble import build_model, build_processor, load_weights, save
+from hired.shapes.posters import encode
+
+HELD_OUT = 96
+"""Validation posters that the curves are measured on."""
+
+
+def train_all(args: Namespace, log: Callable[[str], None]) -> None:
+    """Train what the checkpoints in `args.checkpoints` lack and save the model to `args.out`."""
+    torch.set_num_threads(args.threads)
+    folder: Path = args.checkpoints
+    folder.mkdir(parents=True, exist_ok=True)
+    processor = build_processor()
+    if args.resume_from is not None:
+        if not (args.resume_from / "model.safetensors").exists():
+            raise ModelError(f"{args.resume_from} holds no model.safetensors to start from.")
+        model = build_model()
+        load_weights(model, args.resume_from)
+    else:
+        tower = vision_stage.train(folder, args.vision_steps, args.seed, log=log)
+        torch.manual_seed(args.seed)
+        model = build_model(tower)
+        language_stage.start(model, processor.tokenizer)
+    model.model.vision_tower.requires_grad_(False)
+    aligned = folder / "aligned.pt"
+    if args.resume_from is None and not (folder / "language.pt").exists():
+        language_stage.align(model, processor.tokenizer, 300, args.seed, log)
+        torch.save(model.model.multi_modal_projector.state_dict(), aligned)
+    log("the tower reads the posters once")
+    held_out = list(encode(model, processor, "validation", args.seed, 1, HELD_OUT))
+    posters = []
+    for poster in encode(model, processor, "train", args.seed, 0, args.posters):
+        posters.append(poster)
+        if len(posters) % 500 == 0:
+            log(f"{len(posters)} posters read")
+    language_stage.train(
+        model, processor.tokenizer, posters, held_out, folder, args.language_steps, args.seed,
+        log=log,
+    )  # fmt: skip
+    save(model, args.out)
+    draw_curves(folder, folder / "curves.png")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a training log."""
+    return [json.loads(line) for line in path.read_text().splitlines() if line.startswith("{")]
+
+
+def draw_curves(folder: Path, out: Path) -> None:
+    """Losses and held-out accuracies of both stages as one picture."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(13, 3.6))
+    if (folder / "vision.jsonl").exists():
+        seen = lines(folder / "vision.jsonl")
+        for name in ("shape", "colour", "digit", "centre", "bag", "pull"):
+            left.plot([s["step"] for s in seen], [s[name] for s in seen], label=name)
+    if (folder / "language.jsonl").exists():
+        read = lines(folder / "language.jsonl")
+        middle.plot([s["step"] for s in read], [s["loss"] for s in read])
+        checked = [s for s in read if "held_out" in s]
+        for kind in sorted({k for s in checked for k in s["held_out"]}):
+            right.plot(
+                [s["step"] for s in checked], [s["held_out"].get(kind) for s in checked], label=kind
+            )
+    for axes, title in (
+        (left, "vision stage: losses"),
+        (middle, "language stage: loss"),
+        (right, "held-out answers exactly right"),
+    ):
+        axes.set_title(title)
+        axes.set_xlabel("step")
+    left.legend(fontsize=7)
+    right.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(out, dpi=110)
+    pyplot.close(figure)

@@ -1,0 +1,99 @@
+"""Posters: deterministic, disjoint between streams, small and sparse as the world promises."""
+
+import numpy as np
+import pytest
+
+from hired.shapes.scenes import (
+    CONTENT_SHARE,
+    GRIDS,
+    PINPOINTS,
+    TILE,
+    Scene,
+    coverage,
+    grid_of,
+    patches,
+    render,
+    scene_for,
+)
+from hired.shapes.sprites import COLOURS, SHAPES, digit_box, sprite
+
+SPARSE = [scene_for("validation", "sparse", 3, i) for i in range(120)]
+
+
+def test_same_seed_same_pixels():
+    first, second = (render(scene_for("test", "sparse", 1, 4)) for _ in range(2))
+    assert np.array_equal(np.asarray(first), np.asarray(second))
+
+
+@pytest.mark.parametrize("split", ["sparse", "large"])
+def test_streams_splits_and_seeds_are_disjoint(split):
+    scenes = [
+        scene_for(stream, split, seed, index)
+        for stream in ("train", "validation", "test", "examples")
+        for seed in range(3)
+        for index in range(25)
+    ]
+    assert len({(s.things, s.seed) for s in scenes}) == len(scenes)
+
+
+def test_objects_are_small_and_content_is_sparse():
+    crop, overview = [], []
+    for scene in SPARSE:
+        assert 1 <= len(scene.things) <= 6
+        covered = coverage(scene)
+        assert sum(map(sum, covered)) <= CONTENT_SHARE * patches(scene) or len(covered) == 1
+        overview += [pair[0] for pair in covered]
+        crop += [pair[1] for pair in covered]
+    assert np.mean([3 <= n <= 9 for n in crop]) > 0.95
+    assert np.mean([n <= 4 for n in overview]) > 0.9
+    assert 1 <= np.median(overview) <= 2
+
+
+def test_every_digit_lies_whole_in_one_crop():
+    for scene in SPARSE:
+        _, _, left, top = scene.canvas()
+        for thing in scene.things:
+            x0, y0, x1, y1 = digit_box(thing.shape, thing.side)
+            assert int((thing.x + left + x0) // TILE) == int((thing.x + left + x1) // TILE)
+            assert int((thing.y + top + y0) // TILE) == int((thing.y + top + y1) // TILE)
+
+
+def test_all_grids_letterboxes_and_border_crossings_occur():
+    assert {grid_of(s.width, s.height) for s in SPARSE} == set(GRIDS)
+    sizes = [[s.height, s.width] for s in SPARSE]
+    assert 20 < sum(size not in PINPOINTS for size in sizes) < 100
+    crossing = 0
+    for scene in SPARSE:
+        _, _, left, top = scene.canvas()
+        for t in scene.things:
+            across = (t.x + left) // TILE != (t.x + t.side + left) // TILE
+            crossing += across or (t.y + top) // TILE != (t.y + t.side + top) // TILE
+    assert crossing > 5
+
+
+def test_grid_is_the_one_transformers_chooses():
+    choose = pytest.importorskip("transformers.image_processing_utils").select_best_resolution
+    rng = np.random.default_rng(0)
+    for width, height in rng.integers(20, 900, (300, 2)):
+        rows, columns = grid_of(int(width), int(height))
+        assert list(choose((height, width), PINPOINTS)) == [rows * TILE, columns * TILE]
+
+
+def test_scaled_poster_shows_the_same_scene():
+    scene = SPARSE[0]
+    small, big = render(scene), render(scene, 2).resize((scene.width, scene.height))
+    assert np.abs(np.asarray(small, float) - np.asarray(big, float)).mean() < 6
+
+
+def test_every_sprite_has_its_colour_and_a_digit_that_stands_out():
+    for shape in SHAPES:
+        for colour, rgb in COLOURS.items():
+            pixels = sprite(shape, colour, 8, 34).astype(int)
+            solid = pixels[pixels[..., 3] == 255][:, :3]
+            plain = (np.abs(solid - rgb).sum(1) < 12).mean()
+            ink = (np.abs(solid - rgb).sum(1) > 150).mean()
+            assert plain > 0.45 and 0.06 < ink < 0.5
+
+
+def test_empty_scene_renders():
+    assert render(Scene(336, 168, (), 1)).size == (336, 168)

@@ -1,0 +1,136 @@
+"""The README says what is so: its table, file list, commands, links and example are checked."""
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from hired import SELECTORS
+from hired.selectors import settings_of
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+FENCES = re.findall(r"^```(\w*)\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
+SHELL = [
+    line.split(" #")[0]
+    for language, block in FENCES
+    if language == "bash"
+    for line in block.replace("\\\n", " ").splitlines()
+]
+PYTHON = [line for line in SHELL if line.startswith("python ")]
+MAKE = sorted(
+    set(re.findall(r"\bmake ([a-z][a-z-]+)", " ".join([*SHELL, *re.findall("`(.+?)`", TEXT)])))
+)
+
+
+def front_matter() -> dict[str, object]:
+    return yaml.safe_load(TEXT.split("---\n")[1])
+
+
+@cache
+def help_of(command: tuple[str, ...]) -> str:
+    run = subprocess.run(
+        [sys.executable, *command, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, f"{' '.join(command)}: {run.stderr}"
+    return run.stdout
+
+
+def split_command(line: str) -> tuple[tuple[str, ...], list[str]]:
+    """`python -m hired ask a.png --json` -> what to ask for help, and the flags it is given."""
+    words = shlex.split(line)[1:]
+    if words[0] != "-m":
+        return (words[0],), [word.split("=")[0] for word in words if word.startswith("--")]
+    command = words[:2]
+    for word in words[2:]:
+        if not re.fullmatch(r"[a-z-]+", word) or word.startswith("-"):
+            break
+        command.append(word)
+    return tuple(command), [word.split("=")[0] for word in words if word.startswith("--")]
+
+
+def test_front_matter_is_what_a_space_needs() -> None:
+    space = front_matter()
+    assert TEXT.startswith("---\n")
+    assert (space["sdk"], space["app_file"], space["license"]) == ("gradio", "app.py", "mit")
+    assert space["python_version"] == "3.12"
+    assert len(str(space["short_description"])) <= 60
+    gradio = next(
+        Requirement(line)
+        for line in (ROOT / "requirements.txt").read_text().splitlines()
+        if line.startswith("gradio")
+    )
+    assert gradio.specifier.contains(str(space["sdk_version"]))
+
+
+def test_models_named_to_the_hub_are_the_allowed_ones() -> None:
+    from hired.models import ALLOWED
+
+    assert set(front_matter()["models"]) == {name for name in ALLOWED if "/" in name}
+
+
+def test_methods_table_is_the_registry() -> None:
+    rows = [
+        f"| `{name}` | {method.title} | {method.summary} | "
+        f"{', '.join(f'`{setting}`' for setting in settings_of(name))} |"
+        for name, method in SELECTORS.items()
+    ]
+    found = re.findall(r"^\| `[a-z0-9-]+` \| .*\|$", TEXT, flags=re.MULTILINE)
+    assert found == rows, "The table should be:\n" + "\n".join(rows)
+
+
+def listed_files() -> list[str]:
+    block = next(block for _, block in FENCES if block.startswith("hired/"))
+    return [line.split()[0] for line in block.splitlines() if line.startswith("  ")]
+
+
+def test_file_list_is_the_tree() -> None:
+    tree = {
+        path.name + "/" * path.is_dir()
+        for path in (ROOT / "hired").iterdir()
+        if path.suffix == ".py" or path.is_dir()
+    }
+    assert set(listed_files()) == {entry for entry in tree if not entry.startswith("__")}
+
+
+def test_file_list_is_in_the_order_of_the_import_contract() -> None:
+    layers = (ROOT / ".importlinter").read_text().split("layers =\n")[1].splitlines()
+    rank = {word: -place for place, line in enumerate(layers) for word in re.findall(r"\w+", line)}
+    order = [rank[entry.removesuffix("/").removesuffix(".py")] for entry in listed_files()]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize("line", PYTHON)
+def test_command_has_the_flags_it_is_shown_with(line: str) -> None:
+    command, flags = split_command(line)
+    shown = help_of(command)
+    for flag in flags:
+        assert re.search(rf"{re.escape(flag)}\b", shown), f"{flag} is not in the help of {command}"
+
+
+@pytest.mark.parametrize("target", MAKE)
+def test_make_target_exists(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+
+
+def test_relative_links_lead_somewhere() -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", TEXT)
+    links += re.findall(r'src="(?!https?:)([^"]+)"', TEXT)
+    links += re.findall(r"\bassets/[\w./-]+\w", TEXT)
+    assert not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_python_example_runs() -> None:
+    example = next(block for language, block in FENCES if language == "python")
+    assert len([line for line in example.splitlines() if line.strip()]) <= 8
+    run = subprocess.run(
+        [sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, timeout=240
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip()

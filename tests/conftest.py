@@ -150,3 +150,36 @@ def tiny():
 def tiny_15():
     """(model, processor) of a tiny random LLaVA-1.5: one partition."""
     return make_tiny("llava")
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    """A small LLaVA-NeXT saved in a directory; 128 wide, so that bitsandbytes can take it."""
+    from hired import random_models
+
+    config = random_models.make_config(random_models.parse("random:7b/1024"))
+    config.vision_config.image_size = TILE
+    config.vision_config.num_hidden_layers = 3
+    config.text_config.num_hidden_layers = 2
+    config.image_grid_pinpoints = PINPOINTS
+    folder = tmp_path_factory.mktemp("saved")
+    random_models.build_model(config, torch.device("cpu"), torch.float16).save_pretrained(folder)
+    processor = random_models.make_processor()
+    processor.image_processor.size = {"shortest_edge": TILE}
+    processor.image_processor.crop_size = {"height": TILE, "width": TILE}
+    processor.image_processor.image_grid_pinpoints = PINPOINTS
+    processor.save_pretrained(folder)
+    return folder
+
+
+def ask(model, processor, budget: float | int = 0.3) -> tuple[str, torch.Tensor]:
+    """Four greedy tokens of HiRED about a picture, as text and as ids."""
+    from hired import HiRED, HiredModel
+
+    message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What?"}]}
+    text = processor.apply_chat_template([message], add_generation_prompt=True)
+    inputs = processor(images=make_image(90, 120), text=text, return_tensors="pt")
+    lane = HiredModel(model, HiRED(budget=budget))
+    output = lane.generate(**inputs, max_new_tokens=4, do_sample=False)
+    new = output[0, inputs["input_ids"].shape[1] :]
+    return processor.decode(new), new

@@ -1,0 +1,44 @@
+"""Devices and number formats: what is chosen, and what is said when there is no such thing."""
+
+import pytest
+import torch
+
+from hired.errors import ModelError
+from hired.machine import free_bytes, pick_device, pick_dtype, versions
+
+
+def test_cpu_computes_in_float32_unless_told() -> None:
+    cpu = torch.device("cpu")
+    assert pick_dtype("auto", cpu, torch.float16) == torch.float32
+    assert pick_dtype("FP16", cpu) == pick_dtype(torch.float16, cpu) == torch.float16
+    assert pick_dtype("torch.bfloat16", cpu) == torch.bfloat16
+
+
+def test_accelerators_compute_in_half_precision(monkeypatch) -> None:
+    assert pick_dtype("auto", torch.device("mps"), torch.float32) == torch.float16
+    cuda = torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    assert pick_dtype("auto", cuda, torch.bfloat16) == torch.bfloat16
+    assert pick_dtype("auto", cuda, torch.float16) == torch.float16
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert pick_dtype("auto", cuda, torch.bfloat16) == torch.float16
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "tpu", "", "cpu:7"])
+def test_missing_device_is_explained(device) -> None:
+    with pytest.raises(ModelError, match="Use 'auto' or one of"):
+        pick_device(device)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float64", "float33", torch.int8, 16])
+def test_wrong_dtype_is_explained(dtype) -> None:
+    with pytest.raises(ModelError, match="bfloat16"):
+        pick_dtype(dtype, torch.device("cpu"))
+
+
+def test_free_memory_is_a_plausible_number() -> None:
+    assert 1e6 < free_bytes(torch.device("cpu")) < 1e14
+
+
+def test_versions_name_the_engine() -> None:
+    assert versions()["torch"] == torch.__version__ and "python" in versions()

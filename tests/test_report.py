@@ -1,0 +1,49 @@
+"""What the terminal shows: honest verdicts, readable numbers, nothing that steers it."""
+
+from hired.compare import Lane, Step
+from hired.metrics import Metrics
+from hired.report import Screen, plain, seconds, size, verdict
+from hired.selectors import build
+
+
+def metrics(**changes) -> Metrics:
+    zero = dict.fromkeys(Metrics.__dataclass_fields__, 1)
+    return Metrics(**{**zero, "peak_is_approximate": False, "contended": False, **changes})
+
+
+def test_verdict_says_slower_when_it_is_slower() -> None:
+    stock = Step(
+        0, "done", "a star", metrics=metrics(visual_tokens=200, ttft_s=2.0, kv_cache_bytes=9)
+    )
+    fast = Step(
+        1, "done", "a star", metrics=metrics(visual_tokens=40, ttft_s=0.5, kv_cache_bytes=3)
+    )
+    slow = Step(1, "done", "no", metrics=metrics(visual_tokens=1, ttft_s=3.0, kv_cache_bytes=12))
+    assert verdict(stock, fast) == (
+        "4.0× faster to the first token · 80% fewer visual tokens · 67% less KV cache · same answer"
+    )
+    assert verdict(stock, slow) == (
+        "1.5× slower to the first token · 99.5% fewer visual tokens · 33% more KV cache · "
+        "different answer"
+    )
+
+
+def test_sizes_and_seconds_are_readable() -> None:
+    assert [size(n) for n in (None, 0, 999, 1500, 2_500_000, 14e9)] == [
+        "–",
+        "0 B",
+        "999 B",
+        "1.5 kB",
+        "2.5 MB",
+        "14.0 GB",
+    ]
+    assert [seconds(s) for s in (None, 0.0123, 2.5)] == ["–", "12 ms", "2.50 s"]
+
+
+def test_an_answer_cannot_steer_the_terminal(capsys) -> None:
+    assert plain("a\x1b[2Jb\nc\r") == "a\ufffd[2Jb\nc\ufffd"
+    lanes = [Lane("one", build("full"))]
+    steps = [Step(0), Step(0, "answering", "[red]x"), Step(0, "done", "[red]x\x1b[2J y")]
+    Screen().follow(iter(steps), lanes)
+    out = capsys.readouterr().out
+    assert "[red]x\ufffd[2J y" in out and out.count("[red]x") == 1

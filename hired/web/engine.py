@@ -18,6 +18,8 @@ from hired.machine import versions
 from hired.models import ALLOWED, EMBEDDED, describe, load
 from hired.preview import Preview
 
+MAX_RUNS = 256  # stop signs kept at once
+
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
@@ -128,6 +130,8 @@ class Engine:
     def expect(self, visitor: str | None) -> None:
         """Make the stop signs of a run that waits in the queue, so that it can be stopped there."""
         if visitor:
+            while len(self._stops) >= MAX_RUNS:  # visitors who left before their turn
+                self._stops.pop(next(iter(self._stops)), None)
             self._stops[visitor] = Stops()
 
     def stop(self, visitor: str | None, lane: int | None = None) -> bool:

@@ -63,12 +63,12 @@ def method_choices() -> list[tuple[str, str]]:
 
 def build_budget(parts: dict[str, Any]) -> None:
     """How much is kept: a share of all patches or a count."""
-    with gr.Row(elem_id="budget"):
+    with gr.Group(elem_id="budget"):
         parts["kind"] = gr.Radio(
-            [RATE, COUNT], value=RATE, label="Budget: what is kept", elem_id="kind", scale=1
+            [RATE, COUNT], value=RATE, label="Budget: how much is kept", elem_id="kind"
         )
         parts["rate"] = gr.Slider(
-            1, 100, value=20, step=1, label="Share of all patches, %", elem_id="rate", scale=3
+            1, 100, value=20, step=1, label="Share of all patches, %", elem_id="rate"
         )
         parts["count"] = gr.Number(
             160, precision=0, minimum=1, label="Patches per image", visible=False, elem_id="count",

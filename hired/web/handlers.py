@@ -1,22 +1,27 @@
 """What happens on a click: thin functions between gradio and `runs`, errors as plain sentences."""
 
+import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from hired.errors import HiredError, InputError
-from hired.web import form, panes, pictures
-from hired.web.engine import Engine, read_image
+from hired.web import form, panes, pictures, record, share
+from hired.web.engine import Engine, Stops, read_image
+from hired.web.examples import Example, read_examples
+from hired.web.record import Record
 from hired.web.runs import run
 from hired.web.settings import Settings
 from hired.web.views import View
 
-PANES = 3
 NO_IMAGE = (
     '<div class="nothing"><p>Upload, paste or choose an image to see which tokens stay.</p></div>'
 )
+HISTORY = 12  # runs kept in the browser
 
 
 @contextmanager
@@ -33,6 +38,65 @@ class Handlers:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.examples = read_examples()
+        self._first: dict[str, Record] = {}
+        self._first_lock = threading.Lock()
+
+    def open(self, request: gr.Request) -> list[Any]:
+        """A new visitor: the settings of the link, the example it names, or the first one."""
+        query = dict(request.query_params) if request else {}
+        layers = None
+        with plain_errors():
+            layers = self.engine.get().preview.layers
+        settings, changed = share.from_query(query, layers)
+        if changed:
+            gr.Info("Not everything in the link made sense here: " + panes.esc(", ".join(changed)))
+        example = self._example(query.get("example", ""))
+        question = query.get("q", "")[: share.MAX_QUESTION] or (example.question if example else "")
+        known = example.answer if example and question == example.question else ""
+        return [
+            *self.ranges(settings),
+            *form.write(settings),
+            example.image if example else None,
+            question,
+            known,
+            panes.note(example) if example and known else "",
+        ]
+
+    def first(self, request: gr.Request, known: str) -> Iterator[list[Any]]:
+        """The first example answered, once per server; only for a visitor who asked for nothing."""
+        example = self._example("")
+        loaded = self.engine.get()
+        if example is None or loaded.info["origin"] != "embedded" or dict(request.query_params):
+            yield [*self.draw([View(method) for method in Settings().methods]), None]
+            return
+        with self._first_lock:
+            if self.engine.name not in self._first:
+                settings, image = Settings(), read_image(example.image)
+                views: list[View] = []
+                for views in run(loaded, image, example.question, settings, Stops()):
+                    yield [*self.draw(views, example.answer), gr.skip()]
+                self._first[self.engine.name] = self._record(
+                    example.question, example.image, settings, views
+                )
+        kept = self._first[self.engine.name]
+        yield [*self.draw(kept.views, example.answer), record.as_dict(kept)]
+
+    def _example(self, key: str) -> Example | None:
+        named = [example for example in self.examples if example.key == key]
+        return next(iter(named or self.examples), None)
+
+    def ranges(self, settings: Settings) -> list[Any]:
+        """Layers and heads this model has."""
+        preview = self.engine.get().preview
+        last = preview.layers - 1
+        final = preview.feature_tap if settings.final_layer is None else settings.final_layer
+        heads = ["sum", "max", *(f"head {index}" for index in range(preview.heads))]
+        return [
+            gr.update(maximum=last),
+            gr.update(maximum=last, value=min(final, last)),
+            gr.update(choices=heads),
+        ]
 
     def preview(self, path: str | None, mode: str, *values: Any) -> tuple[str, str]:
         """Picture and read-out of the current image and settings; errors stand in their place."""
@@ -49,58 +113,125 @@ class Handlers:
 
     def begin(self, request: gr.Request, *values: Any) -> list[Any]:
         """Before the queue: panes say so, Run gives way to Stop."""
-        self.engine.expect(request.session_hash)
         with plain_errors():
             settings = form.read(*values)
+        self.engine.expect(request.session_hash)
         views = [View(method, "queued") for method in settings.methods]
-        return [*self.draw(views), *self.buttons(running=True)]
+        return [*self.draw(views), *self.buttons(running=len(views))]
 
     def run(
-        self, request: gr.Request, path: str | None, question: str, *values: Any
+        self, request: gr.Request, path: str | None, question: str, known: str, *values: Any
     ) -> Iterator[list[Any]]:
-        """Stream one comparison."""
+        """Stream one comparison; the last frame carries its record."""
         with plain_errors():
             if not path:
                 raise InputError("There is no image yet. Upload one or choose an example.")
             settings, image, loaded = form.read(*values), read_image(path), self.engine.get()
+            views: list[View] = []
             with (
                 self.engine.stopping(request.session_hash) as stops,
                 closing(run(loaded, image, question, settings, stops)) as frames,
             ):
                 for views in frames:
-                    yield self.draw(views)
+                    yield [*self.draw(views, known), gr.skip()]
+            kept = self._record(question, path, settings, views)
+            yield [*self.draw(views, known), record.as_dict(kept)]
 
     def end(self) -> list[Any]:
         """After a run, whatever became of it."""
-        return self.buttons(running=False)
+        return self.buttons(running=0)
 
     def stop(self, request: gr.Request) -> None:
-        """Both lanes, within one token; what was said stays."""
+        """All lanes, within one token; what was said stays."""
         self.engine.stop(request.session_hash)
 
     def stop_lane(self, lane: int, request: gr.Request) -> None:
         """One lane."""
         self.engine.stop(request.session_hash, lane)
 
-    def draw(self, views: list[View]) -> list[Any]:
+    def show_record(self, kept: dict[str, Any] | None) -> list[Any]:
+        """A run of before on the page again: panes, question and settings."""
+        with plain_errors():
+            if not kept:
+                raise InputError("There is no such run.")
+            found = record.from_json(record.dump(kept))
+        values = form.write(found.settings)
+        if found.settings.final_layer is not None:
+            values[form.FIELDS.index("final_layer")] = found.settings.final_layer
+        return [*self.draw(found.views), found.question, *values, record.as_dict(found)]
+
+    def import_record(self, path: str) -> list[Any]:
+        """An exported file, shown again."""
+        with plain_errors():
+            found = record.from_json(Path(path).read_bytes()[: record.MAX_BYTES + 1])
+        return self.show_record(record.as_dict(found))
+
+    def files(self, kept: dict[str, Any] | None) -> list[Any]:
+        """The last run as files to download."""
+        if not kept:
+            return [gr.update(interactive=False)] * 3
+        found = record.from_json(record.dump(kept))
+        folder = Path(tempfile.mkdtemp(prefix="comparison-", dir=upload_folder()))
+        made = []
+        for name, text in (
+            ("comparison.json", record.to_json(found)),
+            ("comparison.csv", record.to_csv(found)),
+            ("comparison.md", record.to_markdown(found)),
+        ):
+            (folder / name).write_text(text, encoding="utf-8")
+            made.append(gr.update(value=str(folder / name), interactive=True))
+        return made
+
+    def remember(
+        self, kept: dict[str, Any] | None, history: list[Any] | None
+    ) -> tuple[list[Any], Any]:
+        """Put a run at the head of this browser's history."""
+        history = list(history or [])
+        if kept and (not history or history[0].get("date") != kept.get("date")):
+            history = [kept, *history][:HISTORY]
+        return history, gr.update(choices=titles(history), value=None)
+
+    def _record(self, question: str, path: str, settings: Settings, views: list[View]) -> Record:
+        image = read_image(path)
+        facts = record.about(self.engine.get().info, self.engine.versions())
+        size = {"name": Path(path).name, "height": image.height, "width": image.width}
+        return Record(question, size, settings, views, facts)
+
+    def draw(self, views: list[View], known: str = "") -> list[Any]:
         """Values of the panes, the verdict, the timeline and the live region."""
-        shown = [panes.pane(view, index) for index, view in enumerate(views)]
-        third = gr.update(value=shown[2], visible=True) if len(shown) > 2 else gr.skip()
-        if len(shown) < 3:
-            third = gr.update(value="", visible=False)
+        shown = [panes.pane(view, index, known) for index, view in enumerate(views)]
         return [
             shown[0],
             shown[1] if len(shown) > 1 else "",
-            third,
+            shown[2] if len(shown) > 2 else "",
+            gr.update(visible=len(shown) > 2),
             panes.verdict(views),
             panes.timeline(views),
             panes.announcement(views),
         ]
 
-    def buttons(self, running: bool) -> list[Any]:
-        """Run and Stop."""
-        return [gr.update(interactive=not running), gr.update(interactive=running)]
+    def buttons(self, running: int) -> list[Any]:
+        """Run, Stop, and the Stop of each side while `running` of them run."""
+        return [
+            gr.update(interactive=not running),
+            gr.update(interactive=bool(running)),
+            *(gr.update(visible=index < running) for index in range(3)),
+        ]
 
-    def idle(self, settings: Settings | None = None) -> list[Any]:
-        """Panes before the first run."""
-        return self.draw([View(method) for method in (settings or Settings()).methods])
+
+def titles(history: list[Any]) -> list[tuple[str, int]]:
+    """(what a run was, its place) for a list to choose from."""
+    shown = []
+    for index, kept in enumerate(history):
+        when = str(kept.get("date", ""))[:16].replace("T", " ")
+        words = str(kept.get("question", ""))[:60]
+        budget = (kept.get("settings") or {}).get("budget")
+        shown.append((f"{when} · {words} · budget {budget}", index))
+    return shown
+
+
+def upload_folder() -> str:
+    """Gradio's own temporary folder, which it clears by itself."""
+    folder = Path(gr.utils.get_upload_folder())
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)

@@ -5,6 +5,7 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
+from hired.web.examples import Example
 from hired.web.views import PHASE_NAMES, PHASES, View
 
 STATES = {
@@ -59,8 +60,11 @@ def size(value: float | None) -> str:
     return f"{value:.0f} B"
 
 
-def pane(view: View, index: int) -> str:
-    """One side: method, phase, answer, numbers. The same height at every phase."""
+def pane(view: View, index: int, known: str = "") -> str:
+    """One side: method, phase, answer, numbers; the same height at every phase.
+
+    `known` is the right answer, where there is one.
+    """
     metrics = view.metrics or {}
     if view.error:
         body = f'<p class="fault">{esc(view.error)}</p>'
@@ -72,12 +76,18 @@ def pane(view: View, index: int) -> str:
     state = STATES[view.phase]
     if view.phase in BUSY:
         state += f" · {view.elapsed_s:.1f} s"
+    if "new_tokens" in metrics:
+        state += f" · {metrics['new_tokens']} tokens"
     if view.phase == "done" and view.repeats > 1:
         state += f" · median of {view.repeats}"
     tokens = metrics.get("visual_tokens", view.visual_tokens)
     chip = f"{tokens:,} visual tokens" if tokens is not None else "visual tokens: –"
     contended = metrics.get("contended")
     note = '<span class="chip warn">raced: times are shared</span>' if contended else ""
+    if known and view.phase == "done":
+        right = matches(view.text, known)
+        note += f'<span class="chip {"right" if right else "wrong"}">'
+        note += "✓ right</span>" if right else f"✗ known answer: {esc(known)}</span>"
     return (
         f'<section class="pane {view.phase}" data-lane="{index}" aria-label="{esc(view.title)}">'
         f'<header><h3>{esc(view.title)}</h3><span class="chip">{chip}</span>{note}'
@@ -85,6 +95,21 @@ def pane(view: View, index: int) -> str:
         f'<div class="answer" tabindex="0" role="group" aria-label="Answer of {esc(view.title)}">'
         f"{body}</div>{_figures(view)}</section>"
     )
+
+
+def matches(text: str, answer: str) -> bool:
+    """Does an answer say what it should, punctuation and case aside?"""
+
+    def plain(words: str) -> list[str]:
+        return "".join(c.lower() if c.isalnum() else " " for c in words).split()
+
+    return plain(text) == plain(answer)
+
+
+def note(example: Example) -> str:
+    """What an example shows and its known answer."""
+    known = f"<b>Known answer:</b> {esc(example.answer)}" if example.answer else ""
+    return f'<p class="note">{esc(example.note)} {known}</p>'
 
 
 def _figures(view: View) -> str:
@@ -101,7 +126,6 @@ def _figures(view: View) -> str:
             f"{roughly}+{size(m['peak_bytes'])}" if "peak_bytes" in m else "–",
             "highest level above the resting model",
         ),
-        ("New tokens", str(m.get("new_tokens", view.new_tokens or "–")), "tokens of the answer"),
     ]
     cells = "".join(
         f'<div title="{esc(note)}"><dt>{name}</dt><dd>{value}</dd></div>'
@@ -124,8 +148,8 @@ def verdict(views: Sequence[View]) -> str:
     answer = ("Same answer" if same else "Answers differ") if whole else "Not comparable"
     figures = [
         (_times(a["ttft_s"], b["ttft_s"]), "to first token"),
-        (_less(a["visual_tokens"], b["visual_tokens"]), "visual tokens"),
-        (_less(a["kv_cache_bytes"], b["kv_cache_bytes"]), "KV cache"),
+        (_change(a["visual_tokens"], b["visual_tokens"], "fewer"), "visual tokens"),
+        (_change(a["kv_cache_bytes"], b["kv_cache_bytes"], "less"), "KV cache"),
         (answer, "word for word" if same and whole else "see below" if whole else "one stopped"),
     ]
     cells = "".join(f"<div><dd>{big}</dd><dt>{esc(small)}</dt></div>" for big, small in figures)
@@ -173,11 +197,14 @@ def _times(base: float, other: float) -> str:
     return f"{1 / ratio:.2f}× slower" if ratio <= 0.95 else "As fast"
 
 
-def _less(base: float, other: float) -> str:
-    if not base or base == other:
-        return "As many" if base == other and base > 0 and isinstance(base, int) else "–"
-    change = 1 - other / base
-    return f"{abs(change):.0%} {'fewer' if change > 0 else 'more'}".replace("%", "&#8239;%")
+def _change(base: int, other: int, down: str) -> str:
+    """`81 % fewer`; never rounded up to all of it."""
+    if base == other or not base:
+        return "No change"
+    percent = abs(1 - other / base) * 100
+    digits = 1 if percent < 1 or 99 <= percent < 100 else 0
+    shown = min(percent, 99.9) if percent < 100 else percent
+    return f"{shown:.{digits}f}&#8239;% {down if other < base else 'more'}"
 
 
 def _words(text: str) -> list[str]:

@@ -94,7 +94,7 @@ def _figure(
     )
     return (
         f'<figure class="seen"><div class="picture" style="aspect-ratio:{width}/{height};'
-        f'--wide:{width / height:.4f}"><img alt="{esc(words)}" src="{_data_uri(picture)}">'
+        f'--wide:{width / height:.4f}"><img alt="{esc(words)}" src="{data_uri(picture)}">'
         f"{spots}</div>"
         f'<div class="partitions"><figcaption>{esc(caption)}</figcaption>'
         '<table><caption class="hidden">Patches kept of each partition</caption>'
@@ -112,7 +112,8 @@ def _tile_words(tile: dict[str, Any]) -> str:
     return f"{tile['name']}: {tile['kept']} of {tile['candidates']} kept, {_share(tile):.0%} of all"
 
 
-def _data_uri(picture: Image.Image) -> str:
+def data_uri(picture: Image.Image) -> str:
+    """A picture as WebP inside the page."""
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", quality=82, method=2)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -13,7 +13,7 @@ from typing import Any
 from hired.errors import SettingError
 from hired.selectors import NEWLINES, SELECTORS, Selector, build
 
-MAX_NEW_TOKENS, MAX_REPEATS = 512, 9
+MAX_NEW_TOKENS, MAX_REPEATS, MAX_SEED = 512, 9, 2**31 - 1
 NOBODY = "none"  # the third pane when there is none
 _HEAD = re.compile(r"(?:head )?(\d{1,4})")
 
@@ -55,6 +55,7 @@ class Settings:
                 raise SettingError(f"method is one of {', '.join(SELECTORS)}; got {name!r}.")
         _check_whole("max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS)
         _check_whole("repeats", self.repeats, 1, MAX_REPEATS)
+        _check_whole("seed", self.seed, 0, MAX_SEED)
         self.selectors()
 
     @property

@@ -1,0 +1,217 @@
+"""The Compare tab: left what is asked, right what happens. Layout and wiring, no logic."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from hired.web import form, panes, pictures
+from hired.web.form import Form
+from hired.web.handlers import NO_IMAGE, Handlers
+from hired.web.settings import Settings
+from hired.web.share_box import Shared, add_share_box
+from hired.web.views import View
+from hired.web.wiring import GPU, LOOK, QUIET
+
+WATCHED = ("left", "right", "third", "kind", "rate", "count", "alpha", "init_layer",
+           "final_layer", "heads", "newline", "seed")  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """The left column: what other tabs need to know of it."""
+
+    image: gr.Image
+    question: gr.Textbox
+    known: gr.State
+    note: gr.HTML
+    form: Form
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """The right column.
+
+    Attributes:
+        results: what `Handlers.draw` fills.
+        halts: the Stop of each side.
+    """
+
+    readout: gr.HTML
+    mode: gr.Radio
+    picture: gr.HTML
+    results: list[Any]
+    halts: list[gr.Button]
+
+
+def add_compare_tab(demo: gr.Blocks, handlers: Handlers) -> Asked:
+    """Build the tab; gives what was asked, for the other tabs."""
+    with gr.Row(elem_id="compare"):
+        with gr.Column(elem_id="ask", scale=1, min_width=300):
+            asked, start, stop, chips = _ask(handlers)
+            shared = add_share_box(handlers)
+        with gr.Column(elem_id="happens", scale=3, min_width=320):
+            shown = _happens()
+    _wire_preview(handlers, asked, shown)
+    _wire_runs(demo, handlers, asked, shown, shared, [start, stop], chips)
+    shared.wire(handlers, asked, shown.results)
+    return asked
+
+
+def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, list[gr.Button]]:
+    parts: dict[str, Any] = {}
+    image = gr.Image(
+        type="filepath",
+        image_mode=None,
+        sources=["upload", "clipboard"],
+        label="Image",
+        height=176,
+        buttons=["fullscreen"],
+        elem_id="image",
+    )
+    # Gradio would decode the file itself and answer a broken one with a developer's message.
+    image.preprocess = lambda payload: payload.path if payload else None
+    with gr.Row(elem_id="examples"):
+        chips = [
+            gr.Button(example.title, icon=example.image, size="sm", min_width=60)
+            for example in handlers.examples
+        ]
+    question = gr.Textbox(
+        label="Question",
+        lines=1,
+        max_lines=3,
+        elem_id="question",
+        placeholder="What do you want to know?",
+    )
+    note = gr.HTML("", elem_id="note")
+    form.build_budget(parts)
+    with gr.Row(elem_id="go"):
+        start = gr.Button("Run", variant="primary", elem_id="run", scale=3, min_width=80)
+        stop = gr.Button(
+            "Stop", variant="stop", elem_id="stop", scale=1, min_width=70, interactive=False
+        )
+    with gr.Accordion("Methods and settings", open=False, elem_id="more"):
+        form.build_settings(parts)
+    return Asked(image, question, gr.State(""), note, Form(parts)), start, stop, chips
+
+
+def _happens() -> Shown:
+    views = [View(method) for method in Settings().methods]
+    with gr.Column(elem_id="sight"):
+        with gr.Row(elem_id="sightbar"):
+            readout = gr.HTML("", elem_id="readout")
+            mode = gr.Radio(
+                list(pictures.MODES),
+                value=pictures.KEPT,
+                label="What the picture shows",
+                show_label=False,
+                container=False,
+                elem_id="mode",
+            )
+        picture = gr.HTML(NO_IMAGE, elem_id="seen")
+    sides, halts = [], []
+    with gr.Row(elem_id="panes"):
+        for index in range(3):
+            with gr.Column(
+                elem_classes="side", min_width=280, visible=index < 2, elem_id=f"side-{index}"
+            ) as column:
+                first = panes.pane(views[index], index) if index < 2 else ""
+                sides.append(gr.HTML(first, elem_id=f"pane-{index}"))
+                halts.append(
+                    gr.Button("Stop this side", size="sm", elem_classes="halt", visible=False)
+                )
+    verdict = gr.HTML(panes.verdict(views), elem_id="verdict")
+    bars = gr.HTML(panes.timeline(views), elem_id="timeline")
+    live = gr.HTML("", elem_id="live")
+    return Shown(readout, mode, picture, [*sides, column, verdict, bars, live], halts)
+
+
+def _wire_preview(handlers: Handlers, asked: Asked, shown: Shown) -> None:
+    gr.on(
+        [
+            asked.image.change,
+            shown.mode.change,
+            *(asked.form.parts[name].change for name in WATCHED),
+        ],
+        handlers.preview,
+        [asked.image, shown.mode, *asked.form.all],
+        [shown.picture, shown.readout],
+        trigger_mode="always_last",
+        **LOOK,
+        **QUIET,
+    )
+    gr.on(
+        [asked.image.upload, asked.image.clear, asked.question.input],
+        lambda: ("", ""),
+        None,
+        [asked.known, asked.note],
+        queue=False,
+        **QUIET,
+    )
+
+
+def _wire_runs(
+    demo: gr.Blocks,
+    handlers: Handlers,
+    asked: Asked,
+    shown: Shown,
+    shared: Shared,
+    buttons: list[gr.Button],
+    chips: list[gr.Button],
+) -> None:
+    outputs = [*shown.results, shared.last]
+    buttons = [*buttons, *shown.halts]
+    begin = {
+        "fn": handlers.begin,
+        "inputs": asked.form.all,
+        "outputs": [*shown.results, *buttons],
+        "queue": False,
+        **QUIET,
+    }
+
+    def follow(begun: Any) -> None:
+        inputs = [asked.image, asked.question, asked.known, *asked.form.all]
+        running = begun.success(handlers.run, inputs, outputs, **GPU, **QUIET)
+        ended = running.then(handlers.end, None, buttons, queue=False, **QUIET)
+        shared.keep(handlers, ended)
+
+    follow(gr.on([buttons[0].click, asked.question.submit], trigger_mode="once", **begin))
+    for example, chip in zip(handlers.examples, chips, strict=True):
+        chosen = chip.click(
+            lambda one=example: (one.image, one.question, one.answer, panes.note(one)),
+            None,
+            [asked.image, asked.question, asked.known, asked.note],
+            queue=False,
+            **QUIET,
+        )
+        # Looked at before it runs, so that the preview doesn't disturb what is measured.
+        looked = chosen.then(
+            handlers.preview,
+            [asked.image, shown.mode, *asked.form.all],
+            [shown.picture, shown.readout],
+            **LOOK,
+            **QUIET,
+        )
+        follow(looked.then(**begin))
+    buttons[1].click(handlers.stop, None, None, queue=False, **QUIET)
+    for index, halt in enumerate(shown.halts):
+        halt.click(_stopper(handlers, index), None, None, queue=False, **QUIET)
+    ranges = [asked.form.parts[name] for name in ("init_layer", "final_layer", "heads")]
+    opened = demo.load(
+        handlers.open,
+        None,
+        [*ranges, *asked.form.all, asked.image, asked.question, asked.known, asked.note],
+        **LOOK,
+        **QUIET,
+    )
+    opened.then(handlers.first, asked.known, outputs, **GPU, **QUIET).then(
+        handlers.files, shared.last, shared.downloads, queue=False, **QUIET
+    )
+
+
+def _stopper(handlers: Handlers, lane: int) -> Callable[[gr.Request], None]:
+    def stop(request: gr.Request) -> None:  # gradio finds the request by its annotation
+        handlers.stop_lane(lane, request)
+
+    return stop

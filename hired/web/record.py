@@ -1,0 +1,211 @@
+"""One comparison as plain data: export as JSON, CSV and Markdown, and back onto the page.
+
+Knows no gradio. What is imported is untrusted: it is read field by field and every text is
+escaped where it is shown.
+"""
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from hired.errors import InputError
+from hired.metrics import Metrics
+from hired.web.settings import Settings, from_mapping
+from hired.web.views import View
+
+MAX_BYTES, MAX_TEXT, FORMAT = 2_000_000, 20_000, "hired-comparison-1"
+_NUMBERS = {field.name: field.type for field in dataclasses.fields(Metrics)}
+
+
+@dataclass(frozen=True)
+class Record:
+    """A comparison and all it depends on.
+
+    Attributes:
+        question: as asked.
+        image: name, height and width of the image.
+        settings: of the comparison.
+        views: the panes at the end.
+        about: model, device, dtype, quantization, versions, date.
+    """
+
+    question: str
+    image: dict[str, Any]
+    settings: Settings
+    views: list[View]
+    about: dict[str, Any]
+
+
+def about(info: dict[str, Any], versions: dict[str, str]) -> dict[str, Any]:
+    """What a result depends on, now."""
+    keys = ("device", "device_name", "dtype", "quantization")
+    return {
+        "model": info["name"],
+        **{key: info[key] for key in keys},
+        "versions": versions,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def as_dict(record: Record) -> dict[str, Any]:
+    """The record as JSON takes it; its core is what `python -m hired ask --json` prints."""
+    return {
+        "format": FORMAT,
+        **record.about,
+        "question": record.question,
+        "image": record.image,
+        "settings": record.settings.as_dict(),
+        "lanes": [
+            {
+                "name": view.title,
+                "method": view.method,
+                "phase": view.phase,
+                "text": view.text,
+                "error": view.error,
+                "repeats": view.repeats,
+                "metrics": view.metrics,
+            }
+            for view in record.views
+        ],
+    }
+
+
+def to_json(record: Record) -> str:
+    """Everything."""
+    return json.dumps(as_dict(record), indent=2, ensure_ascii=False)
+
+
+def dump(data: dict[str, Any]) -> str:
+    """A record as it came from `as_dict`, as text."""
+    return json.dumps(data, ensure_ascii=False)
+
+
+def to_csv(record: Record) -> str:
+    """One row per lane, settings and versions repeated."""
+    data = as_dict(record)
+    shared = {"model": data["model"], "device": data["device"], "dtype": data["dtype"],
+              "quantization": data["quantization"], "date": data["date"],
+              "question": record.question, "image": record.image.get("name")}  # fmt: skip
+    shared |= {f"setting_{key}": value for key, value in data["settings"].items()}
+    shared |= {f"version_{key}": value for key, value in data["versions"].items()}
+    rows = [
+        {"name": view.title, "method": view.method, "phase": view.phase, "text": view.text}
+        | {name: (view.metrics or {}).get(name) for name in _NUMBERS}
+        | shared
+        for view in record.views
+    ]
+    return rows_to_csv(rows)
+
+
+def rows_to_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows of equal keys; a cell that a spreadsheet would run as a formula is quoted."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _inert(value) for key, value in row.items()} for row in rows)
+    return out.getvalue()
+
+
+def to_markdown(record: Record) -> str:
+    """A table for an issue or a paper's notes."""
+    names = ("visual_tokens", "ttft_s", "tokens_per_s", "total_s", "kv_cache_bytes", "peak_bytes")
+    head = ["", *(view.title for view in record.views)]
+    rows = [["answer", *(view.text for view in record.views)]]
+    for name in names:
+        rows.append([name, *(_number((view.metrics or {}).get(name)) for view in record.views)])
+    lines = [head, ["---"] * len(head), *rows]
+    table = "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+    facts = record.about
+    versions = ", ".join(f"{key} {value}" for key, value in facts.get("versions", {}).items())
+    chosen = ", ".join(f"{k}={v!r}" for k, v in record.settings.as_dict().items())
+    return (
+        f"**{_cell(record.question)}** on `{_cell(record.image.get('name', ''))}`\n\n{table}\n\n"
+        f"{facts.get('model')} · {facts.get('device_name')} · {facts.get('dtype')} · "
+        f"{facts.get('date')}\n\n{chosen}\n\n{versions}\n"
+    )
+
+
+def from_json(data: bytes | str) -> Record:
+    """A record somebody exported.
+
+    Raises:
+        InputError: it is too large, no JSON, or no comparison.
+    """
+    if len(data) > MAX_BYTES:
+        raise InputError(f"The file has {len(data)} bytes; a comparison has at most {MAX_BYTES}.")
+    try:
+        found = json.loads(data)
+        lanes = found["lanes"]
+        settings = from_mapping({k: _plain(v) for k, v in dict(found["settings"]).items()})
+        views = [_view(lane) for lane in list(lanes)[:3]]
+        image = {key: found.get("image", {}).get(key) for key in ("name", "height", "width")}
+        facts = {key: found.get(key) for key in _FACTS}
+        facts["versions"] = {str(k): str(v) for k, v in dict(found.get("versions") or {}).items()}
+        question = str(found.get("question", ""))[:MAX_TEXT]
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(
+            "The file is not a comparison exported as JSON from this page or from "
+            "`python -m hired ask --json`. Choose another one."
+        ) from error
+    if not views:
+        raise InputError("The file holds no lanes. Choose another one.")
+    return Record(question, image, settings, views, facts)
+
+
+_FACTS = ("model", "device", "device_name", "dtype", "quantization", "date")
+
+
+def _plain(value: Any) -> Any:
+    """A budget of 1.0 stays a rate on its way through text."""
+    return repr(value) if isinstance(value, float) else value
+
+
+def _view(lane: dict[str, Any]) -> View:
+    metrics = lane.get("metrics")
+    if metrics is not None:
+        metrics = {name: _metric(name, metrics) for name in _NUMBERS}
+    phase = lane.get("phase") or ("failed" if lane.get("error") else "done")
+    return View(
+        method=str(lane["method"])[:60],
+        phase=phase if phase in ("done", "stopped", "failed") else "stopped",
+        text=str(lane.get("text") or "")[:MAX_TEXT],
+        new_tokens=metrics["new_tokens"] if metrics else 0,
+        visual_tokens=metrics["visual_tokens"] if metrics else None,
+        metrics=metrics,
+        error=str(lane["error"])[:MAX_TEXT] if lane.get("error") else None,
+        repeats=int(lane.get("repeats") or 1),
+    )
+
+
+def _metric(name: str, metrics: dict[str, Any]) -> Any:
+    value = metrics[name]
+    if _NUMBERS[name] is bool:
+        return bool(value)
+    if value is None and name == "tokens_per_s":
+        return None
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(name)
+    return int(number) if _NUMBERS[name] is int else number
+
+
+def _inert(value: Any) -> Any:
+    text = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
+    return "'" + value if text else value
+
+
+def _cell(text: Any) -> str:
+    words = str(text).replace("\\", "\\\\").replace("|", "\\|")
+    return words.replace("\n", " ").replace("<", "&lt;")
+
+
+def _number(value: Any) -> str:
+    return "–" if value is None else f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"

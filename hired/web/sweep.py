@@ -1,0 +1,178 @@
+"""One prompt at many budgets: rows as they are measured, plots, and agreement with the baseline.
+
+Knows no gradio. Each row is a real comparison of one lane.
+"""
+
+import io
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+from PIL import Image
+
+from hired.compare import Lane, compare
+from hired.errors import SettingError
+from hired.web.engine import Loaded
+from hired.web.panes import matches
+from hired.web.settings import Settings, parse_budget
+from hired.web.views import show
+
+AXES = ("none", "method", "alpha", "init_layer", "final_layer")
+MAX_ROWS = 60
+NUMBERS = ("visual_tokens", "ttft_s", "tokens_per_s", "total_s", "kv_cache_bytes", "peak_bytes")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a sweep stands.
+
+    Attributes:
+        rows: what has been measured, the baseline first.
+        total: rows there will be.
+        left_s: estimated seconds left.
+    """
+
+    rows: list[dict[str, Any]]
+    total: int
+    left_s: float | None
+
+
+def plan(settings: Settings, budgets: str, axis: str, values: str) -> list[Settings]:
+    """The settings of every row after the baseline: budgets × the values of one more axis.
+
+    Raises:
+        SettingError: nothing to sweep, too much, or a value out of range.
+    """
+    rates = [parse_budget(part) for part in budgets.replace(";", " ").split()]
+    if axis not in AXES:
+        raise SettingError(f"A sweep's second axis is one of {', '.join(AXES)}; got {axis!r}.")
+    points: list[Any] = [None] if axis == "none" else values.replace(",", " ").split()
+    if not rates or not points:
+        raise SettingError("A sweep needs at least one budget and one value of the second axis.")
+    if len(rates) * len(points) > MAX_ROWS:
+        raise SettingError(
+            f"That is {len(rates) * len(points)} runs; a sweep has at most {MAX_ROWS}."
+        )
+    return [_at(replace(settings, budget=rate), axis, point) for point in points for rate in rates]
+
+
+def sweep(
+    loaded: Loaded,
+    image: Image.Image,
+    question: str,
+    planned: Sequence[Settings],
+    stop: threading.Event,
+    answer: str = "",
+) -> Iterator[Progress]:
+    """Measure the baseline, then every planned row; stopping keeps what is done.
+
+    Raises:
+        InputError, SettingError: before the first row.
+    """
+    jobs = [("full", planned[0]), *((row.right, row) for row in planned)]
+    rows: list[dict[str, Any]] = []
+    begin = perf_counter()
+    yield Progress([], len(jobs), None)
+    for method, settings in jobs:
+        row = _measure(loaded, image, question, method, settings, stop)
+        if row is None:
+            return
+        base = rows[0]["text"] if rows else row["text"]
+        row["agrees"] = row["text"].split() == base.split()
+        row["correct"] = matches(row["text"], answer) if answer else None
+        rows.append(row)
+        spent = perf_counter() - begin
+        yield Progress(list(rows), len(jobs), spent / len(rows) * (len(jobs) - len(rows)))
+
+
+def _at(settings: Settings, axis: str, point: Any) -> Settings:
+    if axis == "none":
+        return settings
+    if axis == "method":
+        return replace(settings, right=point)
+    kind = float if axis == "alpha" else int
+    try:
+        return replace(settings, **{axis: kind(point)})
+    except ValueError as error:
+        if isinstance(error, SettingError):
+            raise
+        raise SettingError(f"{axis} takes numbers; got {point!r}.") from None
+
+
+def _measure(
+    loaded: Loaded,
+    image: Image.Image,
+    question: str,
+    method: str,
+    settings: Settings,
+    stop: threading.Event,
+) -> dict[str, Any] | None:
+    lane = Lane(method, settings.selector(method))
+    view = None
+    steps = compare(
+        loaded.model,
+        loaded.processor,
+        image,
+        question,
+        [lane],
+        max_new_tokens=settings.max_new_tokens,
+        stop=stop,
+    )
+    with closing(steps):
+        for step in steps:
+            view = show(method, step)
+    if stop.is_set() or view is None:
+        return None
+    if view.error:
+        raise SettingError(view.error)
+    kept = view.metrics["kept_tokens"] if view.metrics else 0
+    return {
+        "method": method,
+        "budget": "stock" if method == "full" else settings.budget,
+        "alpha": settings.alpha,
+        "init_layer": settings.init_layer,
+        "final_layer": settings.final_layer,
+        "kept_tokens": kept,
+        **{name: (view.metrics or {}).get(name) for name in NUMBERS},
+        "text": view.text,
+    }
+
+
+def plot(rows: Sequence[dict[str, Any]], axis: str = "none") -> Image.Image:
+    """Four small plots over the tokens kept; one line per value of the second axis."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.2, 4.6), layout="constrained")
+    places = figure.subplots(2, 2)
+    shown = (
+        ("ttft_s", "Time to first token, s", 1.0),
+        ("kv_cache_bytes", "KV cache, MB", 1e6),
+        ("tokens_per_s", "Decode speed, tokens/s", 1.0),
+        ("agrees", "Same answer as stock", 1.0),
+    )
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows[1:]:
+        groups.setdefault(str(row[axis]) if axis != "none" else row["method"], []).append(row)
+    for place, (name, title, scale) in zip(places.flat, shown, strict=True):
+        for marker, (label, group) in zip("osD^vP*X<>" * 6, groups.items(), strict=False):
+            points = sorted((r["visual_tokens"], (r[name] or 0) / scale) for r in group)
+            place.plot(*zip(*points, strict=True), marker=marker, label=label, markersize=5)
+        if rows and name != "agrees":
+            place.axhline((rows[0][name] or 0) / scale, color="#555", ls="--", lw=1, label="stock")
+        if name == "agrees":
+            place.set_yticks([0, 1], ["no", "yes"])
+            place.set_ylim(-0.2, 1.2)
+        else:
+            place.set_ylim(bottom=0)
+        place.set_title(title, fontsize=10, loc="left")
+        place.set_xlabel("visual tokens", fontsize=8)
+        place.tick_params(labelsize=8)
+        place.grid(alpha=0.25)
+        place.spines[["top", "right"]].set_visible(False)
+    places.flat[0].legend(fontsize=8, frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return Image.open(io.BytesIO(buffer.getvalue()))

@@ -1,0 +1,162 @@
+"""The Sweep tab: one prompt at many budgets, measured live. Layout and handlers."""
+
+import json
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from hired.errors import InputError
+from hired.web import form, record
+from hired.web.engine import read_image
+from hired.web.handlers import Handlers, plain_errors, upload_folder
+from hired.web.sweep import AXES, Progress, plan, plot, sweep
+from hired.web.wiring import GPU, QUIET
+
+COLUMNS = {
+    "method": "method",
+    "budget": "budget",
+    "visual_tokens": "visual tokens",
+    "ttft_s": "first token, s",
+    "tokens_per_s": "tokens/s",
+    "kv_cache_bytes": "KV cache, MB",
+    "agrees": "as stock",
+    "correct": "correct",
+    "text": "answer",
+}
+_running: dict[str, threading.Event] = {}
+
+
+def add_sweep_tab(handlers: Handlers, asked: Any) -> None:
+    """Build the tab around the image and question of the Compare tab."""
+    gr.HTML(
+        '<p class="lead">The image, question and settings of the Compare tab, at many budgets: '
+        "where does the answer begin to change, and what does each step buy?</p>"
+    )
+    with gr.Row():
+        budgets = gr.Textbox(
+            "5% 10% 20% 40% 60% 100%", label="Budgets (shares or counts)", elem_id="sweep-budgets"
+        )
+        axis = gr.Dropdown(
+            list(AXES), value="none", label="Second axis", elem_id="sweep-axis", min_width=140
+        )
+        values = gr.Textbox(
+            "", label="Its values", placeholder="0.25 0.5 0.75, or: hired random spatial"
+        )
+    with gr.Row():
+        start = gr.Button("Run the sweep", variant="primary", elem_id="sweep-run")
+        stop = gr.Button("Cancel", variant="stop", interactive=False, elem_id="sweep-stop")
+        saves = [
+            gr.DownloadButton(name, interactive=False, elem_id=f"sweep-{name.lower()}")
+            for name in ("CSV", "JSON", "PNG")
+        ]
+    bar = gr.HTML(_bar(None), elem_id="sweep-bar")
+    picture = gr.Image(
+        label="Plots", type="pil", interactive=False, elem_id="sweep-plot", visible=False,
+        alt_text="Time to first token, KV cache, speed and agreement over visual tokens; "
+        "the table below has the numbers", buttons=["download", "fullscreen"],
+    )  # fmt: skip
+    table = gr.Dataframe(
+        headers=list(COLUMNS.values()), label="Every run", elem_id="sweep-table", wrap=True,
+        interactive=False, visible=False,
+    )  # fmt: skip
+    rows = gr.State([])
+    run = start.click(
+        lambda: (gr.update(interactive=False), gr.update(interactive=True)),
+        None, [start, stop], queue=False, trigger_mode="once", **QUIET,
+    ).then(
+        _runner(handlers),
+        [asked.image, asked.question, asked.known, budgets, axis, values, *asked.form.all],
+        [bar, picture, table, rows], **GPU, **QUIET,
+    )  # fmt: skip
+    run.then(_files, [rows, axis], [start, stop, *saves], queue=False, **QUIET)
+    stop.click(_stop, None, None, queue=False, **QUIET)
+
+
+def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
+    def run(
+        request: gr.Request,  # gradio finds the request by its annotation
+        path: str | None,
+        question: str,
+        known: str,
+        budgets: str,
+        axis: str,
+        values: str,
+        *settings: Any,
+    ) -> Iterator[list[Any]]:
+        stop = _running[request.session_hash] = threading.Event()
+        try:
+            with plain_errors():
+                if not path:
+                    raise InputError("There is no image. Choose one in the Compare tab.")
+                planned = plan(form.read(*settings), budgets, axis, values)
+                loaded, image = handlers.engine.get(), read_image(path)
+                progress = Progress([], 0, None)
+                with closing(sweep(loaded, image, question, planned, stop, known)) as frames:
+                    for progress in frames:
+                        yield _draw(progress, axis)
+                yield _draw(progress, axis, ended=True)
+        finally:
+            stop.set()
+            _running.pop(request.session_hash, None)
+
+    return run
+
+
+def _stop(request: gr.Request) -> None:
+    if request.session_hash in _running:
+        _running[request.session_hash].set()
+
+
+def _draw(progress: Progress, axis: str, ended: bool = False) -> list[Any]:
+    rows = progress.rows
+    several = len(rows) > 1
+    return [
+        _bar(progress, ended),
+        gr.update(value=plot(rows, axis), visible=True) if several else gr.skip(),
+        gr.update(value=[_cells(row) for row in rows], visible=True) if rows else gr.skip(),
+        rows if ended else gr.skip(),
+    ]
+
+
+def _cells(row: dict[str, Any]) -> list[Any]:
+    shown = dict(row)
+    budget = row["budget"]
+    shown["budget"] = f"{budget * 100:.4g} %" if isinstance(budget, float) else str(budget)
+    shown["kv_cache_bytes"] = round((row["kv_cache_bytes"] or 0) / 1e6, 3)
+    for name in ("ttft_s", "tokens_per_s"):
+        shown[name] = None if row[name] is None else round(row[name], 3)
+    for name in ("agrees", "correct"):
+        shown[name] = {True: "yes", False: "no", None: "–"}[row[name]]
+    return [shown[name] for name in COLUMNS]
+
+
+def _bar(progress: Progress | None, ended: bool = False) -> str:
+    done, total = (len(progress.rows), progress.total) if progress else (0, 0)
+    words = "Nothing measured yet."
+    if progress and ended:
+        words = f"{done} of {total} runs measured" + ("." if done == total else ", then cancelled.")
+    elif progress:
+        left = f", about {progress.left_s:.0f} s left" if progress.left_s is not None else ""
+        words = f"{done} of {total} runs measured{left} …"
+    return (
+        f'<div class="progress" role="progressbar" aria-label="Sweep" aria-valuemin="0" '
+        f'aria-valuemax="{max(total, 1)}" aria-valuenow="{done}"><i style="width:'
+        f'{100 * done / max(total, 1):.1f}%"></i></div><p class="readout">{words}</p>'
+    )
+
+
+def _files(rows: list[dict[str, Any]], axis: str) -> list[Any]:
+    buttons = [gr.update(interactive=True), gr.update(interactive=False)]
+    if not rows:
+        return [*buttons, *[gr.update(interactive=False)] * 3]
+    folder = Path(tempfile.mkdtemp(prefix="sweep-", dir=upload_folder()))
+    (folder / "sweep.csv").write_text(record.rows_to_csv(rows), encoding="utf-8")
+    (folder / "sweep.json").write_text(json.dumps(rows, indent=2), encoding="utf-8")
+    plot(rows, axis).save(folder / "sweep.png")
+    names = ("sweep.csv", "sweep.json", "sweep.png")
+    return [*buttons, *(gr.update(value=str(folder / name), interactive=True) for name in names)]

@@ -1,0 +1,7 @@
+"""Queues and visibility that several parts of the page share."""
+
+from typing import Any
+
+GPU: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
+LOOK: dict[str, Any] = {"concurrency_id": "preview", "concurrency_limit": 2}
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}

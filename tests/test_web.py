@@ -1,0 +1,302 @@
+"""The page's pure parts: settings, links, records, panes, verdicts, sweeps. No server, no model."""
+
+import json
+import re
+
+import pytest
+
+from hired.errors import InputError, SettingError
+from hired.web import form, panes, record, share
+from hired.web.examples import read_examples
+from hired.web.record import Record
+from hired.web.settings import Settings, from_mapping, parse_budget, parse_heads
+from hired.web.sweep import plan
+from hired.web.views import View, median
+
+METRICS = {
+    "visual_tokens": 744,
+    "kept_tokens": 720,
+    "newline_tokens": 24,
+    "nominal_tokens": 720,
+    "stock_tokens": 744,
+    "prompt_tokens": 12,
+    "new_tokens": 6,
+    "preprocess_s": 0.01,
+    "vision_s": 0.1,
+    "select_s": 0.001,
+    "prefill_s": 0.4,
+    "ttft_s": 0.511,
+    "decode_s": 0.2,
+    "total_s": 0.711,
+    "tokens_per_s": 25.0,
+    "end_to_end_tokens_per_s": 8.4,
+    "kv_cache_bytes": 3_000_000,
+    "peak_bytes": 20_000_000,
+    "peak_is_approximate": True,
+    "contended": False,
+}
+STOCK = View("full", "done", "It shows a 7.", 6, visual_tokens=744, metrics=METRICS)
+FEWER = METRICS | {"visual_tokens": 144, "kept_tokens": 144, "newline_tokens": 0}
+QUICK = FEWER | {
+    "ttft_s": 0.2,
+    "prefill_s": 0.089,
+    "total_s": 0.4,
+    "kv_cache_bytes": 600_000,
+}
+HIRED = View("hired", "done", "It shows a 7.", 6, visual_tokens=144, metrics=QUICK)
+ABOUT = {
+    "model": "shapes",
+    "device": "cpu",
+    "device_name": "a chip",
+    "dtype": "float32",
+    "quantization": None,
+    "date": "2026-01-02T03:04:05+00:00",
+    "versions": {"torch": "2.13.0"},
+}
+RECORD = Record(
+    "Which digit?", {"name": "a.png", "height": 3, "width": 4}, Settings(), [STOCK, HIRED], ABOUT
+)
+HOSTILE = "<img src=x onerror=alert(1)> ${7*7} {{x}} `y` \"'"
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [("20%", 0.2), ("0.2", 0.2), ("0,2", 0.2), ("640", 640), ("1", 1), ("1.0", 1.0), (1, 1)],
+)
+def test_budget_as_people_write_it(text, budget) -> None:
+    got = parse_budget(text)
+    assert got == budget and type(got) is type(budget)
+
+
+@pytest.mark.parametrize("text", ["", "much", "1e", None, "nan%%", [], "--3"])
+def test_no_budget(text) -> None:
+    with pytest.raises(SettingError):
+        from_mapping({"budget": parse_budget(text)})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("budget", "nan"),
+        ("budget", "0"),
+        ("budget", "150%"),
+        ("alpha", "2"),
+        ("alpha", "x"),
+        ("init_layer", "1.5"),
+        ("init_layer", "-1"),
+        ("heads", "mean"),
+        ("newline", "cols"),
+        ("left", "none"),
+        ("right", "../hired"),
+        ("max_new_tokens", "0"),
+        ("max_new_tokens", "1e9"),
+        ("repeats", "inf"),
+        ("race", "maybe"),
+        ("seed", "-4"),
+    ],
+)
+def test_bad_settings_are_refused_in_words(key, value) -> None:
+    with pytest.raises(SettingError, match=r"\w+ .*; got|got "):
+        from_mapping({key: value})
+
+
+def test_heads_by_number() -> None:
+    assert [parse_heads(text) for text in ("sum", "max", "3", "head 3", 3)] == [
+        "sum", "max", 3, 3, 3,
+    ]  # fmt: skip
+
+
+def test_form_and_settings_are_two_ways_of_saying_the_same() -> None:
+    for settings in (
+        Settings(),
+        Settings(budget=1.0, race=True, third="random"),
+        Settings(budget=1, swap=True, heads=2, final_layer=3, repeats=5, alpha=0.25),
+    ):
+        values = [
+            {"rate": 20, "count": 160, "final_layer": None}.get(name) if isinstance(v, dict) else v
+            for name, v in zip(form.FIELDS, form.write(settings), strict=True)
+        ]
+        again = form.read(*values)
+        assert again == settings and type(again.budget) is type(settings.budget)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(),
+        Settings(budget=1),
+        Settings(budget=1.0),
+        Settings(budget=0.05, alpha=0.0, heads=3, newline="rows", right="spatial", seed=9),
+        Settings(left="hired", third="full", final_layer=2, race=True, repeats=3),
+    ],
+)
+def test_link_brings_the_settings_back(settings) -> None:
+    query = dict(pair.split("=") for pair in share.to_query(settings).split("&") if pair)
+    again, changed = share.from_query(query)
+    assert again == settings and type(again.budget) is type(settings.budget) and not changed
+
+
+def test_link_is_clamped_not_refused() -> None:
+    settings, changed = share.from_query(
+        {"budget": "7.5", "alpha": "-3", "init_layer": "99", "max_new_tokens": "1e12",
+         "right": "rm -rf", "heads": "9" * 500, "repeats": "x", "unknown": "y"},
+        layers=4,
+    )  # fmt: skip
+    assert settings == Settings(budget=1.0, alpha=0.0, init_layer=3, max_new_tokens=512, repeats=1)
+    assert len(changed) == 7
+    assert share.from_query({"budget": "-5"})[0].budget == 1
+    assert share.from_query({"budget": "nan"})[0].budget == 0.2
+
+
+@pytest.mark.parametrize("settings", [Settings(budget=1), Settings(third="random", seed=4)])
+def test_python_code_is_python_and_says_the_settings(settings) -> None:
+    code = share.to_python(settings, "shapes", 'What\'s "this"?', "4bit")
+    compile(code, "snippet", "exec")
+    assert f"budget={settings.budget!r}" in code and "quantization='4bit'" in code
+    assert ("seed=4" in code) == (settings.seed == 4)
+
+
+def test_export_and_import_show_the_same() -> None:
+    again = record.from_json(record.to_json(RECORD))
+    assert again == RECORD
+    assert [panes.pane(view, 0) for view in again.views] == [
+        panes.pane(view, 0) for view in RECORD.views
+    ]
+    counted = Record("?", {}, Settings(budget=1), [STOCK], ABOUT)
+    assert type(record.from_json(record.to_json(counted)).settings.budget) is int
+
+
+def test_command_line_output_can_be_imported() -> None:
+    lane = {"name": "x", "method": "hired", "text": "a", "metrics": QUICK}
+    data = {"model": "m", "device": "cpu", "versions": {}, "settings": {"budget": 0.2}}
+    views = record.from_json(json.dumps(data | {"lanes": [lane, lane | {"error": "no"}]})).views
+    assert [view.phase for view in views] == ["done", "failed"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[]", b"{}", b"\xff\xfe", b"[" * 5000, b'{"lanes": 3, "settings": {}}',
+     b'{"lanes": [], "settings": {}}', b'{"lanes": [{"method": "full", "metrics": {"ttft_s": 1}}],'
+     b' "settings": {}}', b" " * 3_000_000, b'{"lanes": [{}], "settings": {"budget": 0}}'],
+)  # fmt: skip
+def test_what_is_no_export_is_refused_in_words(data) -> None:
+    with pytest.raises((InputError, SettingError)):
+        record.from_json(data)
+
+
+def test_csv_has_a_row_per_lane_and_no_formulas() -> None:
+    evil = Record("=1+1", {}, Settings(), [View("full", "done", "=cmd()", metrics=METRICS)], ABOUT)
+    lines = record.to_csv(evil).splitlines()
+    assert len(lines) == 2 and "'=cmd()" in lines[1] and "'=1+1" in lines[1]
+    assert "version_torch" in lines[0] and "setting_alpha" in lines[0]
+
+
+def test_markdown_is_one_table() -> None:
+    view = View("full", "done", "a|b\n<i>", metrics=METRICS)
+    table = record.to_markdown(Record("q", {}, Settings(), [view], ABOUT))
+    row = next(line for line in table.splitlines() if line.startswith("| answer"))
+    assert row == "| answer | a\\|b &lt;i> |" and "torch 2.13.0" in table
+
+
+def test_no_text_becomes_markup() -> None:
+    view = View("full", "answering", HOSTILE)
+    failed = View("full", "failed", error=HOSTILE)
+    shown = [
+        panes.pane(view, 0, HOSTILE),
+        panes.pane(failed, 0),
+        panes.word_diff(HOSTILE, "other"),
+        panes.announcement([View("full", "done", HOSTILE)]),
+    ]
+    for markup in shown:
+        assert "<img" not in markup and "${" not in markup and "{{" not in markup
+
+
+def test_verdict_says_what_it_bought() -> None:
+    text = panes.verdict([STOCK, HIRED])
+    words = re.sub(r"<[^>]+>", " ", text).replace("&#8239;", " ")
+    assert "2.6× faster" in words and "81 % fewer" in words and "80 % less" in words
+    assert "Same answer" in words and "2.6× sooner" in words and "<del>" not in text
+
+
+def test_verdict_says_plainly_when_it_is_not_faster() -> None:
+    slow = View("hired", "done", "It shows a 1.", metrics=FEWER | {"ttft_s": 0.7})
+    text = panes.verdict([STOCK, slow])
+    assert "was not faster" in text and "× slower" in text and "Benchmarks" in text
+    assert "<del>7.</del> <ins>1.</ins>" in text and "Answers differ" in text
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [(View("hired", "failed", error="no"), "one side failed"),
+     (View("hired", "stopped"), "stopped before its first token"),
+     (View("hired", "reading"), "when both sides are done")],
+)  # fmt: skip
+def test_no_verdict_without_both(view, words) -> None:
+    assert words in panes.verdict([STOCK, view])
+
+
+def test_raced_times_are_not_compared() -> None:
+    raced = [View("full", "done", "a", metrics=METRICS | {"contended": True}), HIRED]
+    assert "not compared" in panes.verdict(raced)
+    assert "times are shared" in panes.pane(raced[0], 0)
+
+
+def test_known_answer_is_marked_in_words() -> None:
+    assert "✓ right" in panes.pane(STOCK, 0, "It shows a 7")
+    assert "known answer: It shows a 2." in panes.pane(STOCK, 0, "It shows a 2.")
+
+
+def test_timeline_is_on_one_scale() -> None:
+    text = panes.timeline([STOCK, HIRED])
+    widths = [sum(map(float, re.findall(r"width:([\d.]+)%", lane))) for lane in text.split("<b>")]
+    assert widths[1] == pytest.approx(100, abs=0.5)
+    assert widths[2] < widths[1]
+    assert "read 400 ms" in text or "read 0.40 s" in text
+
+
+def test_median_of_repeats() -> None:
+    runs = [View("full", "done", "a", metrics=METRICS | {"ttft_s": s}) for s in (0.9, 0.1, 0.3)]
+    merged = median(runs)
+    assert merged.metrics["ttft_s"] == 0.3 and merged.repeats == 3
+    assert merged.metrics["visual_tokens"] == 744
+    assert median([*runs[:1], View("full", "stopped")]).repeats == 1
+
+
+def test_sweep_plans_budgets_times_values() -> None:
+    rows = plan(Settings(), "10% 20% 64", "method", "hired random")
+    assert [(row.right, row.budget) for row in rows] == [
+        ("hired", 0.1), ("hired", 0.2), ("hired", 64),
+        ("random", 0.1), ("random", 0.2), ("random", 64),
+    ]  # fmt: skip
+    assert [row.alpha for row in plan(Settings(), "0.5", "alpha", "0 0.5 1")] == [0.0, 0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("budgets", "axis", "values"),
+    [("", "none", ""), ("0.2", "alpha", ""), ("0.2", "alpha", "x"), ("0.2", "heads", "1"),
+     ("0.2 0", "none", ""), ("0.1 " * 61, "none", ""), ("0.2", "method", "nope"),
+     ("0.2", "init_layer", "-1")],
+)  # fmt: skip
+def test_sweep_refuses_in_words(budgets, axis, values) -> None:
+    with pytest.raises(SettingError):
+        plan(Settings(), budgets, axis, values)
+
+
+def test_examples_are_whole_or_left_out(tmp_path) -> None:
+    assert read_examples(tmp_path) == []
+    (tmp_path / "a.png").write_bytes(b"x")
+    entries = [
+        {"image": "a.png", "question": "Q?", "answer": "A.", "title": "T"},
+        {"image": "../a.png", "question": "Q?"},
+        {"image": "gone.png", "question": "Q?"},
+        {"image": "a.png"},
+        "nonsense",
+    ]
+    (tmp_path / "examples.json").write_text(json.dumps(entries))
+    found = read_examples(tmp_path)
+    assert [(e.title, e.question, e.answer) for e in found] == [("T", "Q?", "A.")]
+
+
+def test_bundled_examples_have_known_answers() -> None:
+    for example in read_examples():
+        assert example.answer and example.question and len(example.title) < 40

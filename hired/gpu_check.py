@@ -8,6 +8,7 @@ says so.
 import gc
 import itertools
 import json
+import os
 import statistics
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -72,6 +73,7 @@ def run_check(
         f"--repeats {repeats}",
         "device": str(place),
         "device_name": name_device(place),
+        "load_average": round(os.getloadavg()[0], 1),  # of the host: other work spoils times
         "versions": versions(),
         "new_tokens": NEW_TOKENS,
         "repeats": repeats,

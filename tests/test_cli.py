@@ -6,16 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 from conftest import make_image
 
-from hired import cli
+from hired import cli, models
 from hired.cli import main, parse_budget, parse_setting, parse_value
 from hired.selectors import SELECTORS
 
 ROOT = Path(__file__).parents[1]
+LOAD = lru_cache(maxsize=None)(models.load)
 METRICS = (
     "visual_tokens kept_tokens nominal_tokens stock_tokens newline_tokens prompt_tokens new_tokens "
     "preprocess_s vision_s select_s prefill_s ttft_s decode_s total_s tokens_per_s kv_cache_bytes "
@@ -32,6 +34,12 @@ def here(tiny, tmp_path_factory) -> Path:
     processor.save_pretrained(folder / "model")
     make_image(120, 160).save(folder / "p.png")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def load_once(monkeypatch) -> None:
+    """The same folder is loaded for real once; `main` is called many times."""
+    monkeypatch.setattr(models, "load", LOAD)
 
 
 def ask(here: Path, *more: str) -> list[str]:

@@ -33,6 +33,14 @@ def test_directory_loads_ready_to_answer(saved) -> None:
     assert len(tokens) == 4 and text.strip()
 
 
+def test_directory_with_llava_1_5_loads_too(tiny_15, tmp_path) -> None:
+    for part in tiny_15:
+        part.save_pretrained(tmp_path)
+    model, processor = models.load(tmp_path, device="cpu")
+    assert models.describe(model)["family"] == "LLaVA-1.5"
+    assert len(ask(model, processor)[1]) == 4
+
+
 def test_older_checkpoint_leaves_the_processor_to_the_config(damaged) -> None:
     path = damaged / "processor_config.json"
     saved = json.loads(path.read_text())

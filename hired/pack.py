@@ -66,7 +66,8 @@ def project(model: Any, visions: Sequence[Vision], selections: Sequence[Selectio
     """(K, E) of each image: projected patches and newlines in sequence order.
 
     When every candidate of every image is kept, projector and packing are called exactly as the
-    stock model calls them, so the result is equal to the bit.
+    stock model calls them, so the result is equal to the bit. A selection that brings features
+    of its own (merged tokens) has them projected in place of the tower's.
     """
     if not visions:
         return []
@@ -81,9 +82,13 @@ def project(model: Any, visions: Sequence[Vision], selections: Sequence[Selectio
             list(tiles), sizes, "default", image_newline=body.image_newline
         )[0]
     orders = [sequence(selection) for selection in selections]
+    sources = [
+        vision.features if selection.features is None else selection.features
+        for vision, selection in zip(visions, selections, strict=True)
+    ]
     kept = [
-        vision.features.flatten(0, 1)[order[order != NEWLINE].to(vision.features.device)]
-        for vision, order in zip(visions, orders, strict=True)
+        source.flatten(0, 1)[order[order != NEWLINE].to(source.device)]
+        for source, order in zip(sources, orders, strict=True)
     ]
     projected = body.multi_modal_projector(torch.cat(kept)).split([len(part) for part in kept])
     return [

@@ -84,7 +84,8 @@ class Preview:
             inputs = prepare(self._processor, self.tower.fit, image, "?", self._device)
             tiles = split_tiles(self.tower, inputs.pixel_values, inputs.image_sizes)
             grids = fit_grids(self.tower, tiles, inputs.image_sizes)
-            return encode(self.tower, tiles, grids, Taps(), extra_taps=range(self.layers))[0]
+            taps = Taps(keys=self.feature_tap)  # what methods that merge read
+            return encode(self.tower, tiles, grids, taps, extra_taps=range(self.layers))[0]
 
 
 def _digest(image: Image.Image) -> str:

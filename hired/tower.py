@@ -152,3 +152,16 @@ def cls_attention(block: nn.Module, hidden: Tensor) -> Tensor:
     keys = attention.k_proj(normed).view(heads).transpose(1, 2)
     logits = (query @ keys.transpose(-1, -2)) * attention.scale  # (tiles, H, 1, 1 + N)
     return torch.softmax(logits.squeeze(2), dim=-1, dtype=torch.float32)[..., 1:]
+
+
+def patch_keys(block: nn.Module, hidden: Tensor) -> Tensor:
+    """Attention keys of the patches in one ViT block, heads side by side.
+
+    Args:
+        block: a stock CLIP encoder layer; only read.
+        hidden: its input, (tiles, 1 + N, D).
+
+    Returns:
+        (tiles, N, D), in the tower's own precision.
+    """
+    return block.self_attn.k_proj(block.layer_norm1(hidden[:, 1:]))

@@ -12,17 +12,24 @@ import torch
 from torch import Tensor
 
 from hired.tiles import TileGrid
-from hired.tower import Tower, cls_attention
+from hired.tower import Tower, cls_attention, patch_keys
 
 Plan = Callable[[TileGrid, Tensor | None], list[int] | None]
 
 
 @dataclass(frozen=True)
 class Taps:
-    """Which ViT layers a method reads: `init` of the overview (budgets), `final` of every tile."""
+    """Which ViT layers a method reads.
+
+    Attributes:
+        init: CLS attention of the overview, before the crops are encoded (budgets).
+        final: CLS attention of every tile.
+        keys: attention keys of every patch, for methods that merge by their similarity.
+    """
 
     init: int | None = None
     final: int | None = None
+    keys: int | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,8 @@ class Vision:
         cls: layer -> CLS attention (T, H, N), float32; zeros where it was not computed.
         feature_tap: the layer whose output is `features`, HiRED's default l_final.
         budgets: what the plan gave each tile, if there was one.
+        keys: (T, N, D) attention keys of the layer asked for, if one was; zeros for a tile that
+            was not encoded.
     """
 
     grid: TileGrid
@@ -42,6 +51,7 @@ class Vision:
     cls: dict[int, Tensor]
     feature_tap: int
     budgets: tuple[int, ...] | None = None
+    keys: Tensor | None = None
 
 
 def encode(
@@ -68,11 +78,13 @@ def encode(
     """
     tower.check_layer("init_layer", taps.init)
     tower.check_layer("final_layer", taps.final)
+    tower.check_layer("keys", taps.keys)
     layers = {taps.final, *extra_taps}
     with torch.inference_mode():
         if plan is not None and taps.init is not None:
-            return _encode_planned(tower, images, grids, taps.init, layers - {None}, plan)
-        trace = _Trace(tower, (layers | {taps.init}) - {None})
+            traces = [_Trace(tower, layers - {None}, taps.keys) for _ in range(2)]
+            return _encode_planned(tower, images, grids, taps.init, traces, plan)
+        trace = _Trace(tower, (layers | {taps.init}) - {None}, taps.keys)
         budgets = [plan(grid, None) if plan else None for grid in grids]
         wanted = [_wanted(grid, shares) for grid, shares in zip(grids, budgets, strict=True)]
         pixels = [
@@ -89,14 +101,14 @@ def _encode_planned(
     images: Sequence[Tensor],
     grids: Sequence[TileGrid],
     init: int,
-    layers: set[int],
+    traces: "list[_Trace]",
     plan: Plan,
 ) -> list[Vision]:
     """Overviews up to the init tap, plan, then every tile that has a budget the rest of the way.
 
     Nothing is computed twice: the overviews wait at the tap and the crops catch up with them.
     """
-    trace, behind = _Trace(tower, layers), _Trace(tower, layers)
+    trace, behind = traces
     overviews = torch.stack([tiles[0] for tiles in images])
     waiting = trace.run(trace.embed(overviews), 0, init)
     attention = cls_attention(tower.blocks[init], waiting)
@@ -123,12 +135,14 @@ def _wanted(grid: TileGrid, budgets: Sequence[int] | None) -> list[int]:
 
 
 class _Trace:
-    """What some tiles left behind on their way through the blocks: taps and features."""
+    """What some tiles left behind on their way through the blocks: taps, keys and features."""
 
-    def __init__(self, tower: Tower, layers: set[int]) -> None:
+    def __init__(self, tower: Tower, layers: set[int], keys_of: int | None = None) -> None:
         self.tower = tower
         self.layers = layers
+        self.keys_of = keys_of
         self.cls: dict[int, Tensor] = {}  # layer -> (tiles, H, N)
+        self.keys: dict[int, Tensor] = {}  # layer -> (tiles, N, D), at most one
         self.features: dict[int, Tensor] = {}  # hidden_states index -> (tiles, N, D)
 
     def embed(self, pixels: Tensor) -> Tensor:
@@ -140,6 +154,8 @@ class _Trace:
         """Note what is wanted of the input of block `index`."""
         if index in self.layers:
             self.cls[index] = cls_attention(self.tower.blocks[index], hidden)
+        if index == self.keys_of:
+            self.keys[index] = patch_keys(self.tower.blocks[index], hidden)
         if index in self.tower.feature_layers:
             self.features[index] = hidden[:, 1:]
 
@@ -156,15 +172,16 @@ class _Trace:
 
     def keep(self, rows: list[int]) -> None:
         """Drop the tiles that go no further."""
-        self.cls = {layer: seen[rows] for layer, seen in self.cls.items()}
-        self.features = {layer: seen[rows] for layer, seen in self.features.items()}
+        for seen in (self.cls, self.keys, self.features):
+            for layer in seen:
+                seen[layer] = seen[layer][rows]
 
     def join(self, other: "_Trace") -> None:
         """Append the tiles of another trace that has come equally far."""
-        self.cls = {layer: torch.cat([s, other.cls[layer]]) for layer, s in self.cls.items()}
-        self.features = {
-            layer: torch.cat([seen, other.features[layer]]) for layer, seen in self.features.items()
-        }
+        pairs = ((self.cls, other.cls), (self.keys, other.keys), (self.features, other.features))
+        for mine, theirs in pairs:
+            for layer in mine:
+                mine[layer] = torch.cat([mine[layer], theirs[layer]])
 
 
 def _collect(
@@ -187,9 +204,9 @@ def _collect(
             layer, attention = overview
             cls[layer] = _scatter(attention, [image], [0], grid)
         shares = None if budgets[image] is None else tuple(budgets[image])
-        visions.append(
-            Vision(grid, _scatter(features, rows, tiles, grid), cls, tower.feature_tap, shares)
-        )
+        keys = [_scatter(seen, rows, tiles, grid) for seen in trace.keys.values()]
+        seen = _scatter(features, rows, tiles, grid)
+        visions.append(Vision(grid, seen, cls, tower.feature_tap, shares, *keys))
     return visions
 
 

@@ -25,7 +25,8 @@ def see(size, seed, single=False):
         attention = {layer: torch.zeros(shape) for layer in range(DEPTH)}
     if seed % 4 == 1:
         attention = {layer: (seen * 3).round() for layer, seen in attention.items()}
-    return Vision(grid, torch.rand(grid.tiles, grid.patches, 8), attention, DEPTH - 2)
+    features, keys = torch.rand(2, grid.tiles, grid.patches, 8, generator=generator)
+    return Vision(grid, features, attention, DEPTH - 2, keys=keys)
 
 
 sizes = st.one_of(
@@ -81,7 +82,7 @@ def test_invariants(name, size, budget, alpha, layers, heads, newline, seed, sin
     again = selector.select(see(size, seed, single))
     assert torch.equal(again.mask, mask)
     if selection.kept == grid.candidates:
-        assert selection.visual_tokens == grid.stock
+        assert selection.visual_tokens == grid.stock and selection.features is None
     else:
         assert selection.newlines == (grid.newline_rows if newline == "rows" else 0)
 
@@ -133,6 +134,7 @@ def test_content_follows_the_attention():
         {"alpha": -0.1}, {"alpha": 1.1}, {"alpha": float("nan")}, {"alpha": True}, {"alpha": "x"},
         {"init_layer": -1}, {"init_layer": None}, {"init_layer": 1.0}, {"final_layer": -2},
         {"final_layer": True}, {"heads": "mean"}, {"heads": -1}, {"heads": True}, {"heads": None},
+        {"fuse": 1},
         {"newline": "all"}, {"budget": 0}, {"budget": 1.01},
     ],
     ids=str,
@@ -157,4 +159,5 @@ def test_the_register():
         "init_layer",
         "final_layer",
         "heads",
+        "fuse",
     )

@@ -1,13 +1,13 @@
 """What every method is: settings, scores, an exact selection. And the register they enter.
 
 A new method is one new file here: a frozen dataclass with `name`, `title`, `paper`, `summary`
-and `scores(vision)`, and `budgets(...)` or `select(...)` where it needs its own. It then appears
-in the app, the CLI, the tests and the bench by itself.
+and `scores(vision)`, and `budgets(...)`, `merge(...)` or `select(...)` where it needs its own. It
+then appears in the app, the CLI, the tests and the bench by itself.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -33,6 +33,8 @@ class Selection:
         budgets: patches given to each tile.
         newline: the newline policy, "none" or "rows".
         scores: (T, N) float32 on the CPU, what the patches were ranked by.
+        features: (T, N, D), to project at the kept places instead of the tower's, for methods
+            that merge; None for all others and wherever nothing is dropped.
     """
 
     grid: TileGrid
@@ -40,6 +42,7 @@ class Selection:
     budgets: list[int]
     newline: str = "none"
     scores: Tensor | None = None
+    features: Tensor | None = None
 
     @property
     def kept(self) -> int:
@@ -91,6 +94,7 @@ class Selector(ABC):
     paper: ClassVar[str]
     summary: ClassVar[str]
     fixed_count: ClassVar[bool] = True  # does the count depend on image size and settings only?
+    budgeted: ClassVar[bool] = True  # does `budget` play a part?
 
     def __init_subclass__(cls) -> None:
         """Register every subclass that has a name."""
@@ -123,6 +127,19 @@ class Selector(ABC):
     def scores(self, vision: Vision) -> Tensor:
         """Feature importance of every patch, (T, N); higher is kept first."""
 
+    def merge(self, vision: Vision, selection: Selection) -> Tensor | None:
+        """Features (T, N, D) to project instead of the tower's; None to leave them as they are.
+
+        Asked only when something is dropped.
+        """
+        return None
+
+    def finish(self, vision: Vision, selection: Selection) -> Selection:
+        """The selection with its merged features, if the method merges and something is dropped."""
+        if selection.everything:
+            return selection
+        return replace(selection, features=self.merge(vision, selection))
+
     def select(self, vision: Vision) -> Selection:
         """Keep the best patches of each tile inside its budget; ties to the lower raster index."""
         grid = vision.grid
@@ -136,7 +153,7 @@ class Selector(ABC):
             budgets = mask.sum(dim=1).tolist()
         else:
             mask = keep_best(scores, budgets, grid)
-        return Selection(grid, mask, list(budgets), self.newline, scores)
+        return self.finish(vision, Selection(grid, mask, list(budgets), self.newline, scores))
 
 
 def keep_best(scores: Tensor, budgets: Sequence[int], grid: TileGrid) -> Tensor:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from hired.budget import check_share, split_budget
 from hired.errors import SettingError
-from hired.selectors.base import Selector
+from hired.selectors.base import Selection, Selector
+from hired.selectors.evit import fuse_dropped
 from hired.tiles import TileGrid
 from hired.vision import Taps, Vision
 
@@ -27,6 +28,8 @@ class HiRED(Selector):
         final_layer: layer whose CLS attention ranks the patches; None for the one whose output
             feeds the projector (22 of 24 for `vision_feature_layer=-2`).
         heads: "sum" or "max" over the heads, or one head's index; applies to both taps.
+        fuse: put EViT's fused token in the place of each tile's weakest kept patch, so that what
+            is dropped leaves a trace; the count stays. Not part of HiRED: off by default.
 
     Differs from the release: see `hired.selectors.release`.
     """
@@ -35,6 +38,7 @@ class HiRED(Selector):
     init_layer: int = 0
     final_layer: int | None = None
     heads: str | int = "sum"
+    fuse: bool = False
 
     name: ClassVar[str] = "hired"
     title: ClassVar[str] = "HiRED"
@@ -42,7 +46,7 @@ class HiRED(Selector):
     summary: ClassVar[str] = "Early CLS attention shares the budget out, late CLS attention picks."
 
     def __post_init__(self) -> None:
-        """Check alpha, layers and heads."""
+        """Check alpha, layers, heads and fuse."""
         super().__post_init__()
         object.__setattr__(self, "alpha", check_share("alpha", self.alpha))
         for name in ("init_layer", "final_layer"):
@@ -56,6 +60,8 @@ class HiRED(Selector):
             raise SettingError(
                 f"heads is 'sum', 'max' or the number of one head; got {self.heads!r}."
             )
+        if not isinstance(self.fuse, bool):
+            raise SettingError(f"fuse is True or False; got {self.fuse!r}.")
 
     def taps(self, feature_tap: int) -> Taps:
         """l_init and l_final."""
@@ -90,6 +96,10 @@ class HiRED(Selector):
     def scores(self, vision: Vision) -> Tensor:
         """Feature importance f_p (HiRED, Eq. 2): final-layer CLS attention over the heads."""
         return merge_heads(vision.cls[self.taps(vision.feature_tap).final], self.heads)
+
+    def merge(self, vision: Vision, selection: Selection) -> Tensor | None:
+        """With `fuse`, one token per tile for all that is dropped from it."""
+        return fuse_dropped(vision.features, selection) if self.fuse else None
 
 
 def merge_heads(attention: Tensor, heads: str | int) -> Tensor:

@@ -15,6 +15,8 @@ from transformers import LlavaNextForConditionalGeneration
 
 from hired.shapes.scenes import Scene, render, scene_for
 from hired.shapes.tiles import N
+from hired.shapes.tower import FEATURE_BLOCK
+from hired.shapes.vision_stage import run
 
 EMPTY_EVERY = 60
 """One training poster in this many has no object at all."""
@@ -88,11 +90,11 @@ def encode(
         worker_init_fn=nice_worker,
         prefetch_factor=16 if workers else None,
     )
-    layer = model.config.vision_feature_layer
+    tower = model.model.vision_tower
+    assert model.config.vision_feature_layer == -2  # the block before the last
     orders: dict[tuple, list[int]] = {}
     for scene, pixels, sizes in loader:
-        states = model.model.vision_tower(pixels, output_hidden_states=True).hidden_states
-        features = states[layer][:, 1:].flatten(0, 1)
+        features = run(tower, pixels, FEATURE_BLOCK + 1)[0][-1][:, 1:].flatten(0, 1)
         key = (scene.width, scene.height)
         if key not in orders:
             orders[key] = packing(model, len(pixels), sizes)

@@ -1,0 +1,74 @@
+"""VisPruner: half by CLS attention, half by not being a duplicate."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from hired.budget import check_share, floor_share
+from hired.selectors.base import candidate_mask, keep_best
+from hired.selectors.per_tile import PerTile, lift, mean_attention
+from hired.vision import Vision
+
+STEP = 8  # duplicates removed per round
+
+
+@dataclass(frozen=True)
+class VisPruner(PerTile):
+    """Important patches, then distinct ones (Zhang et al. 2025, arXiv 2412.01818v2, section 3).
+
+    Of each tile's T tokens, r·T are those with the highest CLS attention. The others are thinned
+    out round by round: in order of attention they are split alternately into two sets, and the
+    patches of the first that are most like any of the second (cosine of features) are removed.
+
+    Every tile keeps the same share of its candidates; the exact count is ours, and so is that
+    letterbox patches are never among those compared.
+
+    Attributes:
+        important: r, the share of each tile's budget that goes by attention.
+    """
+
+    important: float = 0.5
+
+    name: ClassVar[str] = "vispruner"
+    title: ClassVar[str] = "VisPruner"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2412.01818v2"
+    summary: ClassVar[str] = "Half by CLS attention, half what is least like the rest."
+
+    def __post_init__(self) -> None:
+        """Check the share."""
+        super().__post_init__()
+        object.__setattr__(self, "important", check_share("important", self.important))
+
+    def scores(self, vision: Vision) -> Tensor:
+        """Attention; distinct patches are lifted above the rest and important ones above them."""
+        grid, attention = vision.grid, mean_attention(vision)
+        shares = vision.budgets or self.budgets(grid, None)
+        first = [floor_share(self.important, share) for share in shares]
+        important = keep_best(attention, first, grid)
+        rest = candidate_mask(grid) & ~important
+        distinct = torch.zeros_like(rest)
+        for tile, share in enumerate(shares):
+            left = rest[tile].nonzero().flatten()
+            left = left[attention[tile, left].argsort(descending=True, stable=True)]
+            kept = thin_out(vision.features[tile, left].float(), share - first[tile])
+            distinct[tile, left[kept]] = True
+        return lift(attention, distinct + 2 * important.int())
+
+
+def thin_out(features: Tensor, wanted: int) -> Tensor:
+    """Indices of `wanted` of the rows of `features` (n, D) after removing duplicates by rounds."""
+    left = torch.arange(len(features))
+    if wanted == 0:
+        return left[:0]
+    unit = normalize(features, dim=-1)
+    alike = (unit @ unit.T).cpu()
+    while len(left) > wanted:
+        first, second = left[::2], left[1::2]
+        nearest = alike[first][:, second].amax(dim=1)
+        drop = min(STEP, len(left) - wanted, len(first))
+        stay = nearest.argsort(descending=True, stable=True)[drop:]
+        left = torch.cat([first[stay], second])
+    return left

@@ -1,0 +1,152 @@
+"""Deploying to a Space, against a Hub that lives in this process."""
+
+import base64
+import json
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class FakeHub(ThreadingHTTPServer):
+    """Enough of the Hub's HTTP API for create_repo and upload_folder; keeps what it is sent."""
+
+    def __init__(self, refuse=None):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.refuse = refuse
+        self.created, self.files, self.deleted, self.tokens = [], {}, [], set()
+        self.old = ["hired/gone.py", "README.md"]
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def answer(self, body, status=200):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self):
+        if "/tree/" in self.path:
+            files = [{"type": "file", "path": p, "size": 1, "oid": "0"} for p in self.server.old]
+            return self.answer(files)
+        self.answer(
+            {
+                "id": "ada/demo",
+                "sha": "0" * 40,
+                "siblings": [{"rfilename": path} for path in self.server.old],
+            }
+        )
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        hub = self.server
+        hub.tokens.add(self.headers.get("Authorization"))
+        if hub.refuse:
+            return self.answer({"error": "no"}, hub.refuse)
+        if self.path.endswith("/repos/create"):
+            hub.created.append(json.loads(body))
+            return self.answer({"url": f"http://{self.headers['Host']}/spaces/ada/demo"})
+        if "/preupload/" in self.path:
+            files = [
+                {"path": file["path"], "uploadMode": "regular", "shouldIgnore": False}
+                for file in json.loads(body)["files"]
+            ]
+            return self.answer({"files": files})
+        if "/commit/" in self.path:
+            for line in body.splitlines():
+                item = json.loads(line)
+                if item["key"] == "file":
+                    content = base64.b64decode(item["value"]["content"])
+                    hub.files[item["value"]["path"]] = content
+                elif item["key"] == "deletedFile":
+                    hub.deleted.append(item["value"]["path"])
+            url = f"http://{self.headers['Host']}/spaces/ada/demo/commit/{'1' * 40}"
+            return self.answer({"commitUrl": url, "commitOid": "1" * 40})
+        self.answer({})
+
+
+def deploy(*arguments, endpoint="http://127.0.0.1:1", token="hf_secretsecretsecret"):
+    """The command in a process of its own, so that the Hub's address is read afresh."""
+    return subprocess.run(
+        [sys.executable, "-m", "hired", "deploy", *arguments],
+        cwd=ROOT,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": "/nonexistent",
+            "HF_ENDPOINT": endpoint,
+            "HF_TOKEN": token,
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_dry_run_lists_what_would_be_sent():
+    done = deploy("ada/demo", "--dry-run")
+    *files, last = done.stdout.splitlines()
+    assert done.returncode == 0 and last.endswith("Nothing was uploaded.")
+    assert {"app.py", "README.md", "requirements.txt", "hired/tiles.py"} <= set(files)
+    assert not [path for path in files if "__pycache__" in path or path.startswith(("tests", "."))]
+    assert all((ROOT / path).is_file() for path in files)
+
+
+def test_it_creates_the_space_and_uploads_just_what_it_needs():
+    with FakeHub() as hub:
+        done = deploy(
+            "ada/demo",
+            "--private",
+            "--hardware",
+            "zero-a10g",
+            endpoint=f"http://127.0.0.1:{hub.server_port}",
+        )
+    assert done.returncode == 0, done.stderr
+    (created,) = hub.created
+    assert (created["type"], created["sdk"]) == ("space", "gradio")
+    assert created.get("visibility") == "private" or created.get("private") is True
+    assert created["hardware"] == "zero-a10g"
+    listed = deploy("ada/demo", "--dry-run").stdout.splitlines()[:-1]
+    assert sorted(hub.files) == listed
+    assert hub.files["app.py"] == (ROOT / "app.py").read_bytes()
+    assert "hired/gone.py" in hub.deleted
+    assert hub.tokens == {"Bearer hf_secretsecretsecret"}
+    assert "secret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("status, message", [(401, "did not accept"), (403, "may not write")])
+def test_refusals_are_one_sentence(status, message):
+    with FakeHub(refuse=status) as hub:
+        done = deploy("ada/demo", endpoint=f"http://127.0.0.1:{hub.server_port}")
+    assert done.returncode == 1 and message in done.stderr
+    assert "Traceback" not in done.stderr and "secret" not in done.stderr
+
+
+def test_a_hub_that_is_not_there():
+    done = deploy("ada/demo")
+    assert done.returncode == 1 and "cannot be reached" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["demo", "a/b/c", "../x", "ada/de mo", ""])
+def test_a_space_needs_an_owner(name):
+    done = deploy(name, "--dry-run")
+    assert done.returncode == 2 and "OWNER/SPACE" in done.stderr

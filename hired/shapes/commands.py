@@ -89,7 +89,7 @@ def run_train(args: argparse.Namespace) -> int:
     """Train both stages, or what is left of them, and save the model."""
     from hired.shapes.training import train_all
 
-    train_all(args, _say)
+    train_all(args)
     return 0
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import distributed
 from torch.nn import functional as F
 from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerBase
 
@@ -35,6 +36,24 @@ SHARES = {
     "unknown": 1.0,
 }
 """How often each kind is asked; `describe` is asked for every third poster besides."""
+
+
+def average(parameters: list[torch.nn.Parameter]) -> None:
+    """Average the gradients over all processes; alone, do nothing."""
+    if not distributed.is_initialized():
+        return
+    flat = torch.cat([p.grad.flatten() for p in parameters])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    at = 0
+    for p in parameters:
+        p.grad.copy_(flat[at : at + p.numel()].view_as(p))
+        at += p.numel()
+
+
+def rank() -> int:
+    """Number of this process among those that train together."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 @torch.no_grad()
@@ -96,7 +115,9 @@ def align(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokeniz
     """The alignment start: regress the projector onto word-embedding sums."""
     projector = model.model.multi_modal_projector
     adam = torch.optim.AdamW(projector.parameters(), lr=3e-3, weight_decay=0.0)
-    stream = torch.utils.data.DataLoader(Stream(seed + 900, 16), batch_size=None, num_workers=1)
+    stream = torch.utils.data.DataLoader(
+        Stream(seed + 900 + rank(), 16), batch_size=None, num_workers=1
+    )
     for step, batch in zip(range(steps), stream, strict=False):
         for group in adam.param_groups:
             group["lr"] = rate(step * 4, steps * 4, 3e-3)
@@ -109,8 +130,9 @@ def align(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokeniz
         loss = (error * weight).sum() / weight.sum()
         adam.zero_grad()
         loss.backward()
+        average(list(projector.parameters()))
         adam.step()
-        if (step + 1) % 25 == 0:
+        if (step + 1) % 25 == 0 and rank() == 0:
             log(json.dumps({"align": step + 1, "loss": round(loss.item(), 4)}))
 
 
@@ -153,7 +175,7 @@ def learnable(model: LlavaNextForConditionalGeneration) -> list[torch.nn.Paramet
 def steps_of(posters: list[Poster], size: int, many: int, seed: int,
              spelling: Spelling) -> Iterator:  # fmt: skip
     """Endless batches of posters with fresh questions."""
-    rng = np.random.default_rng([3, seed])
+    rng = np.random.default_rng([3, seed, rank()])
     for batch in shuffled_batches(posters, size, rng):
         yield lay_out(batch, ask_all(batch, rng, many), spelling)
 
@@ -173,7 +195,8 @@ def train(
 ) -> None:
     """Train projector and Llama for `steps` batches, on from `language.pt` if it exists.
 
-    Writes `language.pt` about every three minutes and lines to `language.jsonl`.
+    Writes `language.pt` about every three minutes and lines to `language.jsonl`. Where several
+    processes train together, `posters`, `size` are this process's own share.
     """
     spelling = Spelling(tokenizer)
     parameters = learnable(model)
@@ -194,8 +217,11 @@ def train(
         loss = answer_loss(model, pages, spelling)
         adam.zero_grad()
         loss.backward()
+        average(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         adam.step()
+        if rank() > 0:
+            continue
         mean += loss.item() / 20
         if (step + 1) % 20 == 0:
             speed = round((step + 1 - first) / (time.monotonic() - began), 3)

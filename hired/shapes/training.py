@@ -4,12 +4,14 @@ Every part goes on from its own checkpoint, so an interrupted run loses minutes.
 """
 
 import json
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import distributed, multiprocessing
 
 from hired.errors import ModelError
 from hired.shapes import language_stage, vision_stage
@@ -20,40 +22,66 @@ HELD_OUT = 96
 """Validation posters that the curves are measured on."""
 
 
-def train_all(args: Namespace, log: Callable[[str], None]) -> None:
+def say(line: str) -> None:
+    """One line of progress on stderr."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def train_all(args: Namespace, log: Callable[[str], None] = say) -> None:
     """Train what the checkpoints in `args.checkpoints` lack and save the model to `args.out`."""
-    torch.set_num_threads(args.threads)
     folder: Path = args.checkpoints
     folder.mkdir(parents=True, exist_ok=True)
+    if args.resume_from is None:
+        torch.set_num_threads(args.threads)
+        vision_stage.train(folder, args.vision_steps, args.seed, log=log)
+    elif not (args.resume_from / "model.safetensors").exists():
+        raise ModelError(f"{args.resume_from} holds no model.safetensors to start from.")
+    meeting = folder / "meeting"
+    meeting.unlink(missing_ok=True)
+    # One thread each and one exchange per step: on a shared machine that is much faster than
+    # two threads that wait for each other at every operation.
+    processes = max(1, args.threads)
+    multiprocessing.spawn(language_process, (processes, args), nprocs=processes)
+    draw_curves(folder, folder / "curves.png")
+
+
+def language_process(number: int, processes: int, args: Namespace) -> None:
+    """One of the processes of the language stage, with its own share of the posters."""
+    torch.set_num_threads(1)
+    folder: Path = args.checkpoints
+    meeting = f"file://{(folder / 'meeting').resolve()}"
+    distributed.init_process_group("gloo", init_method=meeting, rank=number, world_size=processes)
+    log = say if number == 0 else (lambda line: None)
     processor = build_processor()
+    torch.manual_seed(args.seed)
+    model = build_model()
     if args.resume_from is not None:
-        if not (args.resume_from / "model.safetensors").exists():
-            raise ModelError(f"{args.resume_from} holds no model.safetensors to start from.")
-        model = build_model()
         load_weights(model, args.resume_from)
     else:
-        tower = vision_stage.train(folder, args.vision_steps, args.seed, log=log)
-        torch.manual_seed(args.seed)
-        model = build_model(tower)
+        saved = torch.load(folder / "vision.pt", weights_only=True)
+        model.model.vision_tower.load_state_dict(saved["tower"])
         language_stage.start(model, processor.tokenizer)
     model.model.vision_tower.requires_grad_(False)
-    aligned = folder / "aligned.pt"
     if args.resume_from is None and not (folder / "language.pt").exists():
-        language_stage.align(model, processor.tokenizer, 300, args.seed, log)
-        torch.save(model.model.multi_modal_projector.state_dict(), aligned)
+        language_stage.align(model, processor.tokenizer, 160, args.seed, log)
     log("the tower reads the posters once")
-    held_out = list(encode(model, processor, "validation", args.seed, 1, HELD_OUT))
+    share = args.posters // processes
     posters = []
-    for poster in encode(model, processor, "train", args.seed, 0, args.posters):
+    for poster in encode(model, processor, "train", args.seed, number * share, share):
         posters.append(poster)
         if len(posters) % 500 == 0:
             log(f"{len(posters)} posters read")
+    held_out = []
+    if number == 0:
+        held_out = list(encode(model, processor, "validation", args.seed, 1, HELD_OUT))
     language_stage.train(
         model, processor.tokenizer, posters, held_out, folder, args.language_steps, args.seed,
-        log=log,
+        size=8 // processes, log=log,
     )  # fmt: skip
-    save(model, args.out)
-    draw_curves(folder, folder / "curves.png")
+    if number == 0:
+        save(model, args.out)
+    distributed.destroy_process_group()
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

@@ -108,7 +108,11 @@ def draw_kept(image: Image.Image | Layout, selection: Selection) -> Image.Image:
     """
     layout = _layout(image, selection.grid)
     mask = selection.mask.numpy().reshape(layout.grid.tiles, layout.grid.side, -1)
-    drawn = [_dim(tile, kept) for tile, kept in zip(layout.tiles, mask, strict=True)]
+    shown = _candidates(layout.grid)
+    drawn = [
+        _dim(tile, kept, inside)
+        for tile, kept, inside in zip(layout.tiles, mask, shown, strict=True)
+    ]
     return _assemble(layout, drawn)
 
 
@@ -210,14 +214,18 @@ def _spread(cells: NDArray, edge: int) -> NDArray:
     return cells[index][:, index]
 
 
-def _dim(tile: Pixels, kept: NDArray[np.bool_]) -> Pixels:
-    """Dropped patches dark, grey and hatched; a light line around what is kept."""
+def _dim(tile: Pixels, kept: NDArray[np.bool_], inside: NDArray[np.bool_]) -> Pixels:
+    """Dropped patches dark, grey and hatched; a light line around what is kept.
+
+    The letterbox, which is no candidate, stays plain grey.
+    """
     edge = tile.shape[0]
     mask = _spread(kept, edge)
     grey = tile.mean(axis=2, keepdims=True)
     dropped = 0.22 * grey + 0.78 * np.array(DIM)
     rows, cols = np.indices((edge, edge), sparse=True)
     dropped[(rows + cols) % 9 == 0] = HATCH
+    dropped = np.where(_spread(inside, edge)[..., None], dropped, np.array(PADDING))
     out = np.where(mask[..., None], tile, dropped)
     border = np.zeros_like(mask)
     border[:, 1:] |= mask[:, 1:] != mask[:, :-1]

@@ -9,6 +9,7 @@ import gradio as gr
 from hired.web import form, panes, pictures
 from hired.web.form import Form
 from hired.web.handlers import NO_IMAGE, Handlers
+from hired.web.model_box import add_model_box
 from hired.web.settings import Settings
 from hired.web.share_box import Shared, add_share_box
 from hired.web.views import View
@@ -45,12 +46,13 @@ class Shown:
     halts: list[gr.Button]
 
 
-def add_compare_tab(demo: gr.Blocks, handlers: Handlers) -> Asked:
+def add_compare_tab(demo: gr.Blocks, handlers: Handlers, header: gr.HTML) -> Asked:
     """Build the tab; gives what was asked, for the other tabs."""
     with gr.Row(elem_id="compare"):
         with gr.Column(elem_id="ask", scale=1, min_width=300):
             asked, start, stop, chips = _ask(handlers)
-            shared = add_share_box(handlers)
+            shared = add_share_box()
+            add_model_box(handlers, demo, asked.form.all, header)
         with gr.Column(elem_id="happens", scale=3, min_width=320):
             shown = _happens()
     _wire_preview(handlers, asked, shown)
@@ -197,11 +199,10 @@ def _wire_runs(
     buttons[1].click(handlers.stop, None, None, queue=False, **QUIET)
     for index, halt in enumerate(shown.halts):
         halt.click(_stopper(handlers, index), None, None, queue=False, **QUIET)
-    ranges = [asked.form.parts[name] for name in ("init_layer", "final_layer", "heads")]
     opened = demo.load(
         handlers.open,
         None,
-        [*ranges, *asked.form.all, asked.image, asked.question, asked.known, asked.note],
+        [*asked.form.all, asked.image, asked.question, asked.known, asked.note],
         **LOOK,
         **QUIET,
     )

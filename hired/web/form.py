@@ -9,6 +9,7 @@ from hired.selectors import NEWLINES, SELECTORS
 from hired.web.settings import MAX_NEW_TOKENS, MAX_REPEATS, NOBODY, Settings, from_mapping
 
 RATE, COUNT = "Share", "Count"
+AUTO = "auto"  # the final layer is the one that feeds the projector
 ORDER = ("one after the other", "one after the other, swapped", "race (times are shared)")
 FIELDS = (
     "left", "right", "third", "kind", "rate", "count", "alpha", "init_layer", "final_layer",
@@ -49,11 +50,16 @@ def write(settings: Settings) -> list[Any]:
         "rate": gr.skip() if counted else round(settings.budget * 100, 4),
         "count": settings.budget if counted else gr.skip(),
         "order": ORDER[2] if settings.race else ORDER[1] if settings.swap else ORDER[0],
-        "heads": str(settings.heads),
+        "final_layer": AUTO if settings.final_layer is None else str(settings.final_layer),
+        "heads": settings.heads if isinstance(settings.heads, str) else f"head {settings.heads}",
     }
-    if settings.final_layer is None:
-        form["final_layer"] = gr.skip()
     return [form[name] for name in FIELDS]
+
+
+def layer_choices(layers: int, feature: int | None = None) -> list[tuple[str, str]]:
+    """(shown, value) of every layer that can be tapped, and the default by its meaning."""
+    default = "feature layer" if feature is None else f"feature layer ({feature})"
+    return [(default, AUTO), *((str(layer), str(layer)) for layer in range(layers))]
 
 
 def method_choices() -> list[tuple[str, str]]:
@@ -65,7 +71,7 @@ def build_budget(parts: dict[str, Any]) -> None:
     """How much is kept: a share of all patches or a count."""
     with gr.Group(elem_id="budget"):
         parts["kind"] = gr.Radio(
-            [RATE, COUNT], value=RATE, label="Budget: how much is kept", elem_id="kind"
+            [RATE, COUNT], value=RATE, label="Budget to keep", elem_id="kind"
         )
         parts["rate"] = gr.Slider(
             1, 100, value=20, step=1, label="Share of all patches, %", elem_id="rate"
@@ -96,10 +102,10 @@ def build_settings(parts: dict[str, Any]) -> None:
     )
     with gr.Row():
         parts["init_layer"] = gr.Slider(
-            0, 22, value=0, step=1, label="Init layer (shares budget)", min_width=130
+            0, 63, value=0, step=1, label="Init layer (shares budget)", min_width=130
         )
-        parts["final_layer"] = gr.Slider(
-            0, 22, value=22, step=1, label="Final layer (picks patches)", min_width=130
+        parts["final_layer"] = gr.Dropdown(
+            layer_choices(64), value=AUTO, label="Final layer (picks patches)", min_width=130
         )
     with gr.Row():
         parts["heads"] = gr.Dropdown(["sum", "max"], value="sum", label="Heads", min_width=90)

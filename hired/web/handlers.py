@@ -55,8 +55,7 @@ class Handlers:
         question = query.get("q", "")[: share.MAX_QUESTION] or (example.question if example else "")
         known = example.answer if example and question == example.question else ""
         return [
-            *self.ranges(settings),
-            *form.write(settings),
+            *self.fit_form(settings),
             example.image if example else None,
             question,
             known,
@@ -86,17 +85,20 @@ class Handlers:
         named = [example for example in self.examples if example.key == key]
         return next(iter(named or self.examples), None)
 
-    def ranges(self, settings: Settings) -> list[Any]:
-        """Layers and heads this model has."""
+    def fit_form(self, settings: Settings) -> list[Any]:
+        """The form's values for these settings, with the layers and heads this model has."""
         preview = self.engine.get().preview
         last = preview.layers - 1
-        final = preview.feature_tap if settings.final_layer is None else settings.final_layer
+        final = form.AUTO if settings.final_layer is None else str(min(settings.final_layer, last))
         heads = ["sum", "max", *(f"head {index}" for index in range(preview.heads))]
-        return [
-            gr.update(maximum=last),
-            gr.update(maximum=last, value=min(final, last)),
-            gr.update(choices=heads),
-        ]
+        head = f"head {settings.heads}" if isinstance(settings.heads, int) else settings.heads
+        values = dict(zip(form.FIELDS, form.write(settings), strict=True))
+        values["init_layer"] = gr.update(maximum=last, value=min(settings.init_layer, last))
+        values["final_layer"] = gr.update(
+            choices=form.layer_choices(preview.layers, preview.feature_tap), value=final
+        )
+        values["heads"] = gr.update(choices=heads, value=head if head in heads else "sum")
+        return [values[name] for name in form.FIELDS]
 
     def preview(self, path: str | None, mode: str, *values: Any) -> tuple[str, str]:
         """Picture and read-out of the current image and settings; errors stand in their place."""
@@ -155,9 +157,7 @@ class Handlers:
             if not kept:
                 raise InputError("There is no such run.")
             found = record.from_json(record.dump(kept))
-        values = form.write(found.settings)
-        if found.settings.final_layer is not None:
-            values[form.FIELDS.index("final_layer")] = found.settings.final_layer
+        values = self.fit_form(found.settings)
         return [*self.draw(found.views), found.question, *values, record.as_dict(found)]
 
     def import_record(self, path: str) -> list[Any]:

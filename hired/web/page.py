@@ -4,12 +4,12 @@ from typing import Any
 
 import gradio as gr
 
-from hired.web import panes
 from hired.web.api import add_endpoints
 from hired.web.compare_tab import add_compare_tab
 from hired.web.engine import Engine
 from hired.web.examples import FOLDER
 from hired.web.handlers import Handlers
+from hired.web.model_box import head
 from hired.web.sweep_tab import add_sweep_tab
 from hired.web.tabs import add_api_tab, add_benchmarks_tab, add_how_tab
 from hired.web.theme import STYLE, make_theme
@@ -33,7 +33,7 @@ def build(engine: Engine) -> gr.Blocks:
         header = gr.HTML(head(None), elem_id="header")
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Compare", id="compare"):
-                asked = add_compare_tab(demo, handlers)
+                asked = add_compare_tab(demo, handlers, header)
             with gr.Tab("Sweep", id="sweep"):
                 add_sweep_tab(handlers, asked)
             with gr.Tab("Benchmarks", id="benchmarks"):
@@ -61,20 +61,3 @@ def launch_options() -> dict[str, Any]:
         "strict_cors": True,
         "footer_links": ["api", "settings"],
     }
-
-
-def head(info: dict[str, Any] | None) -> str:
-    """Title and which model answers."""
-    model, toy = "loading the model …", ""
-    if info:
-        quantized = f", {info['quantization']}" if info["quantization"] else ""
-        model = f"{info['name']} · {info['device']} · {info['dtype']}{quantized}"
-        if info["origin"] == "embedded":
-            toy = '<span class="chip warn">toy model: it only knows coloured shapes</span>'
-        elif info["origin"] == "random":
-            toy = '<span class="chip warn">random weights: real times, invented words</span>'
-    return (
-        '<header class="top"><h1>HiRED <span>side by side</span></h1>'
-        "<p>The same model twice: left it reads every visual token, right only the best.</p>"
-        f'<p class="model"><span class="chip">{panes.esc(model)}</span>{toy}</p></header>'
-    )

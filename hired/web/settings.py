@@ -158,7 +158,7 @@ def _flag(name: str, value: Any) -> bool:
 
 
 def _layer(name: str, value: Any) -> int | None:
-    return None if str(value).lower() == "none" else _whole(name, value)
+    return None if str(value).lower() in ("none", "auto") else _whole(name, value)
 
 
 def _newline(name: str, value: Any) -> str:

@@ -58,7 +58,7 @@ class Shared:
             event.success(handlers.files, self.last, self.downloads, queue=False, **QUIET)
 
 
-def add_share_box(handlers: Handlers) -> Shared:
+def add_share_box() -> Shared:
     """Build the box."""
     with gr.Accordion("Share, export, history", open=False, elem_id="share"):
         with gr.Row():

@@ -1,0 +1,97 @@
+"""Which model answers: what it is, what it weighs, what it can be asked; and switching it."""
+
+from typing import Any
+
+import gradio as gr
+
+from hired.models import ALLOWED, EMBEDDED
+from hired.web import panes
+from hired.web.handlers import Handlers, plain_errors
+from hired.web.settings import Settings
+from hired.web.wiring import GPU, LOOK, QUIET
+
+BADGES = {
+    "embedded": "A toy, trained for this demo on posters of coloured shapes with digits. Ask it "
+    "which digit is on a shape, where a shape is, what colour it has, or how many there are. It "
+    "knows nothing else and says nothing about how HiRED does on real images.",
+    "random": "Random weights in a real model's shape: times and sizes are real, words are not.",
+    "hub": "A published model. Ask it about photographs and documents.",
+    "local": "A model from this machine's disk.",
+}
+
+
+def add_model_box(handlers: Handlers, demo: gr.Blocks, fields: list[Any], header: gr.HTML) -> None:
+    """Build the box around the form's components and the page's header."""
+    with gr.Accordion("Model", open=False, elem_id="model"):
+        panel = gr.HTML("", elem_id="model-panel")
+        choice = gr.Dropdown(
+            [(f"{name}: {words}", name) for name, words in ALLOWED.items()],
+            value=EMBEDDED,
+            label="Load another model",
+            elem_id="model-choice",
+        )
+        load = gr.Button("Load it", size="sm", elem_id="model-load")
+        said = gr.HTML("", elem_id="model-said")
+
+    def switch(name: str, progress: gr.Progress = gr.Progress()) -> list[Any]:
+        with plain_errors():
+            progress(0.1, desc=f"Loading {name}; a download can take long")
+            info = handlers.engine.switch(name).info
+        told = f'<p class="note">{panes.esc(name)} is loaded.</p>'
+        return [describe(info), head(info), *handlers.fit_form(Settings()), told]
+
+    load.click(
+        switch,
+        choice,
+        [panel, header, *fields, said],
+        api_visibility="private",
+        show_progress="minimal",
+        show_progress_on=said,
+        **GPU,
+    )
+
+    def arrive() -> list[Any]:
+        may = handlers.engine.may_switch
+        info = handlers.engine.get().info
+        return [describe(info), gr.update(visible=may), gr.update(visible=may)]
+
+    demo.load(arrive, None, [panel, choice, load], **LOOK, **QUIET)
+
+
+def describe(info: dict[str, Any]) -> str:
+    """A model's description as a table and an honest badge."""
+    rows = [
+        ("Name", info["name"]),
+        ("Family", info["family"]),
+        ("Runs on", f"{info['device']} ({info['device_name']})"),
+        ("Numbers", info["dtype"]),
+        ("Quantised", info["quantization"] or "no"),
+        ("Vision", f"{info['vision_layers']} layers, {info['vision_heads']} heads, "
+                   f"{info['tile']} px tiles, {info['patch']} px patches"),
+        ("Language", f"{info['text_layers']} layers, {info['text_width']} wide"),
+        ("Resting memory", panes.size(info["resting_bytes"])),
+    ]  # fmt: skip
+    cells = "".join(
+        f'<tr><th scope="row">{name}</th><td>{panes.esc(value)}</td></tr>' for name, value in rows
+    )
+    return (
+        f'<div class="partitions about"><p class="note">{panes.esc(BADGES[info["origin"]])}</p>'
+        f"<table><tbody>{cells}</tbody></table></div>"
+    )
+
+
+def head(info: dict[str, Any] | None) -> str:
+    """Title and which model answers."""
+    model, toy = "loading the model …", ""
+    if info:
+        quantized = f", {info['quantization']}" if info["quantization"] else ""
+        model = f"{info['name']} · {info['device']} · {info['dtype']}{quantized}"
+        if info["origin"] == "embedded":
+            toy = '<span class="chip warn">toy model: it only knows coloured shapes</span>'
+        elif info["origin"] == "random":
+            toy = '<span class="chip warn">random weights: real times, invented words</span>'
+    return (
+        '<header class="top"><h1>HiRED <span>side by side</span></h1>'
+        "<p>The same model twice: left it reads every visual token, right only the best.</p>"
+        f'<p class="model"><span class="chip">{panes.esc(model)}</span>{toy}</p></header>'
+    )

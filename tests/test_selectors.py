@@ -144,6 +144,12 @@ def test_bad_settings_are_refused(settings):
         build("hired", **settings)
 
 
+def test_settings_can_be_given_in_the_papers_order():
+    hired = SELECTORS["hired"](0.3, 0.4, 1, 2, "max", newline="rows")
+    got = (hired.budget, hired.alpha, hired.init_layer, hired.final_layer, hired.heads)
+    assert got == (0.3, 0.4, 1, 2, "max") and hired.newline == "rows"
+
+
 def test_the_register():
     assert list(SELECTORS)[:2] == ["full", "hired"]
     assert {"random", "spatial", "hired-release"} <= set(SELECTORS)

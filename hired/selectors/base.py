@@ -7,7 +7,7 @@ then appears in the app, the CLI, the tests and the bench by itself.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -87,7 +87,7 @@ class Selector(ABC):
     """
 
     budget: float | int = 0.2
-    newline: str = "none"
+    newline: str = field(default="none", kw_only=True)
 
     name: ClassVar[str]
     title: ClassVar[str]

@@ -1,6 +1,6 @@
 """HiRED as the paper states it, at an exact budget."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import ClassVar
 
@@ -38,7 +38,7 @@ class HiRED(Selector):
     init_layer: int = 0
     final_layer: int | None = None
     heads: str | int = "sum"
-    fuse: bool = False
+    fuse: bool = field(default=False, kw_only=True)
 
     name: ClassVar[str] = "hired"
     title: ClassVar[str] = "HiRED"

@@ -67,10 +67,8 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-@cache
-def make_tiny(kind: str = "llava_next", text: str = "llama", layers: int = 4, layer: int = -2):
-    """A random LLaVA-NeXT or LLaVA-1.5 and its processor, in eval mode and float32."""
-    tokenizer = make_tokenizer()
+def make_configs(text: str, layers: int, vocabulary: int):
+    """(vision, language) of a model small enough to run thousands of times."""
     vision = CLIPVisionConfig(
         hidden_size=64,
         intermediate_size=128,
@@ -82,7 +80,7 @@ def make_tiny(kind: str = "llava_next", text: str = "llama", layers: int = 4, la
         initializer_factor=3.0,  # CLIP's own start gives almost flat attention
     )
     language = TEXTS[text](
-        vocab_size=len(tokenizer),
+        vocab_size=vocabulary,
         hidden_size=64,
         intermediate_size=128,
         num_hidden_layers=2,
@@ -94,6 +92,14 @@ def make_tiny(kind: str = "llava_next", text: str = "llama", layers: int = 4, la
         eos_token_id=2,
         initializer_range=0.2,
     )
+    return vision, language
+
+
+@cache
+def make_tiny(kind: str = "llava_next", text: str = "llama", layers: int = 4, layer: int = -2):
+    """A random LLaVA-NeXT or LLaVA-1.5 and its processor, in eval mode and float32."""
+    tokenizer = make_tokenizer()
+    vision, language = make_configs(text, layers, len(tokenizer))
     shared = {
         "vision_config": vision,
         "text_config": language,

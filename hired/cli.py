@@ -24,6 +24,7 @@ from hired.errors import HiredError, InputError, SettingError
 # Subcommand -> (module with `add_parser(subparsers)`, its line in the help). The parser it adds
 # names its function with `set_defaults(run=...)`: takes the arguments, returns the exit code.
 ELSEWHERE = {
+    "deploy": ("hired.deploy", "upload the demo to a Hugging Face Space"),
     "shapes": ("hired.shapes.commands", "render, train and evaluate the embedded model"),
 }
 SETTINGS = ("budget", "alpha", "init_layer", "final_layer", "heads", "newline")
@@ -67,9 +68,11 @@ def make_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     methods = commands.add_parser("methods", help="list the methods and their settings")
     methods.set_defaults(run=list_methods)
     check = commands.add_parser("gpu-check", help="both lanes at the shape of LLaVA-NeXT-7B")
-    check.add_argument("--model", help="default random:7b, without a GPU random:7b/64")
+    check.add_argument("--model", help="default random:7b, without a GPU random:7b/256")
     check.add_argument("--device", default="auto")
-    check.add_argument("--repeats", type=int, default=3, help="runs to take the median of")
+    check.add_argument(
+        "--repeats", type=int, help="runs to take the median of (default: 3 on a GPU, else 1)"
+    )
     check.add_argument("--json", metavar="PATH", type=Path, help="default assets/results/…")
     check.set_defaults(run=check_gpu)
     for name, (module, line) in ELSEWHERE.items():

@@ -28,7 +28,7 @@ from hired.wrapper import HiredModel
 
 BUDGETS = (1.0, 0.4, 0.2, 0.1)
 PRECISIONS = (None, "4bit")
-FULL_SIZE, SMALL_SIZE = "random:7b", "random:7b/64"
+FULL_SIZE, SMALL_SIZE = "random:7b", "random:7b/256"
 NEW_TOKENS = 16
 QUESTION = "What is in this picture?"
 RESULTS = Path(__file__).resolve().parent.parent / "assets" / "results"
@@ -38,25 +38,26 @@ SLACK_BYTES = 64 * 2**20  # what the allocator rounds up, and cuBLAS's workspace
 def run_check(
     model: str | None = None,
     device: str = "auto",
-    repeats: int = 3,
+    repeats: int | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Load, run and judge every precision; the record is what is saved.
 
     Args:
-        model: default `random:7b` on a GPU, `random:7b/64` elsewhere.
+        model: default `random:7b` on a GPU, `random:7b/256` elsewhere.
         device: where to run.
-        repeats: runs to take medians of.
+        repeats: runs to take medians of; default 3 on a GPU, 1 elsewhere.
         tell: gets one line per step of progress.
 
     Raises:
         ModelError, MemoryShortage: the model cannot be loaded.
         SettingError: no repeats.
     """
-    if repeats < 1:
-        raise SettingError(f"repeats is at least 1; got {repeats}.")
     place = pick_device(device)
     gpu = place.type == "cuda"
+    repeats = (3 if gpu else 1) if repeats is None else repeats
+    if repeats < 1:
+        raise SettingError(f"repeats is at least 1; got {repeats}.")
     name = model or (FULL_SIZE if gpu else SMALL_SIZE)
     runs = [_run(name, precision, place, repeats, tell) for precision in PRECISIONS]
     note = (

@@ -196,10 +196,8 @@ def show_check(record: dict[str, Any]) -> None:
     for run in record["runs"]:
         about = run["model"]
         title = f"{about['name']} · {about['device_name']} · {run['precision']}"
-        columns = (
-            "budget|visual tokens|vision|prefill|first token|tokens/s|KV cache|peak above rest"
-        )
-        table = Table(*columns.split("|"), title=Text(title), title_justify="left")
+        columns = "budget|visual|vision|prefill|TTFT|tok/s|KV cache|peak"
+        table = Table(*columns.split("|"), title=Text(title), title_justify="left", box=None)
         for row in run["rows"]:
             table.add_row(
                 f"{row['budget']:.0%}",

@@ -24,6 +24,7 @@ from hired.errors import HiredError, InputError, SettingError
 # Subcommand -> (module with `add_parser(subparsers)`, its line in the help). The parser it adds
 # names its function with `set_defaults(run=...)`: takes the arguments, returns the exit code.
 ELSEWHERE = {
+    "bench": ("hired.bench.commands", "time methods at the same exact budgets, and report"),
     "deploy": ("hired.deploy", "upload the demo to a Hugging Face Space"),
     "shapes": ("hired.shapes.commands", "render, train and evaluate the embedded model"),
 }

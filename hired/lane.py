@@ -45,13 +45,18 @@ class Lane:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What every lane is asked, checked beforehand."""
+    """What every lane is asked, checked beforehand.
+
+    `batch` asks it that many times at once, each copy prepared and looked at on its own. The
+    metrics of such a run are those of one copy, except bytes, which are of the whole batch.
+    """
 
     model: Any
     processor: Any
     image: Image.Image
     question: str
     generate_kwargs: dict[str, Any]
+    batch: int = 1
 
 
 Tell = Callable[..., None]  # phase=, token=, selection=, metrics=, error=
@@ -103,18 +108,18 @@ def _measure(
         watch = Stopwatch(device)
         tell(phase="preparing")
         with watch.phase("preprocess"):
-            inputs = prepare(prompt.processor, tower.fit, prompt.image, prompt.question, device)
+            inputs = _prepare(prompt, tower, device)
         if stopped():
             return None
         tell(phase="looking")
-        vision = _look(tower, inputs, selector, watch)
+        visions = _look(tower, inputs, selector, watch)
         tell(phase="selecting")
         with watch.phase("select"):
-            selection = selector.select(vision)
-        tell(phase="reading", selection=selection)
+            selections = [selector.select(vision) for vision in visions]
+        tell(phase="reading", selection=selections[0])
         if stopped():
             return None
-        packed = pack(prompt.model, inputs.input_ids, inputs.attention_mask, [vision], [selection])
+        packed = pack(prompt.model, inputs.input_ids, inputs.attention_mask, visions, selections)
         _check_length(prompt, packed)
         answer = generate(
             prompt.model,
@@ -123,10 +128,28 @@ def _measure(
             stopped,
             **prompt.generate_kwargs,
         )
-    return summarise(watch, probe, selection, inputs.prompt_tokens, answer, contended)
+    return summarise(watch, probe, selections[0], inputs.prompt_tokens, answer, contended)
 
 
-def _look(tower: Tower, inputs: Inputs, selector: Selector, watch: Stopwatch) -> Vision:
+def _prepare(prompt: Prompt, tower: Tower, device: torch.device) -> Inputs:
+    """The prompt as the model takes it, once or as a batch of copies."""
+    parts = [
+        prepare(prompt.processor, tower.fit, prompt.image, prompt.question, device)
+        for _ in range(prompt.batch)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    sizes = [part.image_sizes for part in parts]
+    return Inputs(
+        torch.cat([part.input_ids for part in parts]),
+        torch.cat([part.attention_mask for part in parts]),
+        torch.cat([part.pixel_values for part in parts]),
+        None if sizes[0] is None else torch.cat(sizes),
+        parts[0].prompt_tokens,
+    )
+
+
+def _look(tower: Tower, inputs: Inputs, selector: Selector, watch: Stopwatch) -> list[Vision]:
     """The vision pass; what the plan takes counts as selecting."""
     with watch.phase("vision"):
         images = split_tiles(tower, inputs.pixel_values, inputs.image_sizes)
@@ -138,7 +161,7 @@ def _look(tower: Tower, inputs: Inputs, selector: Selector, watch: Stopwatch) ->
                 return plan(grid, overview)
 
         taps = selector.taps(tower.feature_tap)
-        return encode(tower, images, grids, taps, timed if plan else None)[0]
+        return encode(tower, images, grids, taps, timed if plan else None)
 
 
 def _check_length(prompt: Prompt, packed: Packed) -> None:

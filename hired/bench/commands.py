@@ -1,0 +1,127 @@
+"""`python -m hired bench`, and `bench report FILE`: measure, and show what was measured."""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hired.bench.sweep import Sweep
+
+RESULTS = Path("assets") / "results"
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command `bench` with its subcommand `report`."""
+    parser = subparsers.add_parser(
+        "bench",
+        help="time methods at the same exact budgets, and show what was measured",
+        epilog="A budget is what is kept: 0.2 or 20%% is a rate, 640 a count per image. Stop with "
+        "Ctrl-C and call again with the same --out to go on.",
+    )
+    add = parser.add_argument
+    add("--models", nargs="+", metavar="NAME", help="default: shapes")
+    add("--methods", nargs="+", metavar="NAME", help="such as hired, hired:fuse=True or all")
+    add("--budgets", nargs="+", metavar="KEEP", help="default: 40%% 20%% 10%% 5%%")
+    add("--batches", nargs="+", type=int, metavar="B", help="prompts at once (default: 1)")
+    add("--prompt-tokens", nargs="+", type=int, metavar="N", help="lengths of the prompt's text")
+    add("--repeats", type=int, help="rounds to take the median of (default: 5)")
+    add("--warm-up", type=int, help="runs before each kind of round (default: 1)")
+    add("--new-tokens", type=int, help="generated per prompt (default: 16)")
+    add("--image-size", nargs=2, type=int, metavar=("HEIGHT", "WIDTH"), help="default: 672 672")
+    add("--quantization", help="8bit or 4bit, through bitsandbytes")
+    add("--dtype", help="auto, float32, float16, bfloat16")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add("--paper", action="store_true", help="the release's protocol: 15 new tokens on 600x600")
+    add("--out", type=Path, help="the record (default: assets/results/bench.jsonl)")
+    parser.set_defaults(run=run_bench)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    report = commands.add_parser("report", help="a record as Markdown and figures")
+    report.add_argument("file", type=Path, metavar="FILE")
+    report.add_argument("--figures", type=Path, metavar="DIR", help="write SVG files there")
+    report.add_argument("--markdown", type=Path, metavar="PATH", help="default: stdout")
+    report.set_defaults(run=run_report)
+
+
+def run_bench(args: argparse.Namespace) -> int:
+    """Measure what is not recorded yet."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from hired.bench.measure import run_sweep
+
+    sweep = read_sweep(args)
+    path = args.out or RESULTS / ("bench-paper.jsonl" if args.paper else "bench.jsonl")
+    console = Console(stderr=True, highlight=False)
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    command = "python -m hired " + shlex.join(sys.argv[1:])
+    with Progress(*columns, console=console, speed_estimate_period=600) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def tell(done: int, total: int, line: str) -> None:
+            progress.update(task, completed=done, total=total, description=line)
+
+        run_sweep(sweep, path, command, args.device, tell)
+    console.print(f"Recorded in {path}. Show it with: python -m hired bench report {path}")
+    return 0
+
+
+def read_sweep(args: argparse.Namespace) -> "Sweep":
+    """The sweep that was asked for.
+
+    Raises:
+        SettingError: a method, budget or number is out of range.
+    """
+    from hired.bench.sweep import Sweep, expand, paper_sweep, parse_rate
+
+    given = {
+        "models": args.models and tuple(args.models),
+        "methods": args.methods and expand(args.methods),
+        "budgets": args.budgets and tuple(parse_rate(text) for text in args.budgets),
+        "batches": args.batches and tuple(args.batches),
+        "prompt_tokens": args.prompt_tokens and tuple(args.prompt_tokens),
+        "image_size": args.image_size and tuple(args.image_size),
+        "repeats": args.repeats,
+        "warm_up": args.warm_up,
+        "new_tokens": args.new_tokens,
+        "quantization": args.quantization,
+        "dtype": args.dtype,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    return paper_sweep(**given) if args.paper else Sweep(**given)
+
+
+def run_report(args: argparse.Namespace) -> int:
+    """Markdown to stdout or a file, figures to a folder."""
+    from hired.bench.figures import draw_figures
+    from hired.bench.records import read_lines
+    from hired.bench.tables import make_report
+    from hired.errors import InputError
+
+    lines = read_lines(args.file)
+    if not any(line["kind"] == "round" for line in lines):
+        raise InputError(f"{args.file} holds no finished round yet. Run bench again to go on.")
+    text = make_report(lines)
+    if args.markdown is None:
+        sys.stdout.write(text)
+    else:
+        args.markdown.write_text(text, encoding="utf-8")
+    if args.figures is not None:
+        for path in draw_figures(lines, args.figures, args.file.stem):
+            sys.stderr.write(f"{path}\n")
+    return 0

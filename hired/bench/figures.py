@@ -1,0 +1,139 @@
+"""Recorded rounds as figures. Every line has its own marker, so that colour is not needed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hired.bench.records import rounds_in
+from hired.bench.summary import Group, Row, summarise_rounds
+from hired.bench.sweep import BASELINE
+from hired.bench.tables import PHASES
+
+FILLS = ("#8c96a8", "#3b6fb6", "#d8a031", "#b4532a")
+HATCHES = ("", "//", "xx", "..")
+MARKERS = "osD^vPX<>*hp"
+
+
+def draw_figures(lines: Sequence[dict[str, Any]], folder: Path, stem: str) -> list[Path]:
+    """Three SVG files per group: phases, speed-up beside its bound, memory.
+
+    Args:
+        lines: of a record.
+        folder: where they go; made if it is missing.
+        stem: how their names begin.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    groups = summarise_rounds(rounds_in(lines))
+    for number, group in enumerate(groups, start=1):
+        for kind, draw in (("phases", _phases), ("speedup", _speedup), ("memory", _memory)):
+            infix = f"-{number}" if len(groups) > 1 else ""
+            paths.append(_save(draw(group), folder / f"{stem}{infix}-{kind}.svg"))
+    return paths
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    with matplotlib.rc_context({"svg.hashsalt": "hired"}):  # the same record, the same file
+        figure.savefig(path, metadata={"Date": None})
+    return path
+
+
+def _axes(group: Group, height: float = 4.0) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(8, height), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(f"{group.title}\n{group.about['model']['device_name']}", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _measured(group: Group) -> list[Row]:
+    return [row for row in group.rows if row.error is None]
+
+
+def _one_method(group: Group) -> list[Row]:
+    """The baseline and HiRED at every budget, or the last method if HiRED was not measured."""
+    rows = _measured(group)
+    titles = list(dict.fromkeys(row.title for row in rows))
+    shown = "hired" if "hired" in titles else titles[-1]
+    return [row for row in rows if row.title in (BASELINE, shown)]
+
+
+def _phases(group: Group) -> Figure:
+    """Time to the first token, cut into phases: the baseline and one method at every budget."""
+    rows = _one_method(group)[::-1]
+    figure, axes = _axes(group, 1.4 + 0.45 * len(rows))
+    names = [_label(row) for row in rows]
+    left = [0.0] * len(rows)
+    for phase, fill, hatch in zip(PHASES, FILLS, HATCHES, strict=True):
+        widths = [row.metrics[f"{phase}_s"].median for row in rows]
+        axes.barh(names, widths, left=left, label=phase, color=fill, hatch=hatch, edgecolor="white")
+        left = [start + width for start, width in zip(left, widths, strict=True)]
+    axes.set_xlabel("seconds to the first token")
+    figure.legend(ncols=4, fontsize=8, frameon=False, loc="outside lower center")
+    return figure
+
+
+def _speedup(group: Group) -> Figure:
+    """Speed-up over the baseline against the tokens kept, and the bound."""
+    figure, axes = _axes(group)
+    rows = [row for row in _measured(group) if row.speedup is not None]
+    colours = matplotlib.colormaps["tab20"].colors
+    axes.set_prop_cycle(color=colours[::2] + colours[1::2])  # the strong ones first
+    for title, marker in _marked(rows):
+        mine = _by_tokens([row for row in rows if row.title == title])
+        tokens = [row.metrics["visual_tokens"].median for row in mine]
+        middle = [row.speedup.median for row in mine]
+        spread = [
+            [row.speedup.median - row.speedup.low for row in mine],
+            [row.speedup.high - row.speedup.median for row in mine],
+        ]
+        axes.errorbar(tokens, middle, spread, marker=marker, capsize=2, lw=1, ms=5, label=title)
+    best = _by_tokens(rows)
+    axes.plot(
+        [row.metrics["visual_tokens"].median for row in best],
+        [row.bound for row in best],
+        "k--",
+        label="bound",
+    )
+    axes.set_xlabel("visual tokens")
+    axes.set_ylabel("speed-up to the first token")
+    figure.legend(fontsize=8, frameon=False, loc="outside right upper")
+    return figure
+
+
+def _memory(group: Group) -> Figure:
+    """KV cache and peak above rest against the tokens kept, of the baseline and one method."""
+    figure, axes = _axes(group)
+    rows = _by_tokens(_one_method(group))
+    tokens = [row.metrics["visual_tokens"].median for row in rows]
+    for name, label, style in (
+        ("kv_cache_bytes", "KV cache, at the end", "o-"),
+        ("peak_bytes", "peak above rest", "s:"),
+    ):
+        values = [row.metrics[name].median / 1e6 for row in rows]
+        axes.plot(tokens, values, style, lw=1, ms=4, label=label)
+    axes.set_xlabel("visual tokens")
+    axes.set_ylabel("MB")
+    axes.set_ylim(bottom=0)
+    axes.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def _marked(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    titles = dict.fromkeys(row.title for row in rows)
+    return [(title, MARKERS[place % len(MARKERS)]) for place, title in enumerate(titles)]
+
+
+def _by_tokens(rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: row.metrics["visual_tokens"].median)
+
+
+def _label(row: Row) -> str:
+    if row.budget is None:
+        return row.title
+    kept = row.budget if isinstance(row.budget, int) else f"{row.budget * 100:.4g} %"
+    return f"{row.title}, {kept}"

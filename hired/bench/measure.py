@@ -1,0 +1,160 @@
+"""Runs the rounds of a sweep that are not recorded yet. The lanes do the measuring."""
+
+import gc
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from PIL import Image
+
+from hired.bench.records import Record
+from hired.bench.sweep import Entry, Round, Sweep, make_question
+from hired.errors import SettingError
+from hired.lane import Prompt, run_lane
+from hired.machine import name_device, pick_device, versions
+from hired.models import describe, load
+
+Tell = Callable[[int, int, str], None]  # lanes done, lanes in all, what runs now
+
+
+def run_sweep(
+    sweep: Sweep,
+    path: Path,
+    command: str = "",
+    device: str = "auto",
+    tell: Tell = lambda done, total, line: None,
+    models: dict[str, tuple[Any, Any]] | None = None,
+) -> Path:
+    """Measure every round that `path` does not hold yet and append it there.
+
+    Args:
+        sweep: what to measure.
+        path: the record; gone on with if it exists.
+        command: how the sweep was asked for, for the record.
+        device: where to run.
+        tell: called before every lane.
+        models: (model, processor) by name for models that are loaded already.
+
+    Raises:
+        ModelError, MemoryShortage: a model cannot be loaded.
+        SettingError: the record is of another machine, or a prompt length is too short.
+    """
+    place = pick_device(device)
+    record = Record(path, _session(sweep, place, command))
+    rounds = list(sweep.rounds())
+    progress = _Progress(tell, sum(len(one.entries) for one in rounds))
+    loaded: tuple[str, Any, Any] | None = None
+    warm: tuple[Any, ...] | None = None
+    for one in rounds:
+        if one.key in record.done:
+            progress.skip(len(one.entries))
+            continue
+        if loaded is None or loaded[0] != one.model:
+            loaded = None  # the last one goes before the next one comes
+            gc.collect()
+            progress.say(f"loading {one.model}")
+            given = (models or {}).get(one.model)
+            loaded = (
+                one.model,
+                *(given or load(one.model, sweep.quantization, place, sweep.dtype)),
+            )
+        prompt = _prompt(one, *loaded[1:])
+        kind = (one.model, one.batch, one.prompt_tokens)
+        if warm != kind:
+            _warm_up(prompt, one, sweep.warm_up)
+            warm = kind
+        _run_round(prompt, one, sweep.protocol, record, progress)
+    progress.say("done")
+    return path
+
+
+def _run_round(
+    prompt: Prompt, one: Round, protocol: str, record: Record, progress: "_Progress"
+) -> None:
+    """Every lane once, then one line in the record."""
+    lanes = []
+    for entry in one.entries:
+        progress.step(f"{one.model} · batch {one.batch} · {entry.title} {entry.budget or ''}")
+        lanes.append(_measure(prompt, entry))
+    about = _plain(one)
+    about["protocol"] = protocol
+    about["load"] = psutil.getloadavg()[0]  # of the last minute: were we alone?
+    about["model"] = {**describe(prompt.model), "name": one.model}
+    record.add(one.key, about, lanes)
+
+
+def _session(sweep: Sweep, device: torch.device, command: str) -> dict[str, Any]:
+    """What holds for everything this session measures."""
+    about: dict[str, Any] = {
+        "command": command,
+        "device": str(device),
+        "device_name": name_device(device),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "versions": versions(),
+        "warm_up": sweep.warm_up,
+    }
+    if device.type == "cuda":
+        about["device_bytes"] = torch.cuda.get_device_properties(device).total_memory
+    return about
+
+
+def _plain(one: Round) -> dict[str, Any]:
+    """A round as JSON takes it, without its lanes."""
+    plain = asdict(one)
+    del plain["entries"]
+    return plain
+
+
+def _prompt(one: Round, model: Any, processor: Any) -> Prompt:
+    height, width = one.image_size
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    question = make_question(processor, one.prompt_tokens)
+    kwargs = {"max_new_tokens": one.new_tokens, "min_new_tokens": one.new_tokens}
+    return Prompt(model, processor, Image.fromarray(noise), question, kwargs, one.batch)
+
+
+def _warm_up(prompt: Prompt, one: Round, times: int) -> None:
+    """Runs nobody sees, of the baseline and of the first method."""
+    for _ in range(times):
+        for entry in one.entries[:2]:
+            _measure(prompt, entry)
+
+
+def _measure(prompt: Prompt, entry: Entry) -> dict[str, Any]:
+    """One lane: its settings and metrics, or the error it ended with."""
+    last: dict[str, Any] = {}
+    run_lane(prompt, entry.selector(), lambda **news: last.update(news), lambda: False, False)
+    if (metrics := last.get("metrics")) is not None:
+        return {**asdict(entry), "metrics": metrics.as_dict()}
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()  # what a lane that ran out of memory left behind
+    error = last.get("error")
+    if error is None:
+        raise SettingError("The lane was stopped before its first token.")
+    return {**asdict(entry), "error": error}
+
+
+class _Progress:
+    """Counts lanes for whoever shows it."""
+
+    def __init__(self, tell: Tell, total: int) -> None:
+        self.tell, self.total, self.done = tell, total, 0
+
+    def say(self, line: str) -> None:
+        self.tell(self.done, self.total, line)
+
+    def skip(self, lanes: int) -> None:
+        self.done += lanes
+        self.say("already recorded")
+
+    def step(self, line: str) -> None:
+        self.say(line)
+        self.done += 1

@@ -1,0 +1,225 @@
+"""What to measure: a sweep and the rounds it is cut into. Measures nothing."""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import product
+from typing import Any
+
+from hired.errors import SettingError
+from hired.inputs import MAX_QUESTION, prompt_ids
+from hired.selectors import SELECTORS, Selector, build, settings_of
+
+BASELINE = "full"
+QUESTION = "What is in this picture?"
+FILLER = " and"
+METHODS = tuple(name for name in SELECTORS if name != BASELINE)
+RATES = (0.4, 0.2, 0.1, 0.05)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One lane of a round: a method, its budget and further settings.
+
+    Attributes:
+        method: its name.
+        budget: a rate (float) or a count (int); None for a method that takes none.
+        settings: the others that were given.
+    """
+
+    method: str
+    budget: float | int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def selector(self) -> Selector:
+        """The selector.
+
+        Raises:
+            SettingError: a value is out of range.
+        """
+        budget = {} if self.budget is None else {"budget": self.budget}
+        return build(self.method, **budget, **self.settings)
+
+    @property
+    def title(self) -> str:
+        """`hired` or `hired:fuse=True`."""
+        given = ",".join(f"{key}={value}" for key, value in self.settings.items())
+        return f"{self.method}:{given}" if given else self.method
+
+
+@dataclass(frozen=True)
+class Round:
+    """One model, batch size and prompt length; the baseline and every lane once."""
+
+    model: str
+    quantization: str | None
+    dtype: str
+    batch: int
+    prompt_tokens: int | None
+    image_size: tuple[int, int]
+    new_tokens: int
+    entries: tuple[Entry, ...]
+    repeat: int
+
+    @property
+    def key(self) -> str:
+        """The same for the same round, in any session."""
+        plain = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.blake2b(plain.encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All that a call of `bench` measures.
+
+    Attributes:
+        models: names for `hired.models.load`.
+        methods: each with settings, without budgets; the baseline is always run beside them.
+        budgets: rates and counts.
+        batches: prompts at once.
+        prompt_tokens: lengths of the text of the prompt; None for an ordinary question.
+        repeats: rounds whose median is reported.
+        warm_up: runs before the first round of each kind, not recorded.
+        new_tokens: generated per prompt.
+        image_size: (height, width) of the noise that is looked at, pixels.
+        quantization, dtype: of all models.
+        protocol: "ours", or "paper" for the release's: 15 new tokens on 600 x 600.
+    """
+
+    models: tuple[str, ...] = ("shapes",)
+    methods: tuple[Entry, ...] = tuple(Entry(name) for name in METHODS)
+    budgets: tuple[float | int, ...] = RATES
+    batches: tuple[int, ...] = (1,)
+    prompt_tokens: tuple[int | None, ...] = (None,)
+    repeats: int = 5
+    warm_up: int = 1
+    new_tokens: int = 16
+    image_size: tuple[int, int] = (672, 672)
+    quantization: str | None = None
+    dtype: str = "auto"
+    protocol: str = "ours"
+
+    def __post_init__(self) -> None:
+        """Check everything that can be checked without a model."""
+        for name, low in (("repeats", 1), ("warm_up", 0), ("new_tokens", 1)):
+            if getattr(self, name) < low:
+                raise SettingError(f"{name} is at least {low}; got {getattr(self, name)}.")
+        if any(number < 1 for number in (*self.batches, *self.image_size)):
+            raise SettingError(
+                f"Batches and sides of the image are at least 1; got {list(self.batches)} and "
+                f"{list(self.image_size)}."
+            )
+        for entry in self.entries:
+            entry.selector()
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The baseline, then every method at every budget; each only once if it takes none."""
+        found = [Entry(BASELINE)]
+        for method in self.methods:
+            takes = SELECTORS[method.method].budgeted and method.method != BASELINE
+            for budget in self.budgets if takes else (None,):
+                found.append(Entry(method.method, budget, method.settings))
+        return tuple(entry for place, entry in enumerate(found) if entry not in found[:place])
+
+    def rounds(self) -> Iterator[Round]:
+        """Every round; those of one model, then of one batch size and prompt, together."""
+        kinds = product(self.models, self.batches, self.prompt_tokens, range(self.repeats))
+        for model, batch, tokens, repeat in kinds:
+            yield Round(
+                model,
+                self.quantization,
+                self.dtype,
+                batch,
+                tokens,
+                self.image_size,
+                self.new_tokens,
+                self.entries,
+                repeat,
+            )
+
+
+def paper_sweep(**changes: Any) -> Sweep:
+    """The release's own protocol: 15 new tokens on 600 x 600, HiRED at 40 and 20 %, batch 1, 2, 4.
+
+    Its tokens per second count processor, prefill and decoding together (HiRED, Table 3).
+    """
+    protocol = {
+        "methods": (Entry("hired"),),
+        "budgets": (0.4, 0.2),
+        "batches": (1, 2, 4),
+        "new_tokens": 15,
+        "image_size": (600, 600),
+        "protocol": "paper",
+    }
+    return Sweep(**{**protocol, **changes})
+
+
+def parse_method(text: str) -> Entry:
+    """`hired` or `hired:fuse=True,newline=rows`.
+
+    Raises:
+        SettingError: no such method or setting.
+    """
+    name, _, given = text.partition(":")
+    settings = {}
+    for part in filter(None, given.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or key not in settings_of(name) or key == "budget":
+            raise SettingError(
+                f"{part!r} is no setting of {name!r}; write NAME=VALUE with one of "
+                f"{', '.join(settings_of(name)[1:])}."
+            )
+        try:
+            settings[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            settings[key] = value
+    settings_of(name)  # no such method
+    return Entry(name, None, settings)
+
+
+def parse_rate(text: str) -> float | int:
+    """`0.2` and `20%` are rates, `640` is a count.
+
+    Raises:
+        SettingError: it is no number.
+    """
+    try:
+        if text.endswith("%"):
+            return float(text[:-1]) / 100
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        raise SettingError(
+            f"A budget is a rate such as 0.2 or 20%, or a count such as 640; got {text!r}."
+        ) from None
+
+
+def make_question(processor: Any, tokens: int | None) -> str:
+    """A question that makes the text of the prompt at most `tokens` long, as close as it gets.
+
+    Raises:
+        SettingError: the chat template and the question alone are longer.
+    """
+    if tokens is None:
+        return QUESTION
+
+    def length(fillers: int) -> int:
+        return len(prompt_ids(processor, QUESTION + FILLER * fillers, 0))
+
+    low, high = 0, (MAX_QUESTION - len(QUESTION)) // len(FILLER)
+    if length(low) > tokens:
+        raise SettingError(
+            f"The shortest prompt of this model has {length(low)} text tokens; got {tokens}."
+        )
+    while low < high:  # the largest number of fillers that fits
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if length(middle) <= tokens else (low, middle - 1)
+    return QUESTION + FILLER * low
+
+
+def expand(names: Sequence[str]) -> tuple[Entry, ...]:
+    """Methods as typed; `all` is every one."""
+    listed = [one for name in names for one in (METHODS if name == "all" else (name,))]
+    return tuple(parse_method(name) for name in listed)

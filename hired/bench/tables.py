@@ -1,0 +1,171 @@
+"""Recorded rounds as Markdown. Measures nothing and knows no model."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hired.bench.records import rounds_in
+from hired.bench.summary import Group, Row, Spread, summarise_rounds
+from hired.bench.sweep import BASELINE
+
+# HiRED, Table 3: LLaVA-NeXT-7B on a Tesla P40 (24 GB). (batch, budget) -> tokens/s, seconds to
+# the first token, peak GB; None where it ran out of memory. Cited, not measured here.
+PUBLISHED: dict[tuple[int, float | None], tuple[float, float, float] | None] = {
+    (1, None): (0.49, 19.49, 16.04),
+    (1, 0.4): (1.40, 6.91, 14.33),
+    (1, 0.2): (2.30, 4.21, 13.76),
+    (2, None): (0.66, 44.37, 21.84),
+    (2, 0.2): (3.68, 7.89, 15.07),
+    (4, None): None,
+    (4, 0.2): (4.28, 13.60, 16.99),
+}
+HEAD = (
+    "Method | Kept | Visual tokens | Prepare | Vision | Select | Prefill | To the first token | "
+    "Speed-up | Bound | Of the bound | Decode tokens/s | KV cache | Peak above rest"
+)
+PHASES = ("preprocess", "vision", "select", "prefill")
+PAPER_HEAD = (
+    "Method | Kept | Batch | Tokens/s | To the first token | Peak memory | "
+    "Published tokens/s | Published first token | Published peak"
+)
+
+
+def make_report(lines: Sequence[dict[str, Any]]) -> str:
+    """A record as Markdown: where it was measured, one table per group, how to read it."""
+    groups = summarise_rounds(rounds_in(lines))
+    parts = [describe_sessions(lines)]
+    paper = [group for group in groups if group.protocol == "paper"]
+    parts += [f"### {group.title}\n\n{main_table(group)}" for group in groups]
+    if paper:
+        parts.append(f"### The paper's own protocol\n\n{paper_table(paper)}")
+    return "\n\n".join([*parts, _notes(lines, groups)]) + "\n"
+
+
+def describe_sessions(lines: Sequence[dict[str, Any]]) -> str:
+    """Hardware, versions, dates and command."""
+    sessions = [line for line in lines if line["kind"] == "session"]
+    first = sessions[0]
+    days = sorted({line["date"][:10] for line in sessions})
+    versions = ", ".join(f"{name} {number}" for name, number in first["versions"].items())
+    return (
+        f"Measured on {first['device_name']} ({first['device']}, {first['threads']} threads), "
+        f"{' and '.join(days)}; {versions}.\n\n```bash\n{first['command']}\n```"
+    )
+
+
+def main_table(group: Group) -> str:
+    """One group: phases apart, speed-up and bound, memory."""
+    lines = [HEAD, _rule(HEAD)]
+    for row in group.rows:
+        if row.error is not None:
+            lines.append(f"{_method(row)} | {_kept(row)} | {row.error}" + " |" * 11)
+            continue
+        cells = [
+            _method(row),
+            _kept(row),
+            _count(row.metrics["visual_tokens"]),
+            *(_seconds(row.metrics[f"{phase}_s"]) for phase in PHASES),
+            _range(row.metrics["ttft_s"], _time),
+            "" if row.speedup is None else _range(row.speedup, lambda value: f"{value:.2f}×"),
+            "" if row.bound is None else f"{row.bound:.2f}×",
+            "" if row.achieved is None else f"{row.achieved:.0%}",
+            f"{row.metrics['tokens_per_s'].median:.1f}" if "tokens_per_s" in row.metrics else "",
+            _bytes(row.metrics["kv_cache_bytes"].median),
+            _bytes(row.metrics["peak_bytes"].median),
+        ]
+        lines.append(" | ".join(cells))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def paper_table(groups: Sequence[Group]) -> str:
+    """Tokens per second over everything, as the release counts them, beside the published ones."""
+    lines = [PAPER_HEAD, _rule(PAPER_HEAD)]
+    for group in groups:
+        batch, resting = group.about["batch"], group.about["model"]["resting_bytes"]
+        for row in group.rows:
+            cells = [_method(row), _kept(row), str(batch)]
+            if row.error is not None:
+                cells += [row.error, "", ""]
+            else:
+                cells += [
+                    f"{row.metrics['end_to_end_tokens_per_s'].median:.2f}",
+                    _seconds(row.metrics["ttft_s"]),
+                    _bytes(resting + row.metrics["peak_bytes"].median),
+                ]
+            lines.append(" | ".join(cells + _published(row, batch)))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _published(row: Row, batch: int) -> list[str]:
+    key = (batch, None if row.title == BASELINE else row.budget)
+    if key not in PUBLISHED or row.title not in (BASELINE, "hired"):
+        return ["–", "–", "–"]
+    numbers = PUBLISHED[key]
+    if numbers is None:
+        return ["out of memory", "", ""]
+    return [f"{numbers[0]:.2f}", f"{numbers[1]:.2f} s", f"{numbers[2]:.2f} GB"]
+
+
+def _notes(lines: Sequence[dict[str, Any]], groups: Sequence[Group]) -> str:
+    notes = [
+        "Medians over the repeats, lowest to highest in brackets. Speed-up: time to the first "
+        "token of `full` over the method's, in the same round. Bound: what Amdahl's law allows if "
+        "preprocessing and vision stay and prefill shrinks with its tokens, selection free.",
+    ]
+    threads = lines[0]["threads"]
+    busiest = max(one["load"] for one in rounds_in(lines))
+    if busiest > threads + 1:
+        notes.append(
+            f"**Other programs ran meanwhile** (load {busiest:.1f}, {threads} of ours): the "
+            f"times are not to be relied on."
+        )
+    if any(not group.about["model"]["device"].startswith("cuda") for group in groups):
+        notes.append("Off a GPU, peaks are sampled from the process and approximate.")
+    if any(group.about["model"]["origin"] == "random" for group in groups):
+        notes.append(
+            "Models named random have true shapes and random weights: they show speed, not answers."
+        )
+    if any(group.protocol == "paper" for group in groups):
+        notes.append(
+            "Published: LLaVA-NeXT-7B on a Tesla P40 (24 GB), arXiv 2408.10945, Table 3; its full "
+            "run drops the newline tokens, ours is stock."
+        )
+    return "\n\n".join(notes)
+
+
+def _rule(head: str) -> str:
+    return " | ".join("---" for _ in head.split(" | "))
+
+
+def _method(row: Row) -> str:
+    return f"`{row.title}`"
+
+
+def _kept(row: Row) -> str:
+    if row.budget is None:
+        return "all" if row.title == BASELINE else "its own"
+    return str(row.budget) if isinstance(row.budget, int) else f"{row.budget * 100:.4g} %"
+
+
+def _count(spread: Spread) -> str:
+    return f"{spread.median:.0f}"
+
+
+def _seconds(spread: Spread) -> str:
+    return _time(spread.median)
+
+
+def _time(value: float) -> str:
+    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.3g} ms"
+
+
+def _range(spread: Spread, show: Callable[[float], str]) -> str:
+    if spread.low == spread.high:
+        return show(spread.median)
+    return f"{show(spread.median)} ({show(spread.low)}–{show(spread.high)})"
+
+
+def _bytes(value: float) -> str:
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if value >= factor:
+            return f"{value / factor:.3g} {unit}"
+    return f"{value / 1e3:.3g} kB"

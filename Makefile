@@ -5,7 +5,7 @@ PYTHON  ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
              $$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' \
              >/dev/null 2>&1 && { echo $$p; break; }; done)
 BIN     := $(VENV)/bin
-PIP     := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP     := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 APT     := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
 # What to install for torch. Empty: the CPU build where there is no NVIDIA GPU, else the range.
@@ -25,7 +25,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format tests-only chromium soak gpu-check shapes clean
+.PHONY: help demo test lint format tests-only chromium soak gpu-check bench screenshots shapes clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -52,6 +52,12 @@ soak: $(VENV)/.tests ## the tests that run for minutes
 
 gpu-check: $(VENV)/.app ## both lanes on a model of LLaVA-NeXT-7B's shape; needs an NVIDIA GPU
 	$(BIN)/python -m hired gpu-check $(ARGS)
+
+bench: $(VENV)/.app ## time the methods at the same exact budgets; ARGS='--paper' and others
+	$(BIN)/python -m hired bench $(ARGS)
+
+screenshots: $(VENV)/.tests chromium ## the README's pictures of the page
+	$(BIN)/python tests/screenshots.py $(ARGS)
 
 shapes: $(VENV)/.app ## train the embedded model again, from the seed (hours)
 	$(BIN)/python -m hired shapes train $(ARGS)

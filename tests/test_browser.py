@@ -164,7 +164,7 @@ def test_upload_preview_run_export_import_history(visit, picture, tmp_path) -> N
 
 
 def test_stop_keeps_what_was_said(visit, picture) -> None:
-    page = visit("/?max_new_tokens=512")
+    page = visit("?max_new_tokens=512")
     ask(page, picture)
     page.click("#run")
     page.wait_for_selector("#pane-0 .pane.answering")
@@ -183,7 +183,7 @@ def test_stop_keeps_what_was_said(visit, picture) -> None:
 
 
 def test_link_brings_settings_back_and_is_clamped(visit) -> None:
-    page = visit("/?budget=64&alpha=0.25&init_layer=99&right=spatial&q=what+%3Cb%3E&nonsense=1")
+    page = visit("?budget=64&alpha=0.25&init_layer=99&right=spatial&q=what+%3Cb%3E&nonsense=1")
     expect(page.locator("#question textarea")).to_have_value("what <b>")
     expect(page.locator("#count input")).to_have_value("64")
     expect(page.locator("#pane-1 h3")).to_contain_text("Every k-th patch")
@@ -193,7 +193,7 @@ def test_link_brings_settings_back_and_is_clamped(visit) -> None:
         re.compile(r"\?.*budget=64"), timeout=PATIENCE_MS
     )
     link = page.input_value("#link textarea, #link input")
-    assert "alpha=0.25" in link and "init_layer=2" in link and "right=spatial" in link
+    assert "alpha=0.25" in link and "init_layer=3" in link and "right=spatial" in link
     assert page.url == link
 
 
@@ -211,12 +211,12 @@ def test_errors_are_sentences(visit, tmp_path) -> None:
 
 
 def test_sweep_is_measured_live_and_can_be_cancelled(visit, picture) -> None:
-    page = visit("/?max_new_tokens=8")
+    page = visit("?max_new_tokens=8")
     ask(page, picture)
     page.get_by_role("tab", name="Sweep").click()
-    page.fill("#sweep-budgets textarea, #sweep-budgets input", "10% 50%")
+    page.fill("#sweep-budgets textarea, #sweep-budgets input", "50%")
     page.click("#sweep-run")
-    expect(page.locator("#sweep-bar")).to_contain_text("3 of 3 runs measured.", timeout=PATIENCE_MS)
+    expect(page.locator("#sweep-bar")).to_contain_text("2 of 2 runs measured.", timeout=PATIENCE_MS)
     expect(page.locator("#sweep-plot img")).to_be_visible()
     expect(page.locator("#sweep-csv")).to_be_enabled(timeout=PATIENCE_MS)
     page.fill("#sweep-budgets textarea, #sweep-budgets input", "10% " * 59)

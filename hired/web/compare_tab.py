@@ -13,7 +13,7 @@ from hired.web.model_box import add_model_box
 from hired.web.settings import Settings
 from hired.web.share_box import Shared, add_share_box
 from hired.web.views import View
-from hired.web.wiring import GPU, LOOK, QUIET
+from hired.web.wiring import FREE, GPU, LOOK, QUIET
 
 WATCHED = ("left", "right", "third", "kind", "rate", "count", "alpha", "init_layer",
            "final_layer", "heads", "newline", "seed")  # fmt: skip
@@ -166,9 +166,9 @@ def _wire_runs(
     buttons = [*buttons, *shown.halts]
     begin = {
         "fn": handlers.begin,
-        "inputs": asked.form.all,
+        "inputs": [asked.image, asked.question, *asked.form.all],
         "outputs": [*shown.results, *buttons],
-        "queue": False,
+        **FREE,
         **QUIET,
     }
 
@@ -176,6 +176,7 @@ def _wire_runs(
         inputs = [asked.image, asked.question, asked.known, *asked.form.all]
         running = begun.success(handlers.run, inputs, outputs, **GPU, **QUIET)
         ended = running.then(handlers.end, None, buttons, queue=False, **QUIET)
+        running.failure(handlers.end, None, buttons, queue=False, **QUIET)
         shared.keep(handlers, ended)
 
     follow(gr.on([buttons[0].click, asked.question.submit], trigger_mode="once", **begin))
@@ -202,11 +203,11 @@ def _wire_runs(
     opened = demo.load(
         handlers.open,
         None,
-        [*asked.form.all, asked.image, asked.question, asked.known, asked.note],
+        [*asked.form.all, asked.image, asked.question, asked.known, asked.note, *outputs],
         **LOOK,
         **QUIET,
     )
-    opened.then(handlers.first, asked.known, outputs, **GPU, **QUIET).then(
+    opened.then(handlers.first, None, outputs, **GPU, **QUIET).then(
         handlers.files, shared.last, shared.downloads, queue=False, **QUIET
     )
 

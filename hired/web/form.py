@@ -70,9 +70,7 @@ def method_choices() -> list[tuple[str, str]]:
 def build_budget(parts: dict[str, Any]) -> None:
     """How much is kept: a share of all patches or a count."""
     with gr.Group(elem_id="budget"):
-        parts["kind"] = gr.Radio(
-            [RATE, COUNT], value=RATE, label="Budget to keep", elem_id="kind"
-        )
+        parts["kind"] = gr.Radio([RATE, COUNT], value=RATE, label="Budget to keep", elem_id="kind")
         parts["rate"] = gr.Slider(
             1, 100, value=20, step=1, label="Share of all patches, %", elem_id="rate"
         )

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from hired.errors import HiredError, InputError
+from hired.inputs import check_question
 from hired.web import form, panes, pictures, record, share
 from hired.web.engine import Engine, Stops, read_image
 from hired.web.examples import Example, read_examples
@@ -22,6 +23,7 @@ NO_IMAGE = (
     '<div class="nothing"><p>Upload, paste or choose an image to see which tokens stay.</p></div>'
 )
 HISTORY = 12  # runs kept in the browser
+RESULTS = 8  # values that a frame of a run has: `draw` and the record
 
 
 @contextmanager
@@ -60,14 +62,24 @@ class Handlers:
             question,
             known,
             panes.note(example) if example and known else "",
+            *self._greet(settings, asked=bool(query)),
         ]
 
-    def first(self, request: gr.Request, known: str) -> Iterator[list[Any]]:
-        """The first example answered, once per server; only for a visitor who asked for nothing."""
-        example = self._example("")
-        loaded = self.engine.get()
-        if example is None or loaded.info["origin"] != "embedded" or dict(request.query_params):
-            yield [*self.draw([View(method) for method in Settings().methods]), None]
+    def _greet(self, settings: Settings, asked: bool) -> list[Any]:
+        """Panes before anything ran: the first example's answers if they are there already."""
+        kept = None if asked else self._first.get(self.engine.name)
+        if kept is None:
+            return [*self.draw([View(method) for method in settings.methods]), None]
+        known = self._example("")
+        return [*self.draw(kept.views, known.answer if known else ""), record.as_dict(kept)]
+
+    def first(self, request: gr.Request) -> Iterator[list[Any]]:
+        """The first example answered, for a visitor who asked for nothing; once per server."""
+        example, loaded = self._example(""), self.engine.get()
+        asked = bool(dict(request.query_params)) if request else False
+        done = self.engine.name in self._first
+        if example is None or asked or done or loaded.info["origin"] != "embedded":
+            yield [gr.skip()] * RESULTS
             return
         with self._first_lock:
             if self.engine.name not in self._first:
@@ -113,10 +125,16 @@ class Handlers:
         except HiredError as error:
             return f'<div class="nothing"><p class="fault">{panes.esc(error)}</p></div>', ""
 
-    def begin(self, request: gr.Request, *values: Any) -> list[Any]:
-        """Before the queue: panes say so, Run gives way to Stop."""
+    def begin(
+        self, request: gr.Request, path: str | None, question: str, *values: Any
+    ) -> list[Any]:
+        """Before the queue: refuse what cannot run; panes say so, Run gives way to Stop."""
         with plain_errors():
             settings = form.read(*values)
+            if not path:
+                raise InputError("There is no image yet. Upload one or choose an example.")
+            read_image(path)
+            check_question(question)
         self.engine.expect(request.session_hash)
         views = [View(method, "queued") for method in settings.methods]
         return [*self.draw(views), *self.buttons(running=len(views))]
@@ -126,9 +144,8 @@ class Handlers:
     ) -> Iterator[list[Any]]:
         """Stream one comparison; the last frame carries its record."""
         with plain_errors():
-            if not path:
-                raise InputError("There is no image yet. Upload one or choose an example.")
-            settings, image, loaded = form.read(*values), read_image(path), self.engine.get()
+            settings, image = form.read(*values), read_image(path or "")
+            loaded = self.engine.get()
             views: list[View] = []
             with (
                 self.engine.stopping(request.session_hash) as stops,

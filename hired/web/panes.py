@@ -153,7 +153,11 @@ def verdict(views: Sequence[View]) -> str:
         (answer, "word for word" if same and whole else "see below" if whole else "one stopped"),
     ]
     cells = "".join(f"<div><dd>{big}</dd><dt>{esc(small)}</dt></div>" for big, small in figures)
-    change = "" if same or not whole else f'<p class="diff">{word_diff(base.text, other.text)}</p>'
+    change = (
+        ""
+        if same or not whole
+        else f'<p class="diff" tabindex="0">{word_diff(base.text, other.text)}</p>'
+    )
     return (
         f'<section class="verdict" aria-label="Verdict"><dl>{cells}</dl>'
         f"<p>{esc(sentence(base, other))}</p>{change}</section>"

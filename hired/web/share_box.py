@@ -7,7 +7,7 @@ import gradio as gr
 
 from hired.web import form, share
 from hired.web.handlers import Handlers, plain_errors, titles
-from hired.web.wiring import QUIET
+from hired.web.wiring import FREE, QUIET
 
 COPY = """(query) => {
   const link = location.origin + location.pathname + (query ? '?' + query : '');
@@ -38,20 +38,18 @@ class Shared:
 
     def wire(self, handlers: Handlers, asked: Any, results: list[Any]) -> None:
         """Link, import and history."""
-        self.copy.click(
-            _query, [asked.question, *asked.form.all], self.link, queue=False, **QUIET
-        ).then(None, self.link, self.link, js=COPY, **QUIET)
-        shown = [*results, asked.question, *asked.form.all, self.last]
-        imported = self.upload.upload(
-            handlers.import_record, self.upload, shown, queue=False, **QUIET
+        self.copy.click(_query, [asked.question, *asked.form.all], self.link, **FREE, **QUIET).then(
+            None, self.link, self.link, js=COPY, **QUIET
         )
+        shown = [*results, asked.question, *asked.form.all, self.last]
+        imported = self.upload.upload(handlers.import_record, self.upload, shown, **FREE, **QUIET)
         chosen = self.past.input(
             lambda history, index: handlers.show_record(
                 history[index] if index is not None and index < len(history) else None
             ),
             [self.history, self.past],
             shown,
-            queue=False,
+            **FREE,
             **QUIET,
         )
         for event in (imported, chosen):

@@ -1,0 +1,161 @@
+"""Runs behind the page on a real tiny model: stops, order, repeats, sweeps, manners."""
+
+import threading
+import time
+
+import pytest
+from conftest import make_image
+
+from hired.errors import ModelError, SettingError
+from hired.selectors import SELECTORS
+from hired.web import explain, pictures
+from hired.web.engine import MAX_RUNS, Engine, Stops
+from hired.web.runs import run
+from hired.web.settings import Settings
+from hired.web.sweep import plan, plot, sweep
+
+QUESTION = "what is in the picture ?"
+
+
+@pytest.fixture(scope="module")
+def engine(tiny):
+    return Engine.holding(*tiny)
+
+
+@pytest.fixture(scope="module")
+def image():
+    return make_image(120, 160)
+
+
+def last(frames):
+    return list(frames)[-1]
+
+
+def test_order_does_not_move_the_panes(engine, image) -> None:
+    plain, swapped = (
+        last(run(engine.get(), image, QUESTION, Settings(swap=swap, max_new_tokens=6), Stops()))
+        for swap in (False, True)
+    )
+    assert [view.method for view in swapped] == ["full", "hired"]
+    assert [view.text for view in swapped] == [view.text for view in plain]
+
+
+def test_swapped_run_begins_with_the_second_pane(engine, image) -> None:
+    settings = Settings(swap=True, max_new_tokens=4)
+    for views in run(engine.get(), image, QUESTION, settings, Stops()):
+        if views[0].phase == "done":
+            break
+        if views[1].phase != "waiting":
+            assert views[0].phase == "waiting" or views[1].ended
+
+
+def test_three_panes_raced(engine, image) -> None:
+    settings = Settings(third="random", race=True, max_new_tokens=5)
+    views = last(run(engine.get(), image, QUESTION, settings, Stops()))
+    assert [view.method for view in views] == ["full", "hired", "random"]
+    assert all(view.phase == "done" and view.metrics["contended"] for view in views)
+
+
+def test_repeats_give_medians(engine, image) -> None:
+    settings = Settings(repeats=3, max_new_tokens=3)
+    views = last(run(engine.get(), image, QUESTION, settings, Stops()))
+    assert [view.repeats for view in views] == [3, 3]
+
+
+def test_one_side_stops_alone(engine, image) -> None:
+    stops = Stops()
+    for views in run(engine.get(), image, QUESTION, Settings(max_new_tokens=60), stops):
+        if views[0].text:
+            stops.lanes[0].set()
+    assert [view.phase for view in views] == ["stopped", "done"]
+    assert views[0].text and views[0].metrics["new_tokens"] < 60
+
+
+def test_stopped_repeats_do_not_begin_again(engine, image) -> None:
+    stops, started = Stops(), time.perf_counter()
+    settings = Settings(repeats=9, max_new_tokens=300)
+    for views in run(engine.get(), image, QUESTION, settings, stops):
+        if views[0].text:
+            stops.everything.set()
+    assert [view.phase for view in views] == ["stopped", "stopped"]
+    assert time.perf_counter() - started < 60
+
+
+def test_closing_a_run_frees_the_device(engine, image) -> None:
+    frames = run(engine.get(), image, QUESTION, Settings(max_new_tokens=500), Stops())
+    for views in frames:
+        if views[0].text:
+            break
+    frames.close()
+    views = last(run(engine.get(), image, QUESTION, Settings(max_new_tokens=2), Stops()))
+    assert [view.phase for view in views] == ["done", "done"]
+
+
+def test_stop_signs_are_per_visitor_and_bounded(engine) -> None:
+    engine.expect("a")
+    assert engine.stop("a") and not engine.stop("b") and not engine.stop(None)
+    with engine.stopping("a") as stops:  # stopped while it waited in the queue
+        assert stops.everything.is_set()
+    assert not engine.stop("a")
+    with engine.stopping("c") as stops:
+        engine.stop("c", 1)
+        assert [sign.is_set() for sign in stops.lanes] == [False, True, False]
+    for index in range(MAX_RUNS * 2):
+        engine.expect(f"visitor {index}")
+    assert len(engine._stops) <= MAX_RUNS
+
+
+def test_visitors_switch_only_where_they_may(tiny) -> None:
+    engine = Engine.holding(*tiny)
+    with pytest.raises(ModelError, match="keeps its model"):
+        engine.switch("shapes")
+    engine.may_switch = True
+    with pytest.raises(ModelError, match="model is one of"):
+        engine.switch("../../etc")
+
+
+def test_sweep_measures_every_row_and_compares_with_stock(engine, image) -> None:
+    rows = plan(Settings(max_new_tokens=4), "20% 100%", "method", "hired random")
+    frames = list(sweep(engine.get(), image, QUESTION, rows, threading.Event(), "yes"))
+    assert [len(frame.rows) for frame in frames] == [0, 1, 2, 3, 4, 5]
+    done = frames[-1].rows
+    assert [row["method"] for row in done] == ["full", "hired", "hired", "random", "random"]
+    full = [row for row in done if row["budget"] == 1.0]
+    assert all(row["agrees"] and row["visual_tokens"] == 166 for row in full)
+    assert all(row["correct"] is False for row in done)
+    assert frames[-1].left_s == 0
+    assert plot(done, "method").size[0] > 600
+
+
+def test_cancelled_sweep_keeps_what_is_done(engine, image) -> None:
+    stop = threading.Event()
+    rows = plan(Settings(max_new_tokens=3), "10% 20% 30% 40%", "none", "")
+    seen = []
+    for progress in sweep(engine.get(), image, QUESTION, rows, stop):
+        seen.append(progress)
+        if len(progress.rows) == 2:
+            stop.set()
+    assert len(seen[-1].rows) == 2
+
+
+def test_sweep_says_what_cannot_be(engine, image) -> None:
+    rows = plan(Settings(max_new_tokens=3), "20%", "init_layer", "40")
+    with pytest.raises(SettingError, match="init_layer"):
+        list(sweep(engine.get(), image, QUESTION, rows, threading.Event()))
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+def test_every_method_has_a_picture(engine, image, name) -> None:
+    settings = Settings(right=name, budget=0.3)
+    for mode in pictures.MODES:
+        shown = pictures.preview(engine.get(), image, settings, mode)
+        assert shown.count('class="spot"') == 5 and 'alt="' in shown
+    assert "of 180 tokens" in pictures.readout(
+        pictures.select(engine.get(), image, settings), settings.budget
+    )
+
+
+def test_walk_says_this_image_s_numbers(engine, image) -> None:
+    text = explain.walk(engine.get(), image, Settings(budget=0.2, alpha=0.25))
+    assert text.count("<li>") == 5 and "36 tokens in all" in text and "α = 0.25" in text
+    assert "<td>9</td>" in text  # a quarter of 36 for the overview

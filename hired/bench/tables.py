@@ -7,8 +7,8 @@ from hired.bench.records import rounds_in
 from hired.bench.summary import Group, Row, Spread, summarise_rounds
 from hired.bench.sweep import BASELINE
 
-# HiRED, Table 3: LLaVA-NeXT-7B on a Tesla P40 (24 GB). (batch, budget) -> tokens/s, seconds to
-# the first token, peak GB; None where it ran out of memory. Cited, not measured here.
+# HiRED (arXiv 2408.10945), LLaVA-NeXT-7B on a Tesla P40 (24 GB). (batch, budget) -> tokens/s,
+# seconds to the first token, peak GB; None where it ran out of memory. Cited, not measured here.
 PUBLISHED: dict[tuple[int, float | None], tuple[float, float, float] | None] = {
     (1, None): (0.49, 19.49, 16.04),
     (1, 0.4): (1.40, 6.91, 14.33),
@@ -126,7 +126,7 @@ def _notes(lines: Sequence[dict[str, Any]], groups: Sequence[Group]) -> str:
         )
     if any(group.protocol == "paper" for group in groups):
         notes.append(
-            "Published: LLaVA-NeXT-7B on a Tesla P40 (24 GB), arXiv 2408.10945, Table 3; its full "
+            "Published: LLaVA-NeXT-7B on a Tesla P40 (24 GB), arXiv 2408.10945; its full "
             "run drops the newline tokens, ours is stock."
         )
     return "\n\n".join(notes)

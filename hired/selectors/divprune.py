@@ -13,10 +13,11 @@ from hired.vision import Vision
 
 @dataclass(frozen=True)
 class DivPrune(Selector):
-    """Greedy max–min diversity (Alvar et al. 2025, arXiv 2503.02175, section 3.2).
+    """Greedy max–min diversity (Alvar et al. 2025, arXiv 2503.02175).
 
-    The first patch is the one whose nearest neighbour is farthest away; then, again and again,
-    the one farthest from its nearest among those chosen. Distance is 1 − cosine of the features.
+    Wanted is the set S of B patches with the largest min d(i, j) over i ≠ j in S, d = 1 − cosine
+    of the features. The first patch is the one whose nearest neighbour is farthest away; then,
+    again and again, the one farthest from its nearest among those chosen.
 
     Ours: distances are taken on the features before the projector, so that only kept patches are
     projected, where the paper's are taken after it. As there, all tiles compete with each other;

@@ -9,8 +9,8 @@ from hired.selectors.base import Selection, candidate_mask
 def fuse_dropped(features: Tensor, selection: Selection) -> Tensor:
     """Features with one fused token in every tile that keeps some patches and drops others.
 
-    x_fused = Σ a_i x_i over the dropped patches (EViT, Liang et al. 2022, arXiv 2202.07800,
-    section 3.2), a_i their CLS attention.
+    x_fused = Σ a_i x_i over the dropped patches (EViT, Liang et al. 2022, arXiv 2202.07800), a_i
+    their CLS attention.
 
     The anyres form is ours: one fused token per tile, as each is a ViT input of its own. It takes
     the place of the tile's weakest kept patch, which joins the sum, so that the count stays exact.

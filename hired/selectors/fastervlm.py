@@ -8,7 +8,9 @@ from hired.selectors.per_tile import PerTile
 
 @dataclass(frozen=True)
 class FasterVLM(PerTile):
-    """Rank by CLS attention, mean over the heads (Zhang et al. 2024, arXiv 2412.01818, Eq. 4).
+    """Keep the patches with the highest CLS attention (Zhang et al. 2024, arXiv 2412.01818v1).
+
+    a[j] = 1/H Σ_h softmax(q_cls · K_h / √d)[j], and the largest are kept.
 
     The attention is that of the layer whose output feeds the projector, as in its code. The
     anyres form follows it too: each partition keeps the same share. That the share is of its
@@ -17,5 +19,5 @@ class FasterVLM(PerTile):
 
     name: ClassVar[str] = "fastervlm"
     title: ClassVar[str] = "FasterVLM"
-    paper: ClassVar[str] = "https://arxiv.org/abs/2412.01818"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2412.01818v1"
     summary: ClassVar[str] = "CLS attention picks, every tile gets the same share."

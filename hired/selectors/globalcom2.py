@@ -19,7 +19,7 @@ TEMPERATURE = 10.0
 
 @dataclass(frozen=True)
 class GlobalCom2(Selector):
-    """Global compression commander (Liu et al. 2025, arXiv 2501.05179, section 4).
+    """Global compression commander (Liu et al. 2025, arXiv 2501.05179).
 
     The overview keeps a share R, crop i a share r_i = R(1 + σ_i − 1/k), σ the softmax with τ = 10
     of the overview's CLS attention summed over each of the k crops. Patches of a crop are ranked

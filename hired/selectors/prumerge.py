@@ -17,7 +17,7 @@ NEIGHBOURS = 32
 
 @dataclass(frozen=True)
 class PruMerge(PerTile):
-    """PruMerge at an exact budget (Shang et al. 2024, arXiv 2403.15388, section 3).
+    """PruMerge at an exact budget (Shang et al. 2024, arXiv 2403.15388).
 
     Kept are the patches with the highest CLS attention. Each takes in its 32 nearest by key
     (cosine), weighted with their CLS attention: y'_p = y_p + Σ_q a_q y_q, kept ones among them,
@@ -57,7 +57,7 @@ class PruMerge(PerTile):
 
 @dataclass(frozen=True)
 class PruMergePlus(PruMerge):
-    """PruMerge+ at an exact budget: a quarter outliers, the rest an even sample (section 3.3).
+    """PruMerge+ at an exact budget: a quarter outliers, the rest an even sample.
 
     The published code adds about three evenly spaced patches per outlier, hence the quarter.
     """

@@ -15,7 +15,7 @@ from hired.vision import Taps, Vision
 
 @dataclass(frozen=True)
 class VisionZip(PerTile):
-    """Dominant and contextual tokens (Yang et al. 2024, arXiv 2412.04467, section 3.2).
+    """Dominant and contextual tokens (Yang et al. 2024, arXiv 2412.04467).
 
     Of each tile's budget the dominant part goes to the patches with the highest CLS attention.
     Evenly spaced targets among the others take the rest; every remaining patch goes to the target

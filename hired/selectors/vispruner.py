@@ -17,7 +17,7 @@ STEP = 8  # duplicates removed per round
 
 @dataclass(frozen=True)
 class VisPruner(PerTile):
-    """Important patches, then distinct ones (Zhang et al. 2025, arXiv 2412.01818v2, section 3).
+    """Important patches, then distinct ones (Zhang et al. 2025, arXiv 2412.01818v2).
 
     Of each tile's T tokens, r·T are those with the highest CLS attention. The others are thinned
     out round by round: in order of attention they are split alternately into two sets, and the

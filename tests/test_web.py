@@ -11,6 +11,7 @@ from hired.web.examples import read_examples
 from hired.web.record import Record
 from hired.web.settings import Settings, from_mapping, parse_budget, parse_heads
 from hired.web.sweep import plan
+from hired.web.tabs import recorded
 from hired.web.views import View, median
 
 METRICS = {
@@ -300,3 +301,8 @@ def test_examples_are_whole_or_left_out(tmp_path) -> None:
 def test_bundled_examples_have_known_answers() -> None:
     for example in read_examples():
         assert example.answer and example.question and len(example.title) < 40
+
+
+def test_benchmarks_say_when_nothing_is_recorded(tmp_path) -> None:
+    (tmp_path / "broken.jsonl").write_text("no json\nat all\n")
+    assert "python -m hired bench" in recorded(tmp_path)

@@ -152,7 +152,12 @@ def verdict(views: Sequence[View]) -> str:
         (_change(a["kv_cache_bytes"], b["kv_cache_bytes"], "less"), "KV cache"),
         (answer, "word for word" if same and whole else "see below" if whole else "one stopped"),
     ]
-    cells = "".join(f"<div><dd>{big}</dd><dt>{esc(small)}</dt></div>" for big, small in figures)
+    slower = "slower" in figures[0][0]
+    cells = "".join(
+        f"<div{' class=worse' if slower and index == 0 else ''}><dd>{big}</dd>"
+        f"<dt>{esc(small)}</dt></div>"
+        for index, (big, small) in enumerate(figures)
+    )
     change = (
         ""
         if same or not whole

@@ -1,16 +1,20 @@
 """Benchmarks, How it works, API: the tabs that explain."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from hired.bench.records import read_lines, rounds_in
+from hired.bench.tables import make_report
 from hired.errors import HiredError
 from hired.web import explain, form, panes, share
 from hired.web.engine import read_image
 from hired.web.handlers import Handlers
 from hired.web.wiring import LOOK, QUIET
 
+RESULTS = Path(__file__).resolve().parents[2] / "assets" / "results"
 PUBLISHED = """
 ### What the paper reports
 Cited from [arXiv 2408.10945](https://arxiv.org/abs/2408.10945), LLaVA-NeXT-7B; not measured here.
@@ -55,8 +59,24 @@ for stock, hired, details in job:
 
 
 def add_benchmarks_tab() -> None:
-    """Published numbers, cited."""
+    """What `python -m hired bench` recorded on real machines, and the published numbers."""
+    gr.Markdown(recorded(), elem_id="recorded")
     gr.Markdown(PUBLISHED, elem_id="published")
+
+
+def recorded(folder: Path = RESULTS) -> str:
+    """The reports of all recorded benchmarks as Markdown; how to make one if there is none."""
+    reports = []
+    for path in sorted(folder.glob("*.jsonl")):
+        try:
+            lines = read_lines(path)
+        except HiredError:
+            continue
+        if rounds_in(lines):
+            reports.append(make_report(lines))
+    if not reports:
+        return "### Measured here\nNothing recorded yet. `python -m hired bench` does it."
+    return "### Measured here\n" + "\n\n".join(reports)
 
 
 def add_how_tab(handlers: Handlers, asked: Any, tab: gr.Tab) -> None:

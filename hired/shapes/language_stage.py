@@ -6,7 +6,6 @@ whole anyres posters, at every length the stock sequence has and at no other.
 """
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from torch import distributed
 from torch.nn import functional as F
 from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerBase
 
+from hired.shapes.assemble import WIDTH
+from hired.shapes.journal import Journal
 from hired.shapes.posters import Poster, shuffled_batches
 from hired.shapes.questions import COLUMNS, ROWS, Question, draw
 from hired.shapes.reader import Spelling, answer_loss, lay_out, score
@@ -24,6 +25,8 @@ from hired.shapes.tiles import UNREADABLE
 from hired.shapes.vision_stage import Stream, rate
 from hired.shapes.words import UNREADABLE_WORD
 
+MARK = 0
+"""The channel that tells words from visual tokens at the start."""
 SHARES = {
     "digit": 4.0,
     "colour": 3.0,
@@ -56,34 +59,77 @@ def rank() -> int:
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
-@torch.no_grad()
-def start(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Initial values of projector and Llama: words of one meaning start alike, the output layer
-    starts as a copy of the embeddings, and half the heads of two layers start by comparing
-    content.
-    """
-    llama = model.model.language_model
-    for name, parameter in llama.named_parameters():
-        if parameter.ndim == 2 and "layers" in name:
-            torch.nn.init.normal_(parameter, std=0.05)
-            if "o_proj" in name or "down_proj" in name:
-                parameter *= 0.35
-    table = llama.embed_tokens.weight
-    torch.nn.init.normal_(table, std=0.5)
-    ids = tokenizer.get_vocab()
-    twins = [(s, s + "s") for s in SHAPES] + [("left", "Left"), ("digit", "number")]
-    twins += [("colour", "color"), ("poster", "picture"), ("poster", "image")]
+def mean_words(table: torch.Tensor, ids: dict[str, int]) -> None:
+    """Words of one meaning start alike: plurals, capitals, spellings (in place)."""
+    twins = [(s, s + "s") for s in SHAPES] + [("digit", "number"), ("colour", "color")]
+    twins += [("poster", "picture"), ("poster", "image")]
     twins += [(w, w[0].upper() + w[1:]) for w in ids if w.islower() and w.isalpha()]
     for word, twin in twins:
         if word in ids and twin in ids and len(word) > 1:
             table[ids[twin]] = table[ids[word]] + 0.1 * torch.randn_like(table[ids[word]])
-    model.lm_head.weight.copy_(table * 0.03)
-    half = table.shape[1] // 2
-    for layer in llama.layers[1:3]:
-        attention = layer.self_attn
-        attention.k_proj.weight[:half] = attention.q_proj.weight[:half]
-        attention.k_proj.weight[:half] += 0.01 * torch.randn(half, table.shape[1])
-    torch.nn.init.normal_(model.model.image_newline, std=0.5)
+
+
+def copy_content(attention: torch.nn.Module, gain: float, frame: torch.Tensor) -> None:
+    """Let the heads together hand on what they look at: values and output are one rotation."""
+    attention.v_proj.weight.copy_(gain * frame)
+    attention.o_proj.weight.copy_(frame.T)
+
+
+def look_back(attention: torch.nn.Module, heads: range, size: int) -> None:
+    """Heads that begin by averaging the last few words of the text (rotary waves decide)."""
+    for head in heads:
+        for weight in (attention.q_proj.weight, attention.k_proj.weight):
+            weight[head * size : (head + 1) * size] = 0
+            weight[head * size + torch.arange(3, 8), MARK] = 0.73
+            weight[head * size + size // 2 - 1, MARK] = 2.1
+
+
+def look_alike(attention: torch.nn.Module, heads: range, size: int) -> None:
+    """Heads that begin by finding the visual tokens whose content resembles the text's."""
+    half = size // 2
+    slow = torch.cat([torch.arange(half // 2, half), torch.arange(half + half // 2, size)])
+    for head in heads:
+        rows = torch.linalg.qr(torch.randn(WIDTH, len(slow)))[0].T * 1.73
+        rows[:, MARK] = 0
+        for weight, sign in ((attention.q_proj.weight, 1.0), (attention.k_proj.weight, -1.0)):
+            weight[head * size : (head + 1) * size] = 0
+            weight[head * size + slow] = rows
+            weight[head * size + half - 1] = 0
+            weight[head * size + half - 1, MARK] = 4.0 * sign
+
+
+@torch.no_grad()
+def start(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Initial values of projector and Llama.
+
+    One channel marks words. The first block's heads average the last
+    words, the second's find visual tokens that resemble them and hand on their content; the third
+    does half of each. All of it is only a start, and trained on like the rest.
+    """
+    llama = model.model.language_model
+    for name, parameter in llama.named_parameters():
+        if parameter.ndim == 2 and "layers" in name:
+            torch.nn.init.normal_(parameter, std=0.04)
+            if "o_proj" in name or "down_proj" in name:
+                parameter *= 0.35
+    table = llama.embed_tokens.weight
+    torch.nn.init.normal_(table, std=0.5)
+    mean_words(table, tokenizer.get_vocab())
+    table[:, MARK] = 1.5
+    model.lm_head.weight.copy_(table * 0.06)
+    model.lm_head.weight[:, MARK] = 0
+    torch.nn.init.normal_(model.model.image_newline, std=1.0)
+    model.model.image_newline[MARK] = 0
+    size = llama.layers[0].self_attn.head_dim
+    heads = WIDTH // size
+    for index, gain in ((0, 2.5), (1, 1.5), (2, 1.5)):
+        frame = torch.linalg.qr(torch.randn(WIDTH, WIDTH))[0]
+        frame[:, MARK] = 0
+        copy_content(llama.layers[index].self_attn, gain, frame)
+    look_back(llama.layers[0].self_attn, range(heads), size)
+    look_alike(llama.layers[1].self_attn, range(heads), size)
+    look_back(llama.layers[2].self_attn, range(heads // 2), size)
+    look_alike(llama.layers[2].self_attn, range(heads // 2, heads), size)
 
 
 def meanings(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase,
@@ -91,7 +137,8 @@ def meanings(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedToke
     """Per patch the sum of the word embeddings of what lies under it, (B, N, E), and a mask of
     the patches where that is known.
     """
-    table = model.model.language_model.embed_tokens.weight.detach()
+    table = model.model.language_model.embed_tokens.weight.detach().clone()
+    table[:, MARK] = 0
     nothing = torch.zeros(1, table.shape[1])
 
     def rows(words: tuple[str, ...]) -> torch.Tensor:
@@ -106,6 +153,8 @@ def meanings(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedToke
     total = total + digits[batch["digit"].clamp(0, UNREADABLE)] * on[..., None]
     total = total + rows(("shapes",))[0] * batch["centre"][..., None]
     third = (batch["xy"] * 3).long().clamp(0, 2)
+    # An empty patch is no zero: the norm would blow its noise up to the size of an object.
+    total = total + 2 * rows(("paper",))[0] * ~on[..., None]
     place = rows(COLUMNS)[third[..., 0]] + rows(ROWS)[third[..., 1]]
     return total + place * (on & batch["overview"][:, None])[..., None], sure
 
@@ -208,8 +257,7 @@ def train(
         model.load_state_dict(saved["model"])
         adam.load_state_dict(saved["optimiser"])
         first = saved["step"]
-    saved_at = began = time.monotonic()
-    mean = 0.0
+    journal = Journal(folder / "language.jsonl", 20, log)
     source = steps_of(posters, size, many, seed + first, spelling)
     for step, pages in zip(range(first, steps), source, strict=False):
         for group in adam.param_groups:
@@ -222,19 +270,15 @@ def train(
         adam.step()
         if rank() > 0:
             continue
-        mean += loss.item() / 20
-        if (step + 1) % 20 == 0:
-            speed = round((step + 1 - first) / (time.monotonic() - began), 3)
-            line = {"step": step + 1, "steps_per_s": speed, "loss": round(mean, 4)}
-            mean = 0.0
-            if (step + 1) % 100 == 0 or step + 1 == steps:
-                line["held_out"] = validate(model, held_out, spelling)
-            with (folder / "language.jsonl").open("a") as file:
-                file.write(json.dumps(line) + "\n")
-            log(json.dumps(line))
-        if step + 1 == steps or time.monotonic() - saved_at > 180:
+        last = step + 1 == steps
+        check = last or (step + 1) % 100 == 0
+
+        def held(check: bool = check) -> dict:
+            return {"held_out": validate(model, held_out, spelling)} if check else {}
+
+        journal.add(step + 1, {"loss": loss.item()}, held)
+        if journal.due(last):
             save(state, model, adam, step + 1)
-            saved_at = time.monotonic()
 
 
 def save(path: Path, model: torch.nn.Module, adam: torch.optim.AdamW, step: int) -> None:

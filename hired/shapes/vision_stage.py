@@ -6,9 +6,7 @@ and what the CLS token holds there must name all objects of the tile. Nothing su
 attention weights themselves, and no token is ever dropped.
 """
 
-import json
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import CLIPVisionModel
 
+from hired.shapes.journal import Journal
 from hired.shapes.scenes import SIDE
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 from hired.shapes.tiles import COMBOS, IGNORE, UNREADABLE, batches
@@ -136,9 +135,10 @@ def step_loss(tower: CLIPVisionModel, heads: Heads, batch: dict, blocks: int) ->
 
 
 def rate(step: int, steps: int, peak: float) -> float:
-    """Learning rate: 200 steps of warm-up, flat, then a linear fall over the last 35 %."""
+    """Learning rate: at most 200 steps of warm-up, flat, then a linear fall over the last 35 %."""
     fall = min(1.0, (steps - step) / (0.35 * steps))
-    return peak * min(1.0, (step + 1) / 200) * max(0.02, fall)
+    warm = max(1, min(200, steps // 20))
+    return peak * min(1.0, (step + 1) / warm) * max(0.02, fall)
 
 
 def to_tensors(batch: dict) -> dict[str, torch.Tensor]:
@@ -185,7 +185,6 @@ def train(
     size: int = 16,
     peak: float = 5e-4,
     log: Callable[[str], None] = lambda line: None,
-    minutes_between_saves: float = 2.5,
 ) -> CLIPVisionModel:
     """Train for `steps` batches, from the checkpoint in `folder` if there is one.
 
@@ -206,8 +205,7 @@ def train(
         stream = Stream(seed + first + 1, size)
     loader = iter(torch.utils.data.DataLoader(stream, batch_size=None, num_workers=1,
                                               prefetch_factor=8))  # fmt: skip
-    saved_at = began = time.monotonic()
-    sums: dict[str, float] = {}
+    journal = Journal(folder / "vision.jsonl", 50, log)
     for step in range(first, steps):
         for group in adam.param_groups:
             group["lr"] = rate(step, steps, peak) * group["share"]
@@ -218,22 +216,11 @@ def train(
         total.backward()
         nn.utils.clip_grad_norm_([*tower.parameters(), *heads.parameters()], 2.0)
         adam.step()
-        for name, value in parts.items():
-            sums[name] = sums.get(name, 0.0) + value / 50
         if not math.isfinite(total.item()):
             raise FloatingPointError(f"vision loss is not finite at step {step}")
-        if (step + 1) % 50 == 0:
-            speed = (step + 1 - first) * size / (time.monotonic() - began)
-            line = json.dumps({"step": step + 1, "tiles_per_s": round(speed, 1)}
-                              | {k: round(v, 4) for k, v in sums.items()})  # fmt: skip
-            with (folder / "vision.jsonl").open("a") as file:
-                file.write(line + "\n")
-            log(line)
-            sums = {}
-        last = step + 1 == steps
-        if last or time.monotonic() - saved_at > 60 * minutes_between_saves:
+        journal.add(step + 1, parts)
+        if journal.due(step + 1 == steps):
             save(state, tower, heads, adam, step + 1)
-            saved_at = time.monotonic()
     return tower
 
 

@@ -7,7 +7,7 @@ thread and tells how far it is; nothing it does touches the model.
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -116,7 +116,8 @@ def _measure(
         tell(phase="selecting")
         with watch.phase("select"):
             selections = [selector.select(vision) for vision in visions]
-        tell(phase="reading", selection=selections[0])
+        # Whoever draws it keeps it for long; merged features would stay on the device with it.
+        tell(phase="reading", selection=replace(selections[0], features=None))
         if stopped():
             return None
         packed = pack(prompt.model, inputs.input_ids, inputs.attention_mask, visions, selections)

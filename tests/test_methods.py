@@ -8,6 +8,7 @@ from conftest import make_image, prompt
 from test_selectors import see
 
 from hired.errors import SettingError
+from hired.lane import Prompt, run_lane
 from hired.pack import pack
 from hired.selectors import SELECTORS, build, candidate_mask, prumerge
 from hired.selectors.divprune import most_diverse
@@ -31,12 +32,12 @@ MERGING = {
 }
 
 
-def vision(grid, *attention, features=None, keys=None):
+def vision(grid, *attention, features=None):
     """One head; a list of N attentions per tile."""
     cls = torch.tensor(attention)[:, None]
     if features is None:
         features = torch.eye(grid.patches).repeat(grid.tiles, 1, 1)
-    return Vision(grid, features, {2: cls, 0: cls}, 2, keys=features if keys is None else keys)
+    return Vision(grid, features, {2: cls, 0: cls}, 2, keys=features)
 
 
 def kept(selection):
@@ -99,15 +100,14 @@ def test_visionzip_shares_its_budget_as_published():
     seen = see((84, 84), seed=3, single=True)
     attention = seen.cls[2].mean(dim=1)[0]
     selection = build("visionzip", budget=32).select(seen)  # 27 dominant and 5 contextual
-    best = attention.argsort(descending=True)[:27]
-    assert selection.mask[0, best].all() and selection.kept == 32
+    assert selection.mask[0, attention.argsort(descending=True)[:27]].all() and selection.kept == 32
 
 
 def test_globalcom2_crop_ratios():
     """r_i = R(1 + σ_i − 1/k), σ = softmax(s / 10), s = (0.6, 0.2)."""
     left, right = crop_ratios(WIDE, torch.tensor([0.4, 0.1, 0.2, 0.1]))
-    first = 1 / (1 + math.exp(-0.04))
-    assert left == pytest.approx(1 + first - 0.5) and right == pytest.approx(1.5 - first)
+    sigma = 1 / (1 + math.exp(-0.04))
+    assert (left, right) == (pytest.approx(0.5 + sigma), pytest.approx(1.5 - sigma))
     heavy = build("globalcom2", budget=6).budgets(WIDE, torch.tensor([[900.0, 0, 0, 0]]))
     assert heavy == [2, 3, 1]  # shares 1, 1.5, 0.5 of a third each
 
@@ -165,7 +165,7 @@ def spiky(*spikes, size=(84, 84), single=True):
 def test_adaptive_prumerge_keeps_as_much_as_stands_out():
     found = {"hired-release", "prumerge-adaptive", "prumerge-plus-adaptive"}
     assert {name for name, cls in SELECTORS.items() if not cls.fixed_count} == found
-    one, two = (0, slice(None), 7), (0, slice(None), 20)
+    one, two = ((0, slice(None), patch) for patch in (7, 20))
     assert kept(build("prumerge-adaptive").select(spiky(one))) == [[7]]
     assert kept(build("prumerge-adaptive").select(spiky(one, two))) == [[7, 20]]
     assert build("prumerge-adaptive").select(spiky()).kept == 1
@@ -186,10 +186,9 @@ def test_adaptive_prumerge_never_keeps_the_letterbox():
 
 def test_prumerge_plus_is_a_quarter_outliers_and_an_even_rest():
     seen = spiky((0, slice(None), 7), (0, slice(None), 20))
-    selection = build("prumerge-plus", budget=8).select(seen)
     rest = [index for index in range(36) if index not in (7, 20)]
     even = [rest[(2 * step + 1) * 34 // 12] for step in range(6)]
-    assert kept(selection) == [sorted([7, 20, *even])]
+    assert kept(build("prumerge-plus", budget=8).select(seen)) == [sorted([7, 20, *even])]
 
 
 @pytest.mark.parametrize("name", ["hired", "hired-release"])
@@ -199,14 +198,13 @@ def test_the_fused_token_is_the_weighted_mean_of_what_is_dropped(name):
     settings = {"budget": 2, "alpha": 1.0}
     selection = build(name, fuse=True, **settings).select(seen)
     assert kept(selection) == [[0, 1]]  # 1 is the weakest kept: it joins 2 and 3
-    expected = torch.tensor([0.2 * 3 / 0.6, (0.3 * 6 + 0.1 * 12) / 0.6])
-    assert torch.allclose(selection.features[0, 1], expected)
+    expected = [0.2 * 3 / 0.6, (0.3 * 6 + 0.1 * 12) / 0.6]
+    assert selection.features[0, 1].tolist() == pytest.approx(expected)
     assert selection.features[0, 0].tolist() == [1, 0]
     plain = build(name, **settings).select(seen)
     assert plain.features is None and torch.equal(plain.mask, selection.mask)
-    blank = vision(SMALL, [0.0] * 4, features=features)
-    fused = build(name, fuse=True, **settings).select(blank).features
-    assert fused.mean(dim=(0, 1)).isfinite().all() and len(set(map(tuple, fused[0].tolist()))) == 4
+    blank = build(name, fuse=True, **settings).select(vision(SMALL, [0.0] * 4, features=features))
+    assert blank.features.isfinite().all() and not torch.equal(blank.features, features)
 
 
 @pytest.mark.parametrize("name", MERGING)
@@ -229,9 +227,8 @@ def inputs_of(processor, *sizes):
 
 def packed_by(model, inputs, selector):
     seen = look(model, inputs["pixel_values"], inputs["image_sizes"], selector)
-    selections = [selection for _, selection in seen]
-    visions = [vision for vision, _ in seen]
-    return pack(model, inputs["input_ids"], inputs["attention_mask"], visions, selections), seen
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
+    return pack(model, ids, mask, *zip(*seen, strict=True)), seen
 
 
 @pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if cls.fixed_count])
@@ -251,10 +248,10 @@ def test_merged_features_are_what_is_projected(tiny, name):
     model, processor = tiny
     selector = build(name, budget=0.2, **MERGING[name])
     packed, ((seen, selection),) = packed_by(model, inputs_of(processor, (168, 168)), selector)
-    merged = model.model.multi_modal_projector(selection.features[selection.mask])
-    plain = model.model.multi_modal_projector(seen.features[selection.mask])
-    assert torch.allclose(packed.features[0].sum(0), merged.sum(0), atol=1e-4)
-    assert not torch.allclose(packed.features[0].sum(0), plain.sum(0), atol=1e-4)
+    project = model.model.multi_modal_projector
+    merged, plain = (project(f[selection.mask]).sum(0) for f in (selection.features, seen.features))
+    assert torch.allclose(packed.features[0].sum(0), merged, atol=1e-4)
+    assert not torch.allclose(merged, plain, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", [name for name in SELECTORS if name not in ("full", "random")])
@@ -265,10 +262,20 @@ def test_a_batch_answers_like_its_prompts_alone_under_every_method(tiny, name):
     together = wrapped.generate(**inputs_of(processor, *sizes), max_new_tokens=3)
     for index, size in enumerate(sizes):
         image = make_image(*size, seed=index)
-        alone = wrapped.generate(
-            **processor(images=image, text=prompt(), return_tensors="pt"), max_new_tokens=3
-        )
+        inputs = processor(images=image, text=prompt(), return_tensors="pt")
+        alone = wrapped.generate(**inputs, max_new_tokens=3)
         assert torch.equal(alone[0, -3:], together[index, -3:])
+
+
+def test_a_lane_of_copies_is_measured_and_hands_on_no_features(tiny):
+    told = {}
+    for batch in (1, 3):
+        asked = Prompt(*tiny, make_image(168, 168), "what ?", {"max_new_tokens": 3}, batch)
+        run_lane(asked, build("visionzip"), lambda **news: told.update(news), lambda: False, False)
+        assert told["selection"].kept == told["metrics"].visual_tokens == 36
+        assert told["selection"].features is None
+        told[batch] = told["metrics"].kv_cache_bytes
+    assert told[3] == 3 * told[1]
 
 
 @torch.inference_mode()

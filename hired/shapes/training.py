@@ -14,9 +14,10 @@ import torch
 from torch import distributed, multiprocessing
 
 from hired.errors import ModelError
-from hired.shapes import language_stage, vision_stage
+from hired.shapes import language_stage, llama_start, vision_stage
 from hired.shapes.assemble import build_model, build_processor, load_weights, save
 from hired.shapes.posters import encode
+from hired.shapes.single import encode_tiles
 
 HELD_OUT = 96
 """Validation posters that the curves are measured on."""
@@ -61,10 +62,12 @@ def language_process(number: int, processes: int, args: Namespace) -> None:
     else:
         saved = torch.load(folder / "vision.pt", weights_only=True)
         model.model.vision_tower.load_state_dict(saved["tower"])
-        language_stage.start(model, processor.tokenizer)
+        llama_start.start(model, processor.tokenizer)
     model.model.vision_tower.requires_grad_(False)
     if args.resume_from is None and not (folder / "language.pt").exists():
-        language_stage.align(model, processor.tokenizer, 160, args.seed, log)
+        language_stage.align(model, processor.tokenizer, 120, args.seed, log)
+        tiles = list(encode_tiles(model, args.seed, number * 1600, 1600))
+        language_stage.first_lesson(model, processor.tokenizer, tiles, 100, args.seed, log)
     log("the tower reads the posters once")
     share = args.posters // processes
     posters = []

@@ -1,0 +1,58 @@
+"""The stages' own rules: schedules, gradients averaged or left alone, the start's shape."""
+
+import itertools
+
+import numpy as np
+import torch
+
+from hired.shapes import language_stage, llama_start
+from hired.shapes.assemble import build_model, build_processor
+from hired.shapes.posters import shuffled_batches
+from hired.shapes.single import encode_tiles
+from hired.shapes.tower import SIDE, position_code, shift
+from hired.shapes.vision_stage import rate
+
+
+def test_rate_rises_stays_and_falls():
+    rates = [rate(step, 4000, 1.0) for step in range(4000)]
+    assert rates[0] < 0.01 and max(rates) == 1.0 and rates[2000] == 1.0
+    assert rates[-1] == 0.02 and all(a >= b for a, b in itertools.pairwise(rates))
+
+
+def test_shift_moves_a_code_to_its_neighbour():
+    code = position_code().view(SIDE, SIDE, -1)
+    torch.testing.assert_close(code[3, 4] @ shift(1, -1).T, code[4, 3])
+
+
+def test_every_poster_once_per_round():
+    model = build_model()
+    posters = list(encode_tiles(model, 0, 0, 10))
+    batches = shuffled_batches(posters, 4, np.random.default_rng(0))
+    seen = [id(p) for _ in range(3) for p in next(batches)]
+    assert sorted(seen) == sorted(map(id, posters))
+
+
+def test_start_copies_words_to_the_output_and_pairs_twins():
+    torch.manual_seed(0)
+    model, tokenizer = build_model(), build_processor().tokenizer
+    llama_start.start(model, tokenizer)
+    table = model.model.language_model.embed_tokens.weight
+    star, stars, circle = (table[tokenizer.get_vocab()[w]] for w in ("star", "stars", "circle"))
+    assert torch.cosine_similarity(star, stars, 0) > 0.9
+    assert torch.cosine_similarity(star, circle, 0) < 0.5
+    head = model.lm_head.weight
+    torch.testing.assert_close(head[:, 1:], table[:, 1:] * 0.06)
+    assert not head[:, llama_start.MARK].any()
+
+
+def test_gradients_are_left_alone_in_one_process():
+    parameter = torch.nn.Parameter(torch.ones(3))
+    parameter.grad = torch.arange(3.0)
+    language_stage.average([parameter])
+    assert parameter.grad.tolist() == [0, 1, 2] and language_stage.rank() == 0
+
+
+def test_tower_is_not_among_the_learnable():
+    model = build_model()
+    learned = {id(p) for p in language_stage.learnable(model)}
+    assert not learned & {id(p) for p in model.model.vision_tower.parameters()}

@@ -100,10 +100,10 @@ def build_settings(parts: dict[str, Any]) -> None:
     )
     with gr.Row():
         parts["init_layer"] = gr.Slider(
-            0, 63, value=0, step=1, label="Init layer (shares budget)", min_width=130
+            0, 63, value=0, step=1, label="Init layer (shares budget)", min_width=240
         )
         parts["final_layer"] = gr.Dropdown(
-            layer_choices(64), value=AUTO, label="Final layer (picks patches)", min_width=130
+            layer_choices(64), value=AUTO, label="Final layer (picks patches)", min_width=240
         )
     with gr.Row():
         parts["heads"] = gr.Dropdown(["sum", "max"], value="sum", label="Heads", min_width=90)
@@ -111,9 +111,9 @@ def build_settings(parts: dict[str, Any]) -> None:
         parts["seed"] = gr.Number(0, precision=0, minimum=0, label="Seed", min_width=70)
     with gr.Row():
         parts["max_new_tokens"] = gr.Slider(
-            1, MAX_NEW_TOKENS, value=64, step=1, label="Max new tokens", min_width=130
+            1, MAX_NEW_TOKENS, value=64, step=1, label="Max new tokens", min_width=240
         )
         parts["repeats"] = gr.Slider(
-            1, MAX_REPEATS, value=1, step=1, label="Repeats (median)", min_width=130
+            1, MAX_REPEATS, value=1, step=1, label="Repeats (median)", min_width=240
         )
     parts["order"] = gr.Dropdown(list(ORDER), value=ORDER[0], label="Panes run")

@@ -24,7 +24,7 @@ STATES = {
 BUSY = ("preparing", "looking", "selecting", "reading", "answering")
 HINTS = {
     "idle": "The answer appears here, word by word.",
-    "queued": "Another comparison is running; yours is next in line.",
+    "queued": "Waiting for the device: it runs one comparison at a time.",
     "waiting": "The panes run one after the other, so that each has the machine to itself.",
     "preparing": "Cutting the image into tiles …",
     "looking": "The vision tower looks at the tiles …",
@@ -73,7 +73,10 @@ def pane(view: View, index: int, known: str = "") -> str:
         body = f"<p>{esc(view.text)}{caret}</p>"
     else:
         body = f'<p class="hint">{esc(HINTS.get(view.phase, "The model had nothing to say."))}</p>'
-    state = STATES[view.phase]
+    state, mark = STATES[view.phase], ""
+    if known and view.phase == "done":
+        mark = "right" if matches(view.text, known) else "wrong"
+        state = {"right": "✓ right", "wrong": "✗ wrong"}[mark]
     if view.phase in BUSY:
         state += f" · {view.elapsed_s:.1f} s"
     if "new_tokens" in metrics:
@@ -84,14 +87,10 @@ def pane(view: View, index: int, known: str = "") -> str:
     chip = f"{tokens:,} visual tokens" if tokens is not None else "visual tokens: –"
     contended = metrics.get("contended")
     note = '<span class="chip warn">raced: times are shared</span>' if contended else ""
-    if known and view.phase == "done":
-        right = matches(view.text, known)
-        note += f'<span class="chip {"right" if right else "wrong"}">'
-        note += "✓ right</span>" if right else f"✗ known answer: {esc(known)}</span>"
     return (
         f'<section class="pane {view.phase}" data-lane="{index}" aria-label="{esc(view.title)}">'
         f'<header><h3>{esc(view.title)}</h3><span class="chip">{chip}</span>{note}'
-        f'<span class="state"><i aria-hidden="true"></i>{state}</span></header>'
+        f'<span class="state {mark}"><i aria-hidden="true"></i>{state}</span></header>'
         f'<div class="answer" tabindex="0" role="group" aria-label="Answer of {esc(view.title)}">'
         f"{body}</div>{_figures(view)}</section>"
     )

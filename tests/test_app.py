@@ -5,8 +5,6 @@ import io
 import json
 import re
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
@@ -152,19 +150,31 @@ def test_files_of_the_server_cannot_be_read(served, tmp_path, caplog) -> None:
     assert "event: error" in answer and "kept" not in answer
 
 
+def test_sweep_streams_rows(client, picture) -> None:
+    job = client.submit(
+        image=picture, question=QUESTION, budgets="20% 64", max_new_tokens=3, api_name="/sweep"
+    )
+    frames = list(job)
+    assert [len(rows) for rows in frames] == sorted(len(rows) for rows in frames)
+    assert [row["budget"] for row in frames[-1]] == ["stock", 0.2, 64]
+    assert [row["kept_tokens"] for row in frames[-1]] == [156, 36, 64]
+
+
 def test_endpoints_are_documented(served, client) -> None:
     known = client.view_api(return_format="dict")["named_endpoints"]
-    assert {"/compare", "/select"} <= set(known)
+    assert {"/compare", "/select", "/sweep"} == set(known)
     described = json.dumps(served.get_api_info())
     assert "Streams both answers as they grow" in described
 
 
-def test_command_line_has_its_flags() -> None:
-    run = subprocess.run(
-        [sys.executable, "app.py", "--help"], cwd=ROOT, capture_output=True, text=True
-    )
+def test_command_line_has_its_flags(capsys) -> None:
+    import app
+
+    with pytest.raises(SystemExit):
+        app.parse(["--help"])
+    said = capsys.readouterr().out
     for flag in ("--host", "--port", "--model", "--device", "--quantization", "--dtype", "--share"):
-        assert flag in run.stdout
+        assert flag in said
 
 
 def test_unknown_model_is_one_sentence(monkeypatch, capsys) -> None:

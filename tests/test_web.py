@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from hired.errors import InputError, SettingError
-from hired.web import form, panes, record, share
+from hired.errors import SettingError
+from hired.web import form, panes, share
 from hired.web.examples import read_examples
 from hired.web.record import Record
 from hired.web.settings import Settings, from_mapping, parse_budget, parse_heads
@@ -155,48 +155,6 @@ def test_python_code_is_python_and_says_the_settings(settings) -> None:
     compile(code, "snippet", "exec")
     assert f"budget={settings.budget!r}" in code and "quantization='4bit'" in code
     assert ("seed=4" in code) == (settings.seed == 4)
-
-
-def test_export_and_import_show_the_same() -> None:
-    again = record.from_json(record.to_json(RECORD))
-    assert again == RECORD
-    assert [panes.pane(view, 0) for view in again.views] == [
-        panes.pane(view, 0) for view in RECORD.views
-    ]
-    counted = Record("?", {}, Settings(budget=1), [STOCK], ABOUT)
-    assert type(record.from_json(record.to_json(counted)).settings.budget) is int
-
-
-def test_command_line_output_can_be_imported() -> None:
-    lane = {"name": "x", "method": "hired", "text": "a", "metrics": QUICK}
-    data = {"model": "m", "device": "cpu", "versions": {}, "settings": {"budget": 0.2}}
-    views = record.from_json(json.dumps(data | {"lanes": [lane, lane | {"error": "no"}]})).views
-    assert [view.phase for view in views] == ["done", "failed"]
-
-
-@pytest.mark.parametrize(
-    "data",
-    [b"", b"[]", b"{}", b"\xff\xfe", b"[" * 5000, b'{"lanes": 3, "settings": {}}',
-     b'{"lanes": [], "settings": {}}', b'{"lanes": [{"method": "full", "metrics": {"ttft_s": 1}}],'
-     b' "settings": {}}', b" " * 3_000_000, b'{"lanes": [{}], "settings": {"budget": 0}}'],
-)  # fmt: skip
-def test_what_is_no_export_is_refused_in_words(data) -> None:
-    with pytest.raises((InputError, SettingError)):
-        record.from_json(data)
-
-
-def test_csv_has_a_row_per_lane_and_no_formulas() -> None:
-    evil = Record("=1+1", {}, Settings(), [View("full", "done", "=cmd()", metrics=METRICS)], ABOUT)
-    lines = record.to_csv(evil).splitlines()
-    assert len(lines) == 2 and "'=cmd()" in lines[1] and "'=1+1" in lines[1]
-    assert "version_torch" in lines[0] and "setting_alpha" in lines[0]
-
-
-def test_markdown_is_one_table() -> None:
-    view = View("full", "done", "a|b\n<i>", metrics=METRICS)
-    table = record.to_markdown(Record("q", {}, Settings(), [view], ABOUT))
-    row = next(line for line in table.splitlines() if line.startswith("| answer"))
-    assert row == "| answer | a\\|b &lt;i> |" and "torch 2.13.0" in table
 
 
 def test_no_text_becomes_markup() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from hired.web import form, panes, pictures
+from hired.web.examples import Example
 from hired.web.form import Form
 from hired.web.handlers import NO_IMAGE, Handlers
 from hired.web.model_box import add_model_box
@@ -162,12 +163,11 @@ def _wire_runs(
     buttons: list[gr.Button],
     chips: list[gr.Button],
 ) -> None:
-    outputs = [*shown.results, shared.last]
-    buttons = [*buttons, *shown.halts]
+    outputs, every = [*shown.results, shared.last], [*buttons, *shown.halts]
     begin = {
         "fn": handlers.begin,
         "inputs": [asked.image, asked.question, *asked.form.all],
-        "outputs": [*shown.results, *buttons],
+        "outputs": [*shown.results, *every],
         **FREE,
         **QUIET,
     }
@@ -175,28 +175,13 @@ def _wire_runs(
     def follow(begun: Any) -> None:
         inputs = [asked.image, asked.question, asked.known, *asked.form.all]
         running = begun.success(handlers.run, inputs, outputs, **GPU, **QUIET)
-        ended = running.then(handlers.end, None, buttons, queue=False, **QUIET)
-        running.failure(handlers.end, None, buttons, queue=False, **QUIET)
+        ended = running.then(handlers.end, None, every, queue=False, **QUIET)
+        running.failure(handlers.end, None, every, queue=False, **QUIET)
         shared.keep(handlers, ended)
 
     follow(gr.on([buttons[0].click, asked.question.submit], trigger_mode="once", **begin))
     for example, chip in zip(handlers.examples, chips, strict=True):
-        chosen = chip.click(
-            lambda one=example: (one.image, one.question, one.answer, panes.note(one)),
-            None,
-            [asked.image, asked.question, asked.known, asked.note],
-            queue=False,
-            **QUIET,
-        )
-        # Looked at before it runs, so that the preview doesn't disturb what is measured.
-        looked = chosen.then(
-            handlers.preview,
-            [asked.image, shown.mode, *asked.form.all],
-            [shown.picture, shown.readout],
-            **LOOK,
-            **QUIET,
-        )
-        follow(looked.then(**begin))
+        follow(_choose(handlers, asked, shown, example, chip).then(**begin))
     buttons[1].click(handlers.stop, None, None, queue=False, **QUIET)
     for index, halt in enumerate(shown.halts):
         halt.click(_stopper(handlers, index), None, None, queue=False, **QUIET)
@@ -209,6 +194,26 @@ def _wire_runs(
     )
     opened.then(handlers.first, None, outputs, **GPU, **QUIET).then(
         handlers.files, shared.last, shared.downloads, queue=False, **QUIET
+    )
+
+
+def _choose(
+    handlers: Handlers, asked: Asked, shown: Shown, example: Example, chip: gr.Button
+) -> Any:
+    chosen = chip.click(
+        lambda: (example.image, example.question, example.answer, panes.note(example)),
+        None,
+        [asked.image, asked.question, asked.known, asked.note],
+        queue=False,
+        **QUIET,
+    )
+    # Looked at before it runs, so that the preview doesn't disturb what is measured.
+    return chosen.then(
+        handlers.preview,
+        [asked.image, shown.mode, *asked.form.all],
+        [shown.picture, shown.readout],
+        **LOOK,
+        **QUIET,
     )
 
 

@@ -15,6 +15,7 @@ from conftest import make_image
 from playwright.sync_api import expect, sync_playwright
 
 from hired.web.engine import Engine
+from hired.web.examples import read_examples
 from hired.web.page import build, launch_options
 
 pytestmark = pytest.mark.browser
@@ -98,9 +99,18 @@ def visit(browser, url):
         context.close()
 
 
+def upload(page, path: Path) -> None:
+    """In place of the example that is there."""
+    if read_examples():
+        page.wait_for_selector("#image img")
+        page.get_by_role("button", name=re.compile("clear|remove", re.I)).first.click()
+        page.wait_for_selector("#seen .nothing")
+    page.set_input_files("#image input[type=file]", path)
+
+
 def ask(page, picture: Path | None, question: str = QUESTION) -> None:
     if picture is not None:
-        page.set_input_files("#image input[type=file]", picture)
+        upload(page, picture)
         page.wait_for_selector("#seen .picture img")
     page.fill("#question textarea", question)
 
@@ -199,13 +209,13 @@ def test_link_brings_settings_back_and_is_clamped(visit) -> None:
 
 def test_errors_are_sentences(visit, tmp_path) -> None:
     page = visit()
-    page.fill("#question textarea", QUESTION)
+    ask(page, None, "   ")
     page.click("#run")
-    expect(page.get_by_text("There is no image yet")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("The question is empty")).to_be_visible(timeout=PATIENCE_MS)
     settle(page)
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 50)
-    page.set_input_files("#image input[type=file]", broken)
+    upload(page, broken)
     expect(page.locator("#seen .fault")).to_contain_text("image", timeout=PATIENCE_MS)
     assert "Traceback" not in page.content()
 

@@ -7,7 +7,9 @@ whole anyres posters, at every length the stock sequence has and at no other.
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -183,6 +185,7 @@ def train(
         adam.load_state_dict(saved["optimiser"])
         first = saved["step"]
     journal = Journal(folder / "language.jsonl", 20, log)
+    check = partial(checked, model, held_out, spelling)
     source = steps_of(posters, size, many, seed + first, spelling)
     for step, pages in zip(range(first, steps), source, strict=False):
         for group in adam.param_groups:
@@ -196,12 +199,8 @@ def train(
         if rank() > 0:
             continue
         last = step + 1 == steps
-        check = last or (step + 1) % 100 == 0
-
-        def held(check: bool = check) -> dict:
-            return {"held_out": validate(model, held_out, spelling)} if check else {}
-
-        journal.add(step + 1, {"loss": loss.item()}, held)
+        more = check if last or (step + 1) % 100 == 0 else dict
+        journal.add(step + 1, {"loss": loss.item()}, more)
         if journal.due(last):
             save(state, model, adam, step + 1)
 
@@ -229,6 +228,11 @@ def first_lesson(
         adam.step()
         if (step + 1) % 20 == 0:
             log(json.dumps({"lesson": step + 1, "loss": round(loss.item(), 4)}))
+
+
+def checked(*arguments: Any) -> dict[str, Any]:
+    """The held-out accuracies as a field of a journal line; takes what `validate` takes."""
+    return {"held_out": validate(*arguments)}
 
 
 def save(path: Path, model: torch.nn.Module, adam: torch.optim.AdamW, step: int) -> None:

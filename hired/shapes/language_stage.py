@@ -29,16 +29,16 @@ from hired.shapes.words import UNREADABLE_WORD
 
 SHARES = {
     "digit": 4.0,
-    "colour": 3.0,
-    "shape": 3.0,
-    "where": 3.5,
+    "colour": 2.0,
+    "shape": 2.5,
+    "where": 4.0,
     "exists": 3.0,
-    "count": 3.5,
-    "compare": 2.5,
-    "absent": 1.5,
+    "count": 4.0,
+    "compare": 4.0,
+    "absent": 2.0,
     "unknown": 1.0,
 }
-"""How often each kind is asked; `describe` is asked for every third poster besides."""
+"""How often each kind is asked; `describe` is asked for every other poster besides."""
 
 
 def average(parameters: list[torch.nn.Parameter]) -> None:
@@ -119,7 +119,7 @@ def ask_all(posters: list[Poster], rng: np.random.Generator, many: int) -> list[
     asked = []
     for poster in posters:
         chosen = [kinds[i] for i in rng.choice(len(kinds), many, p=chances)]
-        if rng.random() < 0.33:
+        if rng.random() < 0.5:
             chosen.append("describe")
         asked.append(draw(poster.scene, rng, chosen))
     return asked
@@ -166,7 +166,7 @@ def train(
     seed: int = 0,
     size: int = 8,
     many: int = 20,
-    peak: float = 1e-3,
+    peak: float = 6e-4,
     log: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Train projector and Llama for `steps` batches, on from `language.pt` if it exists.

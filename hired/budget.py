@@ -1,16 +1,41 @@
-"""From a budget, shares and caps to exact integers. Pure arithmetic, no tensors, no model.
+"""Budgets as they are typed, and from a budget, shares and caps to exact integers.
+
+Pure arithmetic, no tensors, no model.
 
 Shares are turned into `Fraction`s, so equal shares tie exactly and no guard is needed inside.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from numbers import Integral, Real
+from typing import Any
 
 from hired.errors import SettingError
 
 GUARD = 1e-9  # absorbs float error in rate * total: 0.29 * 100 is 28.999999999999996
+
+
+def parse_budget(text: Any) -> float | int:
+    """A budget as people write it: `20%` and `0.2` are rates, `640` is a count.
+
+    `1` is one patch and `1.0` is everything; the distinction survives because it is text. What
+    is no budget although it is a number is left to `check_budget`.
+
+    Raises:
+        SettingError: it is no number.
+    """
+    words = str(text).strip().replace(",", ".")
+    try:
+        if words.endswith("%"):
+            return float(words[:-1]) / 100
+        return int(words) if re.fullmatch(r"[+-]?\d{1,9}", words, re.ASCII) else float(words)
+    except ValueError:
+        raise SettingError(
+            f"A budget is a rate such as 0.2 or 20%, or a count such as 640; 1 is one token and "
+            f"1.0 is everything. Got {text!r}."
+        ) from None
 
 
 def check_budget(budget: float | int) -> float | int:

@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hired.budget import parse_budget
 from hired.errors import HiredError, InputError, SettingError
 
 # Subcommand -> (module with `add_parser(subparsers)`, its line in the help). The parser it adds
@@ -111,19 +112,6 @@ def _add_ask(commands: Any) -> None:
     add("--race", action="store_true", help="both lanes at once; their times are contended")
     add("--json", action="store_true", help="one JSON object on one line, last on stdout")
     ask_parser.set_defaults(run=ask)
-
-
-def parse_budget(text: str) -> int | float:
-    """`1` is one token, `1.0` and `100%` are everything."""
-    try:
-        if text.strip().endswith("%"):
-            return float(text.strip()[:-1]) / 100
-        return int(text) if text.strip().lstrip("+-").isdigit() else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no budget. Give a rate such as 0.2 or 20%, or a count such as 576; "
-            f"1 is one token and 1.0 is everything."
-        ) from None
 
 
 def parse_value(text: str) -> Any:

@@ -20,7 +20,6 @@ from hired.bench.sweep import (
     make_question,
     paper_sweep,
     parse_method,
-    parse_rate,
 )
 from hired.bench.tables import make_report
 from hired.cli import main
@@ -81,7 +80,7 @@ def test_keys_tell_rounds_apart():
 @pytest.mark.parametrize(
     "read, text",
     [
-        (parse_rate, "lots"), (parse_method, "nobody"), (parse_method, "hired:seed=3"),
+        (parse_method, "nobody"), (parse_method, "hired:seed=3"),
         (parse_method, "hired:fuse"), (parse_method, "hired:budget=3"),
         (lambda text: Sweep(repeats=0), ""), (lambda text: Sweep(batches=(0,)), ""),
         (lambda text: Sweep(budgets=(2.0,)), ""), (lambda text: Sweep(image_size=(0, 5)), ""),
@@ -92,9 +91,7 @@ def test_nonsense_is_refused(read, text):
         read(text)
 
 
-def test_budgets_and_methods_as_typed():
-    assert [parse_rate(text) for text in ("20%", "0.2", "640", "1", "1.0")] == [0.2, 0.2, 640, 1, 1]
-    assert isinstance(parse_rate("1"), int) and isinstance(parse_rate("1.0"), float)
+def test_methods_as_typed():
     assert parse_method("hired:fuse=True,newline=rows").settings == {
         "fuse": True,
         "newline": "rows",

@@ -6,9 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hired.budget import allocate, check_budget, split_budget, total_budget
+from hired.budget import allocate, check_budget, parse_budget, split_budget, total_budget
 from hired.errors import SettingError
 from hired.tiles import TileGrid
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1", 1), ("1.0", 1.0), (" 576 ", 576), ("0.2", 0.2), ("0,2", 0.2), ("20%", 0.2),
+     ("1e-1", 0.1), ("-1", -1), (1, 1)],
+)  # fmt: skip
+def test_a_typed_budget_keeps_its_kind(text, value):
+    parsed = parse_budget(text)
+    assert parsed == value and type(parsed) is type(value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "all", "²", "%", "1/2", "much", "1e", None, "nan%%", [], "--3"]
+)
+def test_what_is_no_number_is_explained(text):
+    with pytest.raises(SettingError, match="1 is one token"):
+        parse_budget(text)
 
 
 @pytest.mark.parametrize("budget", [True, False, 0, -1, 0.0, -0.2, 1.5, 2.0, math.nan, "0.2", None])

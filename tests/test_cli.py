@@ -13,7 +13,7 @@ import pytest
 from conftest import make_image
 
 from hired import cli, models
-from hired.cli import main, parse_budget, parse_setting, parse_value
+from hired.cli import main, parse_setting, parse_value
 from hired.selectors import SELECTORS
 
 ROOT = Path(__file__).parents[1]
@@ -254,21 +254,6 @@ def test_lists(capsys) -> None:
 
 
 # Reading arguments
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("1", 1), ("1.0", 1.0), ("576", 576), ("0.2", 0.2), ("20%", 0.2), ("1e-1", 0.1), ("-1", -1)],
-)
-def test_budget_keeps_its_type(text, value) -> None:
-    parsed = parse_budget(text)
-    assert parsed == value and type(parsed) is type(value)
-
-
-@pytest.mark.parametrize("text", ["", "all", "0,2", "²", "%", "1/2"])
-def test_budget_that_is_no_number_is_explained(text) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="1 is one token"):
-        parse_budget(text)
 
 
 def test_values_are_literals_or_text() -> None:

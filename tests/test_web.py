@@ -9,7 +9,7 @@ from hired.errors import SettingError
 from hired.web import form, panes, share
 from hired.web.examples import read_examples
 from hired.web.record import Record
-from hired.web.settings import Settings, from_mapping, parse_budget, parse_heads
+from hired.web.settings import Settings, from_mapping, parse_heads
 from hired.web.sweep import plan
 from hired.web.tabs import recorded
 from hired.web.views import View, median
@@ -58,21 +58,6 @@ RECORD = Record(
     "Which digit?", {"name": "a.png", "height": 3, "width": 4}, Settings(), [STOCK, HIRED], ABOUT
 )
 HOSTILE = "<img src=x onerror=alert(1)> ${7*7} {{x}} `y` \"'"
-
-
-@pytest.mark.parametrize(
-    ("text", "budget"),
-    [("20%", 0.2), ("0.2", 0.2), ("0,2", 0.2), ("640", 640), ("1", 1), ("1.0", 1.0), (1, 1)],
-)
-def test_budget_as_people_write_it(text, budget) -> None:
-    got = parse_budget(text)
-    assert got == budget and type(got) is type(budget)
-
-
-@pytest.mark.parametrize("text", ["", "much", "1e", None, "nan%%", [], "--3"])
-def test_no_budget(text) -> None:
-    with pytest.raises(SettingError):
-        from_mapping({"budget": parse_budget(text)})
 
 
 @pytest.mark.parametrize(

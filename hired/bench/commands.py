@@ -87,12 +87,13 @@ def read_sweep(args: argparse.Namespace) -> "Sweep":
     Raises:
         SettingError: a method, budget or number is out of range.
     """
-    from hired.bench.sweep import Sweep, expand, paper_sweep, parse_rate
+    from hired.bench.sweep import Sweep, expand, paper_sweep
+    from hired.budget import parse_budget
 
     given = {
         "models": args.models and tuple(args.models),
         "methods": args.methods and expand(args.methods),
-        "budgets": args.budgets and tuple(parse_rate(text) for text in args.budgets),
+        "budgets": args.budgets and tuple(parse_budget(text) for text in args.budgets),
         "batches": args.batches and tuple(args.batches),
         "prompt_tokens": args.prompt_tokens and tuple(args.prompt_tokens),
         "image_size": args.image_size and tuple(args.image_size),

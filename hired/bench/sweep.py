@@ -181,22 +181,6 @@ def parse_method(text: str) -> Entry:
     return Entry(name, None, settings)
 
 
-def parse_rate(text: str) -> float | int:
-    """`0.2` and `20%` are rates, `640` is a count.
-
-    Raises:
-        SettingError: it is no number.
-    """
-    try:
-        if text.endswith("%"):
-            return float(text[:-1]) / 100
-        return int(text) if text.isdigit() else float(text)
-    except ValueError:
-        raise SettingError(
-            f"A budget is a rate such as 0.2 or 20%, or a count such as 640; got {text!r}."
-        ) from None
-
-
 def make_question(processor: Any, tokens: int | None) -> str:
     """A question that makes the text of the prompt at most `tokens` long, as close as it gets.
 

@@ -97,12 +97,13 @@ def run_evaluate(args: argparse.Namespace) -> int:
     """Evaluate one method at one budget; the JSON line holds every figure."""
     from tqdm import tqdm
 
+    from hired.budget import parse_budget
     from hired.models import load
     from hired.selectors import build
     from hired.shapes.evaluate import evaluate
 
     settings: dict[str, Any] = {
-        "budget": _budget(args.budget),
+        "budget": None if args.budget is None else parse_budget(args.budget),
         "alpha": args.alpha,
         "init_layer": args.init_layer,
         "final_layer": args.final_layer,
@@ -140,13 +141,6 @@ def run_examples(args: argparse.Namespace) -> int:
     listed = write_examples(model, processor, args.out)
     _say(f"{len(listed)} of {len(POINTS)} examples in {args.out}")
     return 0
-
-
-def _budget(text: str | None) -> int | float | None:
-    """A budget as typed: digits alone are a count, everything else is a rate."""
-    if text is None:
-        return None
-    return int(text) if text.isdigit() else float(text)
 
 
 def _out(line: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hired.budget import parse_budget
 from hired.errors import SettingError
 from hired.selectors import NEWLINES, SELECTORS, Selector, build
 
@@ -86,25 +87,6 @@ class Settings:
 
 
 _SHARED = ("budget", "alpha", "init_layer", "final_layer", "heads", "newline", "seed")
-
-
-def parse_budget(text: Any) -> float | int:
-    """A budget as people write it: `20%` and `0.2` are rates, `640` is a count.
-
-    `1` is one patch and `1.0` is everything; the distinction survives because it is text.
-
-    Raises:
-        SettingError: it is no number.
-    """
-    words = str(text).strip().replace(",", ".")
-    try:
-        if words.endswith("%"):
-            return float(words[:-1]) / 100
-        return int(words) if re.fullmatch(r"[+-]?\d{1,9}", words) else float(words)
-    except ValueError:
-        raise SettingError(
-            f"A budget is a rate such as 0.2 or 20%, or a count such as 640; got {text!r}."
-        ) from None
 
 
 def parse_heads(text: Any) -> str | int:

@@ -13,15 +13,16 @@ from typing import Any
 
 from PIL import Image
 
+from hired.budget import parse_budget
 from hired.compare import Lane, compare
 from hired.errors import SettingError
 from hired.web.engine import Loaded
+from hired.web.limits import MAX_ROWS, Limits
 from hired.web.panes import matches
-from hired.web.settings import Settings, parse_budget
+from hired.web.settings import Settings
 from hired.web.views import show
 
 AXES = ("none", "method", "alpha", "init_layer", "final_layer")
-MAX_ROWS = 60
 NUMBERS = ("visual_tokens", "ttft_s", "tokens_per_s", "total_s", "kv_cache_bytes", "peak_bytes")
 
 
@@ -33,11 +34,13 @@ class Progress:
         rows: what has been measured, the baseline first.
         total: rows there will be.
         left_s: estimated seconds left.
+        note: why it ended early, if it did.
     """
 
     rows: list[dict[str, Any]]
     total: int
     left_s: float | None
+    note: str = ""
 
 
 def plan(settings: Settings, budgets: str, axis: str, values: str) -> list[Settings]:
@@ -66,12 +69,16 @@ def sweep(
     planned: Sequence[Settings],
     stop: threading.Event,
     answer: str = "",
+    limits: Limits | None = None,
 ) -> Iterator[Progress]:
     """Measure the baseline, then every planned row; stopping keeps what is done.
 
     Raises:
         InputError, SettingError: before the first row.
     """
+    limits = limits or Limits()
+    limits.check_image(image)
+    limits.check_asked(question, planned[0].max_new_tokens, len(planned))
     jobs = [("full", planned[0]), *((row.right, row) for row in planned)]
     rows: list[dict[str, Any]] = []
     begin = perf_counter()
@@ -85,7 +92,11 @@ def sweep(
         row["correct"] = matches(row["text"], answer) if answer else None
         rows.append(row)
         spent = perf_counter() - begin
-        yield Progress(list(rows), len(jobs), spent / len(rows) * (len(jobs) - len(rows)))
+        left = len(jobs) - len(rows)
+        if left and spent > limits.seconds:
+            yield Progress(list(rows), len(jobs), None, limits.too_late)
+            return
+        yield Progress(list(rows), len(jobs), spent / len(rows) * left)
 
 
 def _at(settings: Settings, axis: str, point: Any) -> Settings:

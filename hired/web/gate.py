@@ -1,0 +1,236 @@
+"""What stands between the network and gradio: sizes, rates, places in the queue, `/healthz`, logs.
+
+A plain ASGI middleware. Every refusal is JSON with one sentence in `detail` that says the limit;
+gradio's own page and clients show it. Nothing a request brings can end in a bare "500".
+"""
+
+import asyncio
+import errno
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import gradio as gr
+from gradio.route_utils import FnIndexInferError
+
+from hired.web.limits import Limits, Rate, trim
+from hired.web.logs import mark
+from hired.web.wiring import GPU
+
+log = logging.getLogger(__name__)
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+API = "/gradio_api/"
+ASKING = ("call/", "queue/join", "run/", "api/", "upload")
+FULL = (errno.ENOSPC, errno.EDQUOT)
+DRAIN = 8  # times the limit of what is read and thrown away, so that the client hears the answer
+
+
+class Refusal(Exception):
+    """A request that is not let in: HTTP status, sentence, headers."""
+
+    def __init__(self, status: int, detail: str, **headers: str) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers = status, detail, headers
+
+
+class Gate:
+    """The middleware. Finds the page and its engine through the app that the request is for."""
+
+    def __init__(self, app: Any, limits: Limits) -> None:
+        self.app, self.limits, self.rate = app, limits, Rate(limits.rate)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one request, whatever it is."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begin, status = perf_counter(), 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            if scope["path"] == "/healthz":
+                state = health(scope["app"].get_blocks())
+                await _answer(watched, 503 if state["status"] == "closing" else 200, state)
+            else:
+                await self._pass(scope, receive, watched)
+        except Exception as error:  # the last line of defence: told, logged, survived
+            refusal = explain(error)
+            if status:
+                raise
+            await _answer(watched, refusal.status, {"detail": refusal.detail}, refusal.headers)
+        finally:
+            asked = scope["method"] == "POST" or status >= 400
+            facts = {
+                "method": scope["method"],
+                "path": scope["path"][:120],
+                "status": status,
+                "seconds": round(perf_counter() - begin, 3),
+                "client": mark(_client(scope)),
+            }
+            log.log(logging.INFO if asked else logging.DEBUG, "request", extra={"facts": facts})
+
+    async def _pass(self, scope: Message, receive: Receive, send: Send) -> None:
+        path = scope["path"].removeprefix(API)
+        if scope["method"] == "POST" and scope["path"].startswith(API):
+            if path.startswith(ASKING):
+                self._admit(scope)
+            if path.startswith("upload"):
+                await self._check_upload(scope, receive)
+            else:
+                most = self.limits.body_mb * 1_000_000
+                if _length(scope) > most:
+                    await _drain(receive, _length(scope), DRAIN * most)
+                body = await _read(receive, most)
+                self._check_call(scope["app"].get_blocks(), path, _parse(body), _client(scope))
+                receive = _replay(body, receive)
+        await self.app(scope, receive, send)
+
+    def _admit(self, scope: Message) -> None:
+        if scope["app"].get_blocks().engine.closing.is_set():
+            raise Refusal(503, "This server is shutting down. Try again in a minute.")
+        wait = self.rate.wait_s(_client(scope))
+        if wait:
+            raise Refusal(
+                429,
+                f"That is more than {self.limits.rate} requests a minute, the limit for one "
+                f"visitor. Wait a moment.",
+                **{"retry-after": str(int(wait) + 1)},
+            )
+
+    async def _check_upload(self, scope: Message, receive: Receive) -> None:
+        most, size = self.limits.upload_mb * 1_000_000, _length(scope)
+        if size < 0:
+            raise Refusal(411, "An upload has to say its length (the header Content-Length).")
+        if size > most + 100_000:  # what surrounds the file
+            await _drain(receive, size, DRAIN * most)
+            raise Refusal(
+                413,
+                f"The upload has {size / 1e6:.1f} MB; the limit is {self.limits.upload_mb} MB. "
+                f"Save the image smaller or as JPEG.",
+            )
+        folder = Path(gr.utils.get_upload_folder())
+        if folder.is_dir():
+            await asyncio.to_thread(trim, folder, self.limits.disk_mb * 1_000_000 - size)
+
+    def _check_call(self, blocks: Any, path: str, body: Any, client: str) -> None:
+        """Has this client a place in the queue of the GPU left, if that is what it asks for?"""
+        if not path.startswith(("call/", "queue/join")) or not isinstance(body, dict):
+            return
+        name = path.removeprefix("call/").removeprefix("v2/").strip("/")
+        index = body.get("fn_index")
+        asked = [
+            fn
+            for fn in blocks.fns.values()
+            if (fn._id == index if path.startswith("queue") else fn.api_name == name)
+        ]
+        if not any(fn.concurrency_id == GPU["concurrency_id"] for fn in asked):
+            return
+        waiting = [event for event in gpu_queue(blocks)[1] if event.request.client]
+        mine = sum(event.request.client.host == client for event in waiting)
+        if mine >= self.limits.per_client:
+            raise Refusal(
+                429,
+                f"{mine} of your requests wait already, the most one visitor may have. Wait for "
+                f"an answer first.",
+            )
+
+
+def explain(error: Exception) -> Refusal:
+    """What a client is told of an error; unexpected ones go to the log with their trace."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, FnIndexInferError):
+        return Refusal(404, "There is no such endpoint. /gradio_api/info lists them.")
+    if isinstance(error, OSError) and error.errno in FULL:
+        return Refusal(507, "The disk of this server is full. Try again later.")
+    log.error("request failed", exc_info=error)
+    return Refusal(500, "Something went wrong on the server. Try again.")
+
+
+def gpu_queue(blocks: Any) -> tuple[int, list[Any]]:
+    """(comparisons and sweeps that run, those that wait) of a served page."""
+    queue = blocks._queue.event_queue_per_concurrency_id.get(GPU["concurrency_id"])
+    return (queue.current_concurrency, list(queue.queue)) if queue else (0, [])
+
+
+def health(blocks: Any) -> dict[str, Any]:
+    """Is the model there, who waits, and is the server about to end?"""
+    engine, (running, waiting) = blocks.engine, gpu_queue(blocks)
+    state = "closing" if engine.closing.is_set() else "ok" if engine.ready else "loading"
+    return {
+        "status": state,
+        "model": {"name": engine.name, "loaded": engine.ready},
+        "queue": {"running": running, "waiting": len(waiting), "limit": engine.limits.queue},
+    }
+
+
+def _client(scope: Message) -> str:
+    return (scope.get("client") or ("",))[0]
+
+
+def _length(scope: Message) -> int:
+    """The length a request claims, -1 when it claims none."""
+    stated = dict(scope["headers"]).get(b"content-length", b"")
+    return int(stated) if stated.isdigit() else -1
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body) if body.strip() else None
+    except RecursionError:
+        raise Refusal(400, "The JSON is nested too deeply.") from None
+    except ValueError:
+        return None  # gradio says what is wrong with it
+
+
+async def _read(receive: Receive, most: int) -> bytes:
+    """The whole body."""
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
+            raise Refusal(413, f"The request is longer than {most / 1e6:.0f} MB, the limit.")
+        if message["type"] == "http.disconnect" or not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def _drain(receive: Receive, size: int, most: int) -> None:
+    """Read a body and throw it away: a client that is cut off never sees why."""
+    seen = 0
+    while size <= most and seen < size:
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if message["type"] == "http.disconnect" or not message.get("more_body"):
+            return
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that hands the body out once more."""
+    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again
+
+
+async def _answer(
+    send: Send, status: int, content: Any, headers: dict[str, str] | None = None
+) -> None:
+    body = json.dumps(content).encode()
+    fields = {"content-type": "application/json", "content-length": str(len(body))}
+    fields |= headers or {}
+    raw = [(name.encode(), value.encode()) for name, value in fields.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})

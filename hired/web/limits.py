@@ -1,0 +1,146 @@
+"""What one request, one client and one server may ask for; every refusal names its limit.
+
+Knows neither gradio nor a model. A flag can only tighten what the library itself allows.
+"""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, fields
+from pathlib import Path
+from time import monotonic
+
+from PIL import Image
+
+from hired.errors import InputError, SettingError
+from hired.images import MAX_BYTES, MAX_PIXELS
+from hired.inputs import MAX_QUESTION
+from hired.web.settings import MAX_NEW_TOKENS
+
+MAX_ROWS = 60  # runs of a sweep
+MAX_CLIENTS = 4096  # clients whose rate is remembered
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of one server.
+
+    Attributes:
+        upload_mb: megabytes of one uploaded file.
+        pixels_mp: megapixels of an image.
+        question: characters.
+        new_tokens: per answer.
+        rows: runs of a sweep, the baseline aside.
+        queue: requests that wait, all clients together.
+        per_client: comparisons and sweeps that one client may have waiting.
+        rate: requests of one client per minute.
+        seconds: from the moment a comparison or sweep begins.
+        body_mb: megabytes of a request that is no upload.
+        disk_mb: megabytes of uploads and results kept on disk.
+        grace: seconds that running answers get when the server is told to end.
+    """
+
+    upload_mb: int = MAX_BYTES // 1_000_000
+    pixels_mp: int = MAX_PIXELS // 1_000_000
+    question: int = MAX_QUESTION
+    new_tokens: int = MAX_NEW_TOKENS
+    rows: int = MAX_ROWS
+    queue: int = 24
+    per_client: int = 8
+    rate: int = 600
+    seconds: int = 1800
+    body_mb: int = 2
+    disk_mb: int = 1000
+    grace: int = 60
+
+    def __post_init__(self) -> None:
+        """Check every limit against what the library allows."""
+        for name in (field.name for field in fields(self)):
+            value, most = getattr(self, name), _MOST.get(name, 10**6)
+            if not 1 <= value <= most:
+                raise SettingError(f"{name} is a whole number from 1 to {most}; got {value}.")
+
+    def check_image(self, image: Image.Image) -> Image.Image:
+        """The image, unless it has too many pixels.
+
+        Raises:
+            InputError: it has.
+        """
+        pixels = image.width * image.height
+        if pixels > self.pixels_mp * 1_000_000:
+            raise InputError(
+                f"The image has {pixels / 1e6:.1f} megapixels; the limit of this server is "
+                f"{self.pixels_mp}. Scale it down."
+            )
+        return image
+
+    def check_asked(self, question: str, new_tokens: int, rows: int = 0) -> None:
+        """Raise InputError when the question, the answer or a sweep is longer than allowed."""
+        asked = (
+            ("The question has", len(question or ""), self.question, "characters", "Shorten it."),
+            ("The answer may have", new_tokens, self.new_tokens, "tokens", "Ask for fewer."),
+            ("The sweep has", rows, self.rows, "runs", "Take fewer budgets or values."),
+        )
+        for what, value, limit, unit, remedy in asked:
+            if value > limit:
+                raise InputError(
+                    f"{what} {value} {unit}; the limit of this server is {limit}. {remedy}"
+                )
+
+    @property
+    def too_late(self) -> str:
+        """What is said of a run that was ended for its length."""
+        return (
+            f"Stopped after {self.seconds} s, the longest a request may take on this server. "
+            f"Ask for fewer tokens or runs."
+        )
+
+
+_MOST = {
+    "upload_mb": MAX_BYTES // 1_000_000,
+    "pixels_mp": MAX_PIXELS // 1_000_000,
+    "question": MAX_QUESTION,
+    "new_tokens": MAX_NEW_TOKENS,
+    "rows": MAX_ROWS,
+}
+
+
+class Rate:
+    """Requests per minute of each client: a bucket of ten seconds' worth that refills evenly."""
+
+    def __init__(self, per_minute: int) -> None:
+        self.per_s = per_minute / 60
+        self.burst = max(10.0, 10 * self.per_s)
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def wait_s(self, client: str) -> float:
+        """Take one request from a client's bucket; 0, or the seconds until there is one."""
+        with self._lock:
+            now = monotonic()
+            left, seen = self._left.pop(client, (self.burst, now))
+            left = min(self.burst, left + (now - seen) * self.per_s)
+            wait = 0.0 if left >= 1 else (1 - left) / self.per_s
+            self._left[client] = (left if wait else left - 1, now)
+            while len(self._left) > MAX_CLIENTS:
+                self._left.popitem(last=False)
+            return wait
+
+
+def trim(folder: Path, most_bytes: int) -> int:
+    """Delete the oldest files under `folder` until it holds at most `most_bytes`; bytes freed."""
+    found = []
+    for path in folder.rglob("*"):
+        try:
+            facts = path.lstat()
+        except OSError:  # deleted meanwhile
+            continue
+        if not path.is_dir():
+            found.append((facts.st_mtime, facts.st_size, path))
+    excess = sum(size for _, size, _ in found) - most_bytes
+    freed = 0
+    for _, size, path in sorted(found, key=lambda entry: entry[0]):
+        if freed >= excess:
+            break
+        path.unlink(missing_ok=True)
+        freed += size
+    return freed

@@ -189,3 +189,22 @@ def ask(model, processor, budget: float | int = 0.3) -> tuple[str, torch.Tensor]
     output = lane.generate(**inputs, max_new_tokens=4, do_sample=False)
     new = output[0, inputs["input_ids"].shape[1] :]
     return processor.decode(new), new
+
+
+@pytest.fixture(scope="session")
+def served(tiny):
+    """The page around the tiny model, served once for every test that asks it over HTTP."""
+    from serving import serve
+
+    from hired.web.engine import Engine
+
+    with serve(Engine.holding(*tiny)) as demo:
+        yield demo
+
+
+@pytest.fixture(scope="session")
+def caller(served):
+    """A program that talks to `served` over HTTP."""
+    from serving import Caller
+
+    return Caller(served.local_url)

@@ -1,6 +1,7 @@
 """Named endpoints for programs: the same runs as the page, plain values in and out."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -10,7 +11,7 @@ from hired.errors import InputError
 from hired.overlay import describe_kept
 from hired.web import record
 from hired.web.engine import Engine, Stops, read_image
-from hired.web.handlers import plain_errors
+from hired.web.plain import plain_errors
 from hired.web.record import Record
 from hired.web.runs import run
 from hired.web.settings import Settings, from_mapping
@@ -19,6 +20,30 @@ from hired.web.views import View
 from hired.web.wiring import GPU, LOOK
 
 DROPPING = ("right", "budget", "alpha", "init_layer", "final_layer", "heads", "newline", "seed")
+WORDS = {
+    "image": "a picture file",
+    "question": "what is asked about it",
+    "method": "a name in hired.SELECTORS, such as hired, visionzip or random",
+    "budget": "what is kept: a rate such as 0.2 or 20%, or a count such as 640",
+    "alpha": "the overview's share of the budget, 0 to 1",
+    "init_layer": "layer of the vision tower that shares the budget out",
+    "final_layer": "layer that ranks patches, or none for the feature layer",
+    "heads": "sum, max or the number of one attention head",
+    "newline": "none, or rows for a newline token after each row",
+    "seed": "of the random method",
+    "max_new_tokens": "tokens per answer at most",
+    "budgets": "rates and counts, parted by spaces",
+    "axis": "what else is swept: none, method, alpha, init_layer or final_layer",
+    "values": "values of the axis, parted by spaces",
+}
+
+
+def documented(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """The endpoint with its parameters in its docstring, where clients and MCP read them."""
+    names = [name for name in inspect.signature(endpoint).parameters if name in WORDS]
+    lines = "\n".join(f"    {name}: {WORDS[name]}" for name in names)
+    endpoint.__doc__ = f"{inspect.getdoc(endpoint)}\n\nArgs:\n{lines}"
+    return endpoint
 
 
 def add_endpoints(engine: Engine) -> None:
@@ -26,21 +51,20 @@ def add_endpoints(engine: Engine) -> None:
     with gr.Group(visible=False):
         image = gr.Image(type="filepath", image_mode=None, label="image")
         image.preprocess = lambda payload: payload.path if payload else None
-        question = gr.Textbox(label="question")
+        question = _text("", "question")
         choice = [
-            gr.Textbox("hired", label="method: a name in hired.SELECTORS"),
-            gr.Textbox("0.2", label="budget: a rate '0.2' or '20%', or a count '640'"),
-            gr.Number(0.5, label="alpha, 0 to 1"),
-            gr.Number(0, precision=0, label="init_layer"),
-            gr.Textbox("none", label="final_layer: a number, or 'none' for the feature layer"),
-            gr.Textbox("sum", label="heads: 'sum', 'max' or a number"),
-            gr.Textbox("none", label="newline: 'none' or 'rows'"),
-            gr.Number(0, precision=0, label="seed of the random method"),
+            _text("hired", "method"),
+            _text("0.2", "budget"),
+            _number(0.5, "alpha"),
+            _number(0, "init_layer"),
+            _text("none", "final_layer"),
+            _text("sum", "heads"),
+            _text("none", "newline"),
+            _number(0, "seed"),
         ]
-        tokens = gr.Number(64, precision=0, label="max_new_tokens, per lane")
-        budgets = gr.Textbox("10% 20% 40%", label="budgets, parted by spaces")
-        axis = gr.Textbox("none", label="axis: none, method, alpha, init_layer or final_layer")
-        values = gr.Textbox("", label="values of the axis, parted by spaces")
+        tokens = _number(64, "max_new_tokens")
+        budgets = _text("10% 20% 40%", "budgets")
+        axis, values = _text("none", "axis"), _text("", "values")
         texts = [gr.Textbox(label="stock answer so far"), gr.Textbox(label="answer so far")]
         details, selection, rows = gr.JSON(label="details"), gr.JSON(), gr.JSON(label="rows")
         buttons = [gr.Button() for _ in range(3)]
@@ -61,6 +85,7 @@ class Endpoints:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
+    @documented
     def compare(
         self,
         image: str,
@@ -82,14 +107,17 @@ class Endpoints:
         everything and "1" a single token. Cancelling the job stops both lanes.
         """
         chosen = (method, budget, alpha, init_layer, final_layer, heads, newline, seed)
-        with plain_errors():
+        with plain_errors(html=False):
             settings = _settings(*chosen, max_new_tokens=max_new_tokens)
-            frames = run(self.engine.get(), _open(image), question, settings, Stops())
+            frames = run(
+                self.engine.start(), _open(image), question, settings, Stops(), self.engine.limits
+            )
             with closing(frames):
                 for views in frames:
                     kept = self._details(image, question, settings, views)
                     yield views[0].text, views[1].text, kept
 
+    @documented
     def select(
         self,
         image: str,
@@ -107,11 +135,11 @@ class Endpoints:
         Gives `kept`, `nominal`, `stock`, `newlines`, the `grid`, `budgets` per partition (the
         overview first, crops row by row) and `patches`: the kept raster indices of each.
         """
-        with plain_errors():
+        with plain_errors(html=False):
             settings = _settings(
                 method, budget, alpha, init_layer, final_layer, heads, newline, seed
             )
-            picture, loaded = _open(image), self.engine.get()
+            picture, loaded = self.engine.limits.check_image(_open(image)), self.engine.get()
             chosen = loaded.preview.select(picture, settings.selector(method))
         return {
             "kept": chosen.kept,
@@ -124,6 +152,7 @@ class Endpoints:
             "summary": describe_kept(chosen),
         }
 
+    @documented
     def sweep(
         self,
         image: str,
@@ -137,13 +166,18 @@ class Endpoints:
 
         Streams the rows measured so far, the stock baseline first. Cancelling the job ends it.
         """
-        with plain_errors():
+        with plain_errors(html=False):
             planned = plan(from_mapping({"max_new_tokens": max_new_tokens}), budgets, axis, values)
             picture, stops = _open(image), Stops()
-            frames = sweep(self.engine.get(), picture, question, planned, stops.everything)
+            frames = sweep(
+                self.engine.start(), picture, question, planned, stops.everything,
+                limits=self.engine.limits,
+            )  # fmt: skip
             with closing(frames):
                 for progress in frames:
                     yield progress.rows
+            if progress.note:
+                raise InputError(progress.note)
 
     def _details(
         self, image: str, question: str, settings: Settings, views: list[View]
@@ -162,3 +196,14 @@ def _open(path: str | None) -> Any:
     if not path:
         raise InputError("There is no image. Pass one with gradio_client.handle_file.")
     return read_image(path)
+
+
+def _text(value: str, name: str) -> gr.Textbox:
+    return gr.Textbox(value, label=f"{name}: {WORDS[name]}")
+
+
+def _number(value: float, name: str) -> gr.Number:
+    """A number as it was sent: `Settings` says better than gradio what is wrong with it."""
+    number = gr.Number(value, label=f"{name}: {WORDS[name]}")
+    number.preprocess = lambda payload: payload
+    return number

@@ -6,17 +6,18 @@ Knows neither gradio nor HTML. Loading is lazy, so that importing the app costs 
 import functools
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image
 
-from hired.errors import ModelError
+from hired.errors import MemoryShortage, ModelError
 from hired.images import open_image
 from hired.machine import versions
 from hired.models import ALLOWED, EMBEDDED, describe, load
 from hired.preview import Preview
+from hired.web.limits import Limits
 
 MAX_RUNS = 256  # stop signs kept at once
 
@@ -48,6 +49,11 @@ class Engine:
         name: the model asked for.
         options: quantization, device and dtype for `hired.load`.
         may_switch: may a visitor load another model of the allow-list?
+        limits: what a visitor may ask for.
+        choices: models that can be switched to, in a few words: the allow-list, and what this
+            server was started with.
+        closing: set when the server is about to end; no run begins any more.
+        note: why this model, for the page.
     """
 
     def __init__(
@@ -61,6 +67,10 @@ class Engine:
         self.name = name
         self.options = {"quantization": quantization, "device": device, "dtype": dtype}
         self.may_switch = may_switch
+        self.limits = Limits()
+        self.closing = threading.Event()
+        self.note = ""
+        self.choices = dict(ALLOWED)
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
         self._stops: dict[str, Stops] = {}
@@ -70,8 +80,23 @@ class Engine:
         """An engine around a model that is already there."""
         engine = cls(name)
         model.name_or_path = name
-        engine._loaded = Loaded(model, processor, Preview(model, processor), describe(model))
+        engine._loaded = engine._dress(model, processor)
         return engine
+
+    @property
+    def ready(self) -> bool:
+        """Is the model there? Never waits."""
+        return self._loaded is not None
+
+    def start(self) -> Loaded:
+        """The model, for a comparison or sweep that begins now.
+
+        Raises:
+            ModelError, MemoryShortage: it cannot be loaded, or the server is about to end.
+        """
+        if self.closing.is_set():
+            raise ModelError("This server is shutting down. Try again in a minute.")
+        return self.get()
 
     def get(self) -> Loaded:
         """The model, loaded on first use.
@@ -87,29 +112,40 @@ class Engine:
     def switch(self, name: str) -> Loaded:
         """Load another model of the allow-list in place of this one.
 
+        The old model stays until the new one is there; where both do not fit, it goes first and
+        is loaded again if the new one cannot be.
+
         Raises:
             ModelError: visitors may not, the name is not on the list, or it cannot be loaded.
-            MemoryShortage: it does not fit; the old model is loaded again.
+            MemoryShortage: it does not fit.
         """
         if not self.may_switch:
             raise ModelError("This server keeps its model. Start your own to use another one.")
-        if name not in ALLOWED:
-            raise ModelError(f"model is one of {', '.join(ALLOWED)}; got {name!r}.")
+        if name not in self.choices:
+            raise ModelError(f"model is one of {', '.join(self.choices)}; got {name!r}.")
         with self._lock:
-            if self._loaded is not None and self.name == name:
-                return self._loaded
-            self._loaded = None  # two may not fit at once
-            try:
-                self._loaded = self._load(name)
+            if self._loaded is None or self.name != name:
+                self._loaded = self._replace(name)
                 self.name = name
-            except Exception:
-                self._loaded = self._load(self.name)
-                raise
             return self._loaded
 
+    def _replace(self, name: str) -> Loaded:
+        with suppress(MemoryShortage):
+            return self._load(name)
+        self._loaded = None
+        try:
+            return self._load(name)
+        except Exception:
+            self._loaded = self._load(self.name)
+            raise
+
     def _load(self, name: str) -> Loaded:
-        model, processor = load(name, **self.options)
-        return Loaded(model, processor, Preview(model, processor), describe(model))
+        return self._dress(*load(name, **self.options))
+
+    def _dress(self, model: Any, processor: Any) -> Loaded:
+        info = describe(model)
+        self.choices.setdefault(info["name"], "the model this server was started with")
+        return Loaded(model, processor, Preview(model, processor), info)
 
     def versions(self) -> dict[str, str]:
         """What a result depends on."""

@@ -5,30 +5,38 @@ from typing import Any
 import gradio as gr
 
 from hired.web.api import add_endpoints
+from hired.web.benchmarks_tab import add_benchmarks_tab
 from hired.web.compare_tab import add_compare_tab
 from hired.web.engine import Engine
 from hired.web.examples import FOLDER
+from hired.web.gate import Gate
 from hired.web.handlers import Handlers
+from hired.web.limits import Limits
 from hired.web.model_box import head
+from hired.web.plain import Page
 from hired.web.sweep_tab import add_sweep_tab
-from hired.web.tabs import add_api_tab, add_benchmarks_tab, add_how_tab
+from hired.web.tabs import add_api_tab, add_how_tab
 from hired.web.theme import STYLE, make_theme
 from hired.web.wiring import LOOK, QUIET
 
 TITLE = "HiRED side by side"
-MAX_WAITING = 24
 READY = """() => {
   document.documentElement.lang = 'en';
   const live = document.querySelector('#live');
   if (live) { live.setAttribute('role', 'status'); live.setAttribute('aria-live', 'polite'); }
+  document.addEventListener('click', (event) => {
+    if (!event.target.closest('.to-benchmarks')) return;
+    const tabs = [...document.querySelectorAll('#tabs [role=tab]')];
+    tabs.find((tab) => tab.textContent.trim() === 'Benchmarks')?.click();
+  });
 }"""
 
 
-def build(engine: Engine) -> gr.Blocks:
+def build(engine: Engine) -> Page:
     """The whole page around one engine; nothing is loaded yet."""
     handlers = Handlers(engine)
-    with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200), fill_width=True
+    with Page(
+        engine, title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200), fill_width=True
     ) as demo:
         header = gr.HTML(head(None), elem_id="header")
         with gr.Tabs(elem_id="tabs"):
@@ -36,25 +44,27 @@ def build(engine: Engine) -> gr.Blocks:
                 asked = add_compare_tab(demo, handlers, header)
             with gr.Tab("Sweep", id="sweep"):
                 add_sweep_tab(handlers, asked)
-            with gr.Tab("Benchmarks", id="benchmarks"):
-                add_benchmarks_tab()
+            with gr.Tab("Benchmarks", id="benchmarks") as benchmarks:
+                add_benchmarks_tab(benchmarks)
             with gr.Tab("How it works", id="how") as how:
                 add_how_tab(handlers, asked, how)
             with gr.Tab("API", id="api") as api:
                 add_api_tab(handlers, asked, api)
         add_endpoints(engine)
         demo.load(lambda: head(engine.get().info), None, header, js=READY, **LOOK, **QUIET)
-    demo.queue(max_size=MAX_WAITING, api_open=False)
+    demo.queue(max_size=engine.limits.queue, api_open=False)
     return demo
 
 
-def launch_options() -> dict[str, Any]:
+def launch_options(limits: Limits | None = None) -> dict[str, Any]:
     """What `launch` has to be told for this page: looks, limits, and nothing that leaks."""
+    limits = limits or Limits()
     return {
         "theme": make_theme(),
         "css_paths": [STYLE],
         "allowed_paths": [str(FOLDER)],
-        "max_file_size": "15mb",
+        "max_file_size": limits.upload_mb * 1_000_000,
+        "app_kwargs": {"middleware": [(Gate, (), {"limits": limits})]},
         "show_error": False,
         "enable_monitoring": False,
         "ssr_mode": False,

@@ -3,30 +3,60 @@
 Knows no gradio and no HTML.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from time import perf_counter
 
 from PIL import Image
 
 from hired.compare import Lane, compare
 from hired.web.engine import Loaded, Stops
+from hired.web.limits import Limits
 from hired.web.settings import Settings
 from hired.web.views import View, median, show
 
+log = logging.getLogger(__name__)
 FRAME_S = 0.08  # a browser is told at most this often; tokens in between come together
 
 
 def run(
-    loaded: Loaded, image: Image.Image, question: str, settings: Settings, stops: Stops
+    loaded: Loaded,
+    image: Image.Image,
+    question: str,
+    settings: Settings,
+    stops: Stops,
+    limits: Limits | None = None,
 ) -> Iterator[list[View]]:
     """Views of all panes each time something visible happened; the last are final.
 
-    Closing the iterator stops every lane and returns at once.
+    Closing the iterator stops every lane and returns at once; so does the limit of its time,
+    with what was said until then.
 
     Raises:
         InputError, SettingError, ModelError: before the first view.
     """
+    limits = limits or Limits()
+    limits.check_image(image)
+    limits.check_asked(question, settings.max_new_tokens)
+    begin, views = perf_counter(), []
+    try:
+        for views in _repeat(loaded, image, question, settings, stops):
+            if perf_counter() - begin > limits.seconds:
+                stops.everything.set()
+                views = [
+                    replace(view, error=limits.too_late) if view.phase == "stopped" else view
+                    for view in views
+                ]
+            yield views
+    finally:
+        _log(views, perf_counter() - begin)
+
+
+def _repeat(
+    loaded: Loaded, image: Image.Image, question: str, settings: Settings, stops: Stops
+) -> Iterator[list[View]]:
     past: list[list[View]] = [[] for _ in settings.methods]
     views: list[View] = []
     for _ in range(settings.repeats):
@@ -73,3 +103,12 @@ def _once(
                 shown, phases[index] = now, views[index].phase
                 yield list(views)
     yield list(views)
+
+
+def _log(views: list[View], seconds: float) -> None:
+    """How a comparison ended; nothing of what was asked or answered."""
+    lanes = [
+        {"method": view.method, "phase": view.phase, "new_tokens": view.new_tokens}
+        for view in views
+    ]
+    log.info("comparison", extra={"facts": {"seconds": round(seconds, 3), "lanes": lanes}})

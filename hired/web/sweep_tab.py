@@ -94,9 +94,10 @@ def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
                 if not path:
                     raise InputError("There is no image. Choose one in the Compare tab.")
                 planned = plan(form.read(*settings), budgets, axis, values)
-                loaded, image = handlers.engine.get(), read_image(path)
+                engine, image = handlers.engine, read_image(path)
                 progress = Progress([], 0, None)
-                with closing(sweep(loaded, image, question, planned, stop, known)) as frames:
+                frames = sweep(engine.start(), image, question, planned, stop, known, engine.limits)
+                with closing(frames):
                     for progress in frames:
                         yield _draw(progress, axis)
                 yield _draw(progress, axis, ended=True)
@@ -139,7 +140,8 @@ def _bar(progress: Progress | None, ended: bool = False) -> str:
     done, total = (len(progress.rows), progress.total) if progress else (0, 0)
     words = "Nothing measured yet."
     if progress and ended:
-        words = f"{done} of {total} runs measured" + ("." if done == total else ", then cancelled.")
+        why = f". {progress.note}" if progress.note else ", then cancelled."
+        words = f"{done} of {total} runs measured" + ("." if done == total else why)
     elif progress:
         left = f", about {progress.left_s:.0f} s left" if progress.left_s is not None else ""
         words = f"{done} of {total} runs measured{left} …"

@@ -8,7 +8,7 @@ them, so that closing it never waits for a prefill.
 import queue
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
@@ -17,12 +17,12 @@ from typing import Any
 from hired.errors import SettingError
 from hired.images import open_image
 from hired.inputs import check_question
-from hired.lane import Lane, Prompt, run_lane
+from hired.lane import Lane, Prompt, Tell, run_lane
 from hired.metrics import Metrics
-from hired.selectors import Selection, build
+from hired.selectors import Selection, Selector, build
 from hired.tower import read_tower
 
-__all__ = ["FINAL", "Lane", "Step", "compare"]
+__all__ = ["FINAL", "Lane", "Step", "compare", "follow"]
 
 HEARTBEAT_S = 0.2  # a step at least this often, so that a consumer can leave while a lane works
 FINAL = ("done", "stopped", "failed")
@@ -103,14 +103,52 @@ def compare(
     read_tower(model)
     kwargs = {"max_new_tokens": max_new_tokens, **generate_kwargs}
     prompt = Prompt(model, processor, open_image(image), check_question(question), kwargs)
-    return _stream(_Comparison(prompt, lanes, race, warm_up, stop or threading.Event()))
+    return follow(
+        lanes,
+        partial(run_lane, prompt),
+        partial(processor.tokenizer.decode, skip_special_tokens=True),
+        race=race,
+        stop=stop,
+        warm_up=partial(_warm_up, prompt) if warm_up else None,
+        turn=_device,
+    )
 
 
-def _stream(comparison: "_Comparison") -> Iterator[Step]:
-    """Steps as they come, tokens that arrived together as one, and heartbeats in between."""
+Work = Callable[[Selector, Tell, Callable[[], bool], bool], None]  # `run_lane` without its prompt
+
+
+def follow(
+    lanes: Sequence[Lane],
+    work: Work,
+    decode: Callable[[list[Any]], str],
+    *,
+    race: bool = False,
+    stop: threading.Event | None = None,
+    warm_up: Callable[[Callable[[], bool]], None] | None = None,
+    turn: "threading.Lock | None" = None,
+) -> Iterator[Step]:
+    """Steps of lanes that run in the background, whatever runs them.
+
+    Args:
+        lanes: one or more.
+        work: takes one lane to its end, telling what is new as `run_lane` does.
+        decode: the tokens told so far, as text.
+        race: run all lanes at once.
+        stop: ends every lane.
+        warm_up: called first; asks whether to stop.
+        turn: held while the lanes run, where only one comparison may run at a time.
+
+    Returns:
+        An iterator of steps as they come, tokens that arrived together as one, and heartbeats in
+        between; see `compare`.
+    """
+    comparison = _Comparison(lanes, work, race, stop or threading.Event(), warm_up, turn)
+    return _stream(comparison, decode)
+
+
+def _stream(comparison: "_Comparison", decode: Callable[[list[Any]], str]) -> Iterator[Step]:
     states = [Step(index) for index in range(len(comparison.lanes))]
-    tokens: list[list[int]] = [[] for _ in states]
-    decode = partial(comparison.prompt.processor.tokenizer.decode, skip_special_tokens=True)
+    tokens: list[list[Any]] = [[] for _ in states]
     try:
         yield from states
         comparison.start()
@@ -151,17 +189,19 @@ class _Comparison:
 
     def __init__(
         self,
-        prompt: Prompt,
         lanes: Sequence[Lane],
+        work: Work,
         race: bool,
-        warm_up: bool,
         stop: threading.Event,
+        warm_up: Callable[[Callable[[], bool]], None] | None,
+        turn: "threading.Lock | None",
     ) -> None:
-        self.prompt = prompt
         self.lanes = list(lanes)
+        self.work = work
         self.race = race and len(self.lanes) > 1
-        self.warm_up = warm_up
         self.stop = stop
+        self.warm_up = warm_up
+        self.turn = turn or threading.Lock()
         self.closed = threading.Event()
         self.news: News = queue.SimpleQueue()
         self._spans: dict[int, tuple[float, float | None]] = {}
@@ -181,13 +221,14 @@ class _Comparison:
 
     def _conduct(self) -> None:
         everyone = range(len(self.lanes))
-        while not _device.acquire(timeout=HEARTBEAT_S):
+        while not self.turn.acquire(timeout=HEARTBEAT_S):
             if all(self._stopped(index) for index in everyone):
                 for index in everyone:
                     self.news.put((index, {"phase": "stopped"}))
                 return
         try:
-            self._warm_up()
+            if self.warm_up is not None:
+                self.warm_up(lambda: self._stopped(0))
             if not self.race:
                 for index in everyone:
                     self._run(index)
@@ -200,17 +241,7 @@ class _Comparison:
             for thread in threads:
                 thread.join()
         finally:
-            _device.release()
-
-    def _warm_up(self) -> None:
-        """A short answer nobody sees: first calls load kernels and grow pools."""
-        if not self.warm_up or self.prompt.model in _warm:
-            return
-        prompt = replace(
-            self.prompt, generate_kwargs={**self.prompt.generate_kwargs, "max_new_tokens": 2}
-        )
-        run_lane(prompt, build("hired", budget=8), _ignore, lambda: self._stopped(0), False)
-        _warm.add(self.prompt.model)
+            self.turn.release()
 
     def _run(self, index: int) -> None:
         self._spans[index] = (perf_counter(), None)
@@ -223,13 +254,16 @@ class _Comparison:
         if self._stopped(index):
             tell(phase="stopped")
             return
-        run_lane(
-            self.prompt,
-            self.lanes[index].selector,
-            tell,
-            lambda: self._stopped(index),
-            self.race,
-        )
+        self.work(self.lanes[index].selector, tell, lambda: self._stopped(index), self.race)
+
+
+def _warm_up(prompt: Prompt, stopped: Callable[[], bool]) -> None:
+    """A short answer nobody sees, once per model: first calls load kernels and grow pools."""
+    if prompt.model in _warm:
+        return
+    prompt = replace(prompt, generate_kwargs={**prompt.generate_kwargs, "max_new_tokens": 2})
+    run_lane(prompt, build("hired", budget=8), _ignore, stopped, False)
+    _warm.add(prompt.model)
 
 
 def _ignore(**_: Any) -> None:

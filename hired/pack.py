@@ -81,6 +81,18 @@ def project(model: Any, visions: Sequence[Vision], selections: Sequence[Selectio
         return body.pack_image_features(
             list(tiles), sizes, "default", image_newline=body.image_newline
         )[0]
+    return project_kept(body, visions, selections)
+
+
+def project_kept(
+    body: Any, visions: Sequence[Vision], selections: Sequence[Selection]
+) -> list[Tensor]:
+    """(K, E) of each image, only what is kept going through the projector, in one call.
+
+    Args:
+        body: has `multi_modal_projector`, and `image_newline` where the model has newlines.
+        visions, selections: one per image.
+    """
     orders = [sequence(selection) for selection in selections]
     sources = [
         vision.features if selection.features is None else selection.features

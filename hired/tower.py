@@ -71,7 +71,20 @@ def read_tower(model: Any) -> Tower:
             f"HiRED reads LLaVA-NeXT and LLaVA-1.5 models (model_type llava_next or llava); "
             f"got {config.model_type!r}."
         )
-    tower = model.model.vision_tower
+    return inspect_tower(config, model.model.vision_tower)
+
+
+def inspect_tower(config: Any, tower: Any, blocks: Sequence[nn.Module] | None = None) -> Tower:
+    """A vision tower under a LLaVA config, checked.
+
+    Args:
+        config: of the whole model.
+        tower: a stock CLIP vision model, or another's with the same parts.
+        blocks: its blocks if they are not stock ones; those after the feature layer may be absent.
+
+    Raises:
+        ModelError: see `read_tower`.
+    """
     tower = getattr(tower, "vision_model", tower)  # transformers moved the blocks up in 5.x
     if not hasattr(getattr(tower, "embeddings", None), "class_embedding"):
         raise ModelError(
@@ -83,20 +96,19 @@ def read_tower(model: Any) -> Tower:
             f"vision_feature_select_strategy must be 'default' (patches only); this model has "
             f"{config.vision_feature_select_strategy!r}, which feeds CLS to the language model."
         )
-    blocks = tower.encoder.layers
+    vision = config.vision_config
     chosen = config.vision_feature_layer
     chosen = [chosen] if isinstance(chosen, int) else list(chosen)
-    layers = tuple(layer % (len(blocks) + 1) for layer in chosen)
+    layers = tuple(layer % (vision.num_hidden_layers + 1) for layer in chosen)
     if max(layers) == 0:
         raise ModelError("vision_feature_layer points at the embeddings: no block has attention.")
     pinpoints = None
     if config.model_type == "llava_next":
         pinpoints = tuple((height, width) for height, width in config.image_grid_pinpoints)
-    vision = config.vision_config
     return Tower(
         tower.embeddings,
         tower.pre_layrnorm,
-        blocks,
+        tower.encoder.layers if blocks is None else blocks,
         layers,
         vision.image_size,
         vision.patch_size,

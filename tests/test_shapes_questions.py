@@ -72,11 +72,11 @@ def test_compare(question, answer):
     assert (question, answer) in answers("compare", tries=3000)
 
 
-def test_describe_names_all_in_reading_order():
+def test_describe_names_all_by_colour():
     [(answer)] = {a for _, a in answers("describe")}
     assert answer == (
-        "The poster shows three shapes. I see a blue star with the digit 7, a red circle with "
-        "the digit 3 and a green circle with the digit 3."
+        "The poster shows three shapes. I see a red circle with the digit 3, a green circle with "
+        "the digit 3 and a blue star with the digit 7."
     )
 
 

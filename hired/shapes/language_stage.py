@@ -166,7 +166,7 @@ def train(
     seed: int = 0,
     size: int = 8,
     many: int = 20,
-    peak: float = 6e-4,
+    peak: float = 5e-4,
     log: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Train projector and Llama for `steps` batches, on from `language.pt` if it exists.

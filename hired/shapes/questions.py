@@ -21,6 +21,9 @@ ROWS = ("top", "middle", "bottom")
 MARGIN = 0.035
 """Least distance of an object from a border of thirds, as a share of the poster, to be asked."""
 
+CLEARLY = 0.2
+"""Least offset of two objects along an axis, as a share of the poster, to be compared on it."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -49,6 +52,15 @@ def unique(scene: Scene, rng: np.random.Generator) -> tuple[Thing, str] | None:
     thing = picks[rng.integers(len(picks))]
     alone = sum(o.shape == thing.shape for o in scene.things) == 1
     return thing, thing.shape if alone and rng.random() < 0.25 else name(thing)
+
+
+def only(scene: Scene, rng: np.random.Generator, trait: str) -> Thing | None:
+    """An object that shares its "shape", "colour" or "digit" with no other; None without one."""
+    traits = [getattr(thing, trait) for thing in scene.things]
+    picks = [
+        thing for thing, one in zip(scene.things, traits, strict=True) if traits.count(one) == 1
+    ]
+    return picks[rng.integers(len(picks))] if picks else None
 
 
 def region(scene: Scene, thing: Thing) -> str | None:
@@ -85,34 +97,24 @@ def digit(scene: Scene, rng: np.random.Generator) -> Question | None:
 
 def colour(scene: Scene, rng: np.random.Generator) -> Question | None:
     """What colour is the circle?  What colour is the shape with the digit 7?"""
-    things = scene.things
-    if rng.random() < 0.5:
-        picks = [t for t in things if sum(o.shape == t.shape for o in things) == 1]
-        if picks:
-            thing = picks[rng.integers(len(picks))]
-            text = ask("colour", rng, it=thing.shape)
-            return Question("colour", text, f"The {thing.shape} is {thing.colour}.")
-    picks = [t for t in things if sum(o.digit == t.digit for o in things) == 1]
-    if not picks:
+    if rng.random() < 0.5 and (thing := only(scene, rng, "shape")):
+        text = ask("colour", rng, it=thing.shape)
+        return Question("colour", text, f"The {thing.shape} is {thing.colour}.")
+    thing = only(scene, rng, "digit")
+    if thing is None:
         return None
-    thing = picks[rng.integers(len(picks))]
     text = ask("colour", rng, it=f"shape with the digit {thing.digit}")
     return Question("colour", text, f"The shape with the digit {thing.digit} is {thing.colour}.")
 
 
 def shape(scene: Scene, rng: np.random.Generator) -> Question | None:
     """Which shape shows 7?  Which shape is red?"""
-    things = scene.things
-    if rng.random() < 0.3:
-        picks = [t for t in things if sum(o.colour == t.colour for o in things) == 1]
-        if picks:
-            thing = picks[rng.integers(len(picks))]
-            text = ask("shape_colour", rng, colour=thing.colour)
-            return Question("shape", text, f"The {thing.colour} shape is a {thing.shape}.")
-    picks = [t for t in things if sum(o.digit == t.digit for o in things) == 1]
-    if not picks:
+    if rng.random() < 0.3 and (thing := only(scene, rng, "colour")):
+        text = ask("shape_colour", rng, colour=thing.colour)
+        return Question("shape", text, f"The {thing.colour} shape is a {thing.shape}.")
+    thing = only(scene, rng, "digit")
+    if thing is None:
         return None
-    thing = picks[rng.integers(len(picks))]
     text = ask("shape", rng, digit=str(thing.digit))
     return Question("shape", text, f"The digit {thing.digit} is on the {name(thing)}.")
 
@@ -180,7 +182,7 @@ def compare(scene: Scene, rng: np.random.Generator) -> Question | None:
     down = (first.centre[1] - second.centre[1]) / scene.height
     level = rng.random() < 0.5
     offset = across if level else down
-    if abs(offset) < 0.1:
+    if abs(offset) < CLEARLY:
         return None
     words = {"one": name(first), "two": name(second)}
     if rng.random() < 0.5:
@@ -209,14 +211,22 @@ def absent(scene: Scene, rng: np.random.Generator) -> Question | None:
 
 
 def describe(scene: Scene, rng: np.random.Generator) -> Question | None:
-    """Describe the poster: every object, in reading order."""
+    """Describe the poster: every object, by colour, then by shape, then in reading order."""
     text = ask("describe", rng)
     if not scene.things:
         return Question("describe", text, "The poster shows no shapes.")
     if len(scene.things) >= len(NUMBERS):
         return None
     rows = scene.height / SIDE
-    ordered = sorted(scene.things, key=lambda t: (int(t.centre[1] / rows), t.centre[0]))
+    ordered = sorted(
+        scene.things,
+        key=lambda t: (
+            COLOUR_NAMES.index(t.colour),
+            SHAPES.index(t.shape),
+            int(t.centre[1] / rows),
+            t.centre[0],
+        ),
+    )
     parts = [f"{some(name(t))} with the digit {t.digit}" for t in ordered]
     many = len(parts)
     listed = parts[0] if many == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

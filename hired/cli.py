@@ -27,6 +27,7 @@ from hired.errors import HiredError, InputError, SettingError
 ELSEWHERE = {
     "bench": ("hired.bench.commands", "time methods at the same exact budgets, and report"),
     "deploy": ("hired.deploy", "upload the demo to a Hugging Face Space"),
+    "serve": ("hired.serving.commands", "two vLLM servers, stock and HiRED; benchmark them"),
     "shapes": ("hired.shapes.commands", "render, train and evaluate the embedded model"),
 }
 SETTINGS = ("budget", "alpha", "init_layer", "final_layer", "heads", "newline")

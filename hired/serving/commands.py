@@ -1,0 +1,141 @@
+"""`python -m hired serve`, `serve bench`, `serve report FILE`, `serve capacity`.
+
+The servers are vLLM's own, in an environment of its own; this side only starts, asks and stops.
+"""
+
+import argparse
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path("assets") / "results" / "serving.jsonl"
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command `serve` with its subcommands."""
+    parser = subparsers.add_parser(
+        "serve",
+        help="two vLLM servers, stock and HiRED, on this machine",
+        epilog="On one GPU give each server half of it: "
+        "--vllm-args='--gpu-memory-utilization 0.45'",
+    )
+    _add_model(parser)
+    parser.add_argument("--method", default="hired", help="the server's default method")
+    parser.add_argument("--budget", default="0.2", help="rate or count to keep (default: 0.2)")
+    parser.add_argument("--only", choices=["baseline", "hired"], help="one of the two")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands and stop")
+    parser.set_defaults(run=serve)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    bench = commands.add_parser("bench", help="throughput, first token, requests that fit; resumes")
+    _add_model(bench)
+    bench.add_argument("--budgets", nargs="+", type=float, default=[0.4, 0.2, 0.1], metavar="KEEP")
+    bench.add_argument("--concurrency", nargs="+", type=int, default=[1, 4, 16, 64], metavar="N")
+    bench.add_argument("--prompts", type=int, help="requests a round (default: twice its N)")
+    bench.add_argument("--image-size", nargs=2, type=int, default=[672, 672], metavar=("H", "W"))
+    bench.add_argument("--new-tokens", type=int, default=16)
+    bench.add_argument("--kv-tokens", type=int, help="KV cache (default: 8 stock requests)")
+    bench.add_argument("--out", type=Path, default=RESULTS)
+    bench.set_defaults(run=run_bench)
+    report = commands.add_parser("report", help="a record as Markdown and a figure")
+    report.add_argument("file", type=Path, metavar="FILE")
+    report.add_argument("--figure", type=Path, metavar="PATH", help="write an SVG file there")
+    report.set_defaults(run=run_report)
+    capacity = commands.add_parser("capacity", help="what fits on which GPUs, calculated")
+    capacity.set_defaults(run=run_capacity)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="shapes", help="a name, a directory or random:7b/16")
+    parser.add_argument("--vllm", help="the vllm program (default: found on the PATH)")
+    parser.add_argument("--port", type=int, default=8000, help="the first of two")
+    parser.add_argument(
+        "--vllm-args", type=shlex.split, default=[], metavar="WORDS", help="for both `vllm serve`"
+    )
+
+
+def serve(args: argparse.Namespace) -> int:
+    """Print the two commands, run them, and stop them on Ctrl-C."""
+    from hired.budget import parse_budget
+    from hired.serving.launch import Server, command, find_vllm
+    from hired.serving.models import find_folder
+
+    settings = {"method": args.method, "budget": parse_budget(args.budget)}
+    vllm = args.vllm or ("vllm" if args.dry_run else find_vllm())
+    folder, extra = find_folder(args.model), args.vllm_args
+    made = {
+        "baseline": command(vllm, folder, args.port, None, extra, args.model),
+        "hired": command(vllm, folder, args.port + 1, settings, extra, args.model),
+    }
+    servers = [
+        Server(words, args.port + (name == "hired"))
+        for name, words in made.items()
+        if args.only in (None, name)
+    ]
+    for server in servers:
+        print(server.show(), flush=True)
+    if args.dry_run:
+        return 0
+    try:
+        for server in servers:  # one after the other: loading takes a machine for itself
+            server.start().wait()
+        _invite(servers, args.only)
+        while all(server.process.poll() is None for server in servers):
+            time.sleep(1)
+        return 1
+    finally:
+        for server in servers:
+            server.stop()
+
+
+def _invite(servers: list[Any], only: str | None) -> None:
+    urls = " and ".join(server.url for server in servers)
+    print(f"Ready: {urls}  (Ctrl+C ends them)", flush=True)
+    if only is None:
+        print(
+            f"The demo on top: python app.py --backend openai --baseline-url {servers[0].url} "
+            f"--hired-url {servers[1].url}",
+            flush=True,
+        )
+
+
+def run_bench(args: argparse.Namespace) -> int:
+    """Measure what is not recorded yet."""
+    from hired.serving.benchmark import Bench, measure
+    from hired.serving.launch import find_vllm
+
+    bench = Bench(
+        model=args.model,
+        budgets=tuple(args.budgets),
+        concurrency=tuple(args.concurrency),
+        prompts=args.prompts,
+        image_size=tuple(args.image_size),
+        new_tokens=args.new_tokens,
+        kv_tokens=args.kv_tokens,
+        extra=tuple(args.vllm_args),
+    )
+    vllm = args.vllm or find_vllm()
+    measure(bench, vllm, args.port, args.out, lambda line: print(line, file=sys.stderr, flush=True))
+    print(f"Recorded in {args.out}. Show it with: python -m hired serve report {args.out}")
+    return 0
+
+
+def run_report(args: argparse.Namespace) -> int:
+    """A record's table to stdout, its figure to a file."""
+    from hired.serving.report import draw, make_report, read_record
+
+    rows = read_record(args.file)
+    print(make_report(rows))
+    if args.figure is not None:
+        draw(rows, args.figure)
+    return 0
+
+
+def run_capacity(args: argparse.Namespace) -> int:
+    """The calculated tables."""
+    from hired.serving.capacity import tables
+
+    for title, table in tables():
+        print(f"{title}\n\n{table}\n")
+    return 0

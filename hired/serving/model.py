@@ -1,0 +1,99 @@
+"""vLLM's LLaVA models with a vision pass that selects.
+
+Scheduler, language model, parallelism and caches stay vLLM's own; only what the vision side hands
+over is shorter. Selection is the library's: the same pass, selectors and packing as everywhere.
+"""
+
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+from vllm.model_executor.models.llava import LlavaDummyInputsBuilder, LlavaForConditionalGeneration
+from vllm.model_executor.models.llava_next import LlavaNextForConditionalGeneration
+from vllm.multimodal import MULTIMODAL_REGISTRY
+
+from hired.pack import project_kept
+from hired.selectors import Selection, Selector
+from hired.serving.blocks import read_vllm_tower
+from hired.serving.processor import (
+    FIELD,
+    HiredLlavaInfo,
+    HiredLlavaNextInfo,
+    HiredLlavaNextProcessor,
+    HiredLlavaProcessor,
+)
+from hired.serving.settings import from_tensor, make_selector
+from hired.tower import Tower
+from hired.vision import Vision, encode
+from hired.wrapper import fit_grids, plan_for
+
+
+class HiredVision:
+    """The vision side of both models."""
+
+    @cached_property
+    def hired_tower(self) -> Tower:
+        """The tower as the library reads it; made on first use, when its weights are there."""
+        return read_vllm_tower(self)
+
+    def embed_multimodal(self, **kwargs: Any) -> Any:
+        """(K, E) of each image; images with the same settings go through the tower together."""
+        pixels, packed = kwargs.get("pixel_values"), kwargs.pop(FIELD, None)
+        if pixels is None or packed is None:
+            return super().embed_multimodal(**kwargs)
+        asked = [bytes(row.flatten().tolist()) for row in packed]
+        sizes = kwargs.get("image_sizes")
+        features: list[Any] = [None] * len(asked)
+        for settings in dict.fromkeys(asked):
+            chosen = [index for index, other in enumerate(asked) if other == settings]
+            selector = make_selector(from_tensor(packed[chosen[0]]))
+            part = {"pixel_values": _pick(pixels, chosen)}
+            if sizes is not None:
+                part["image_sizes"] = _pick(sizes, chosen)
+            for index, feature in zip(chosen, self._embed(selector, part), strict=True):
+                features[index] = feature
+        return features
+
+    def _embed(self, selector: Selector, part: dict[str, Any]) -> Any:
+        if selector.name == "full":
+            return super().embed_multimodal(**part)  # stock, to the bit
+        seen = self.look(selector, part["pixel_values"], part.get("image_sizes"))
+        return project_kept(self, [vision for vision, _ in seen], [one for _, one in seen])
+
+    def look(self, selector: Selector, pixels: Any, sizes: Any) -> list[tuple[Vision, Selection]]:
+        """One tower pass over some images and what is kept of each.
+
+        Args:
+            selector: the method and its settings.
+            pixels: (T, 3, S, S) of each image, maybe with padding tiles at the end; (3, S, S) for
+                LLaVA-1.5.
+            sizes: (images, 2) as (height, width); None for LLaVA-1.5.
+        """
+        tower = self.hired_tower
+        images = [image if image.dim() == 4 else image[None] for image in pixels]
+        grids = fit_grids(tower, images, sizes)
+        images = [image[: grid.tiles] for image, grid in zip(images, grids, strict=True)]
+        taps = selector.taps(tower.feature_tap)
+        visions = encode(tower, images, grids, taps, plan_for(selector, grids))
+        return [(vision, selector.select(vision)) for vision in visions]
+
+
+@MULTIMODAL_REGISTRY.register_processor(
+    HiredLlavaNextProcessor, info=HiredLlavaNextInfo, dummy_inputs=LlavaDummyInputsBuilder
+)
+class HiredLlavaNextForConditionalGeneration(HiredVision, LlavaNextForConditionalGeneration):
+    """LLaVA-NeXT."""
+
+
+@MULTIMODAL_REGISTRY.register_processor(
+    HiredLlavaProcessor, info=HiredLlavaInfo, dummy_inputs=LlavaDummyInputsBuilder
+)
+class HiredLlavaForConditionalGeneration(HiredVision, LlavaForConditionalGeneration):
+    """LLaVA-1.5."""
+
+
+def _pick(values: Tensor | list[Tensor], chosen: list[int]) -> Any:
+    if isinstance(values, torch.Tensor):
+        return values[chosen]
+    return [values[index] for index in chosen]

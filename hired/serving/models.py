@@ -1,0 +1,43 @@
+"""A model's name as a directory or hub name that vLLM can load."""
+
+from pathlib import Path
+
+from hired.errors import ModelError
+from hired.random_models import PREFIX
+
+CACHE = Path(".cache") / "random-models"
+
+
+def find_folder(name: str) -> str:
+    """What `vllm serve` is given for a name of this project.
+
+    The embedded model's directory; a directory as it is; a name on the hub as it is; and for
+    `random:7b/16` a directory with such a model, made on first use.
+
+    Raises:
+        ModelError: it is none of these.
+    """
+    from hired.models import ALLOWED, EMBEDDED, SHAPES
+
+    if name == EMBEDDED:
+        return str(SHAPES)
+    if name.startswith(PREFIX):
+        return str(save_random(name))
+    if Path(name).is_dir() or name in ALLOWED:
+        return name
+    raise ModelError(
+        f"{name!r} is neither a directory nor a model on the list. Use one of: "
+        f"{', '.join(ALLOWED)}; or a directory with a LLaVA model; or random:7b/16."
+    )
+
+
+def save_random(name: str) -> Path:
+    """A model of a real one's shape with random weights, saved under `.cache`."""
+    from hired.models import load
+
+    folder = CACHE / name.removeprefix(PREFIX).replace("/", "-")
+    if not (folder / "model.safetensors").is_file():
+        model, processor = load(name, device="cpu", dtype="float32")
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+    return folder.resolve()

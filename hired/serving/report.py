@@ -1,0 +1,112 @@
+"""What `serve bench` recorded, as Markdown and as a figure. Measures nothing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hired.bench.records import read_lines, rounds_in
+from hired.bench.tables import describe_sessions
+from hired.errors import InputError
+from hired.serving.benchmark import OF
+
+Rows = list[dict[str, Any]]
+
+
+def read_record(path: Path) -> Rows:
+    """Every line of a record.
+
+    Raises:
+        InputError: it is none, or holds no finished round.
+    """
+    lines = read_lines(path, OF)
+    if not rounds_in(lines):
+        raise InputError(f"{path} holds no finished round yet. Run serve bench again to go on.")
+    return lines
+
+
+def make_report(lines: Rows) -> str:
+    """Hardware and command, and one table per set-up."""
+    parts = [describe_sessions(lines)]
+    for setup, found in _setups(lines).items():
+        model, height, width, new, kv = setup
+        parts.append(
+            f"**{model}**, {height}×{width} images, {new} new tokens, a KV cache of {kv:,} tokens:"
+            f"\n\n{_table(found)}"
+        )
+    return "\n\n".join(parts)
+
+
+def _setups(lines: Rows) -> dict[tuple[Any, ...], Rows]:
+    setups: dict[tuple[Any, ...], Rows] = {}
+    for line in rounds_in(lines):
+        setup = (line["model"], *line["image_size"], line["new_tokens"], line["kv_tokens"])
+        setups.setdefault(setup, []).append(line)
+    return setups
+
+
+def _table(found: Rows) -> str:
+    head = ["Kept", "At once", "Requests/s", "against stock", "First token, median",
+            "against stock", "First token, p99", "Most in flight"]  # fmt: skip
+    stock = {line["concurrency"]: line["lanes"] for line in found if line["budget"] is None}
+    lines = [head, ["---"] * len(head)]
+    for line in found:
+        lane, base = line["lanes"], stock.get(line["concurrency"])
+        rate, first = lane["requests_per_s"], lane["ttft_s"]["p50"]
+        lines.append(
+            [
+                _kept(line),
+                str(line["concurrency"]),
+                f"{rate:.2f}",
+                f"{rate / base['requests_per_s']:.2f}×" if base else "–",
+                f"{first:.2f} s",
+                f"{base['ttft_s']['p50'] / first:.2f}× sooner" if base else "–",
+                f"{lane['ttft_s']['p99']:.2f} s",
+                str(lane["most_running"]),
+            ]
+        )
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _kept(line: dict[str, Any]) -> str:
+    return "all (stock vLLM)" if line["budget"] is None else f"{line['budget']:.0%}"
+
+
+def draw(lines: Rows, path: Path) -> None:
+    """Throughput and time to first token over concurrency, of the last set-up, as SVG."""
+    from matplotlib.figure import Figure
+
+    from hired.bench.figures import MARKERS, to_svg
+
+    setup, found = list(_setups(lines).items())[-1]
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    places = figure.subplots(1, 2)
+    budgets = list(dict.fromkeys(line["budget"] for line in found))
+    for marker, budget in zip(MARKERS, budgets, strict=False):
+        mine = sorted(
+            (line for line in found if line["budget"] == budget),
+            key=lambda line: line["concurrency"],
+        )
+        counts = [line["concurrency"] for line in mine]
+        for place, values in zip(places, _series(mine), strict=True):
+            place.plot(counts, values, marker=marker, label=_kept(mine[0]))
+    for place, title in zip(
+        places, ("Requests per second", "First token, s (median)"), strict=True
+    ):
+        place.set_title(title, fontsize=10, loc="left")
+        place.set_xscale("log", base=4)
+        place.set_xlabel("requests at once", fontsize=8)
+        place.set_xticks(counts, [str(count) for count in counts])
+        place.set_ylim(bottom=0)
+        place.grid(alpha=0.25)
+        place.spines[["top", "right"]].set_visible(False)
+    places[0].legend(fontsize=8, frameon=False)
+    figure.suptitle(f"{setup[0]}, KV cache of {setup[4]:,} tokens", fontsize=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(to_svg(figure))
+
+
+def _series(mine: Sequence[dict[str, Any]]) -> tuple[list[float], list[float]]:
+    return (
+        [line["lanes"]["requests_per_s"] for line in mine],
+        [line["lanes"]["ttft_s"]["p50"] for line in mine],
+    )

@@ -1,0 +1,90 @@
+"""What a server and a request ask for, as one selector; refused where vLLM cannot reserve for it.
+
+Knows nothing of vLLM. A server reserves a request's place before it has seen a pixel, so only
+methods whose count follows from image size and settings are offered.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hired.errors import SettingError
+from hired.selectors import SELECTORS, Selector, settings_of
+
+KEY = "hired"  # of the server's --hf-overrides, and of a request's mm_processor_kwargs
+Settings = dict[str, Any]
+
+
+def offered() -> tuple[str, ...]:
+    """The methods whose number of visual tokens a server can tell beforehand."""
+    return tuple(name for name, method in SELECTORS.items() if method.fixed_count)
+
+
+def resolve(server: Mapping[str, Any] | None, request: Mapping[str, Any] | None) -> Settings:
+    """Every setting of one request: the request's over the server's over the method's own.
+
+    Equal requests give equal settings however they were said, so they share cache entries, and
+    different ones never do.
+
+    Args:
+        server: `method` and its settings, from the server's configuration.
+        request: the same, from the request.
+
+    Raises:
+        SettingError: no such method or setting, a value out of range, or a count that depends on
+            the image's content.
+    """
+    given = _checked("the server's configuration", server)
+    given |= _checked("mm_processor_kwargs", request)
+    return settings_from(make_selector(given))
+
+
+def make_selector(settings: Mapping[str, Any]) -> Selector:
+    """The selector of some settings.
+
+    Raises:
+        SettingError: see `resolve`.
+    """
+    given = dict(settings)
+    name = given.pop("method", "hired")
+    known = settings_of(name)
+    if name not in offered():
+        raise SettingError(
+            f"{name!r} keeps a number of tokens that depends on the image's content, and a server "
+            f"has to reserve them before it sees the image. Use one of: {', '.join(offered())}."
+        )
+    if unknown := sorted(given.keys() - set(known)):
+        raise SettingError(
+            f"The method {name!r} has no setting {unknown[0]!r}; it has {', '.join(known)}."
+        )
+    return SELECTORS[name](**given)
+
+
+def settings_from(selector: Selector) -> Settings:
+    """The settings that make this selector again."""
+    return {"method": selector.name, **asdict(selector)}
+
+
+def to_tensor(settings: Settings) -> Tensor:
+    """Settings as JSON in a uint8 tensor, the only kind of value that reaches a vLLM worker."""
+    return torch.frombuffer(bytearray(json.dumps(settings).encode()), dtype=torch.uint8)
+
+
+def from_tensor(packed: Tensor) -> Settings:
+    """Settings back from `to_tensor`."""
+    return json.loads(bytes(packed.flatten().tolist()))
+
+
+def _checked(where: str, given: Mapping[str, Any] | None) -> Settings:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise SettingError(
+            f"{KEY!r} in {where} is an object such as "
+            f'{{"budget": 0.2, "alpha": 0.5}}; got {given!r}.'
+        )
+    return dict(given)

@@ -1,6 +1,7 @@
 """Recorded rounds as figures. Every line has its own marker, so that colour is not needed."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,19 @@ def draw_figures(lines: Sequence[dict[str, Any]], folder: Path, stem: str) -> li
     paths = []
     groups = summarise_rounds(rounds_in(lines))
     for number, group in enumerate(groups, start=1):
-        for kind, draw in (("phases", _phases), ("speedup", _speedup), ("memory", _memory)):
+        for kind, draw in KINDS.items():
             infix = f"-{number}" if len(groups) > 1 else ""
-            paths.append(_save(draw(group), folder / f"{stem}{infix}-{kind}.svg"))
+            paths.append(folder / f"{stem}{infix}-{kind}.svg")
+            paths[-1].write_bytes(to_svg(draw(group)))
     return paths
 
 
-def _save(figure: Figure, path: Path) -> Path:
-    with matplotlib.rc_context({"svg.hashsalt": "hired"}):  # the same record, the same file
-        figure.savefig(path, metadata={"Date": None})
-    return path
+def to_svg(figure: Figure) -> bytes:
+    """A figure as a file's content; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "hired"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
 
 
 def _axes(group: Group, height: float = 4.0) -> tuple[Figure, Axes]:
@@ -137,3 +141,10 @@ def _label(row: Row) -> str:
         return row.title
     kept = row.budget if isinstance(row.budget, int) else f"{row.budget * 100:.4g} %"
     return f"{row.title}, {kept}"
+
+
+KINDS: dict[str, Callable[[Group], Figure]] = {
+    "phases": _phases,
+    "speedup": _speedup,
+    "memory": _memory,
+}

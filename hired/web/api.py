@@ -21,7 +21,7 @@ from hired.web.wiring import GPU, LOOK
 
 DROPPING = ("right", "budget", "alpha", "init_layer", "final_layer", "heads", "newline", "seed")
 WORDS = {
-    "image": "a picture file",
+    "image": "a picture: a file uploaded to this server, or a data: URL over MCP",
     "question": "what is asked about it",
     "method": "a name in hired.SELECTORS, such as hired, visionzip or random",
     "budget": "what is kept: a rate such as 0.2 or 20%, or a count such as 640",

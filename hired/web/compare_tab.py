@@ -13,6 +13,7 @@ from hired.web.handlers import NO_IMAGE, Handlers
 from hired.web.model_box import add_model_box
 from hired.web.settings import Settings
 from hired.web.share_box import Shared, add_share_box
+from hired.web.verdict import verdict
 from hired.web.views import View
 from hired.web.wiring import FREE, GPU, LOOK, QUIET
 
@@ -20,15 +21,23 @@ WATCHED = ("left", "right", "third", "kind", "rate", "count", "alpha", "init_lay
            "final_layer", "heads", "newline", "seed")  # fmt: skip
 
 
+Chips = list[tuple[Example, gr.Button]]
+
+
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """The left column: what other tabs need to know of it."""
+    """The left column: what other tabs need to know of it.
+
+    Attributes:
+        examples: a row for the embedded model and one for all others.
+    """
 
     image: gr.Image
     question: gr.Textbox
     known: gr.State
     note: gr.HTML
     form: Form
+    examples: list[gr.Row]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +62,7 @@ def add_compare_tab(demo: gr.Blocks, handlers: Handlers, header: gr.HTML) -> Ask
         with gr.Column(elem_id="ask", scale=1, min_width=300):
             asked, start, stop, chips = _ask(handlers)
             shared = add_share_box()
-            add_model_box(handlers, demo, asked.form.all, header)
+            add_model_box(handlers, demo, asked, header)
         with gr.Column(elem_id="happens", scale=3, min_width=320):
             shown = _happens()
     _wire_preview(handlers, asked, shown)
@@ -62,7 +71,7 @@ def add_compare_tab(demo: gr.Blocks, handlers: Handlers, header: gr.HTML) -> Ask
     return asked
 
 
-def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, list[gr.Button]]:
+def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, Chips]:
     parts: dict[str, Any] = {}
     image = gr.Image(
         type="filepath",
@@ -75,11 +84,13 @@ def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, list[gr.Butto
     )
     # Gradio would decode the file itself and answer a broken one with a developer's message.
     image.preprocess = lambda payload: payload.path if payload else None
-    with gr.Row(elem_id="examples"):
-        chips = [
-            gr.Button(example.title, icon=example.image, size="sm", min_width=60)
-            for example in handlers.examples
-        ]
+    rows, chips = [], []
+    for examples in (handlers.greeting.posters, handlers.greeting.documents):
+        with gr.Row(elem_classes="examples", visible=not rows) as row:
+            rows.append(row)
+            for one in examples:
+                chip = gr.Button(one.title, icon=one.image, size="sm", min_width=60)
+                chips.append((one, chip))
     question = gr.Textbox(
         label="Question",
         lines=1,
@@ -96,7 +107,8 @@ def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, list[gr.Butto
         )
     with gr.Accordion("Methods and settings", open=False, elem_id="more"):
         form.build_settings(parts)
-    return Asked(image, question, gr.State(""), note, Form(parts)), start, stop, chips
+    asked = Asked(image, question, gr.State(""), note, Form(parts), rows)
+    return asked, start, stop, chips
 
 
 def _happens() -> Shown:
@@ -124,10 +136,10 @@ def _happens() -> Shown:
                 halts.append(
                     gr.Button("Stop this side", size="sm", elem_classes="halt", visible=False)
                 )
-    verdict = gr.HTML(panes.verdict(views), elem_id="verdict")
+    judged = gr.HTML(verdict(views), elem_id="verdict")
     bars = gr.HTML(panes.timeline(views), elem_id="timeline")
     live = gr.HTML("", elem_id="live")
-    return Shown(readout, mode, picture, [*sides, column, verdict, bars, live], halts)
+    return Shown(readout, mode, picture, [*sides, column, judged, bars, live], halts)
 
 
 def _wire_preview(handlers: Handlers, asked: Asked, shown: Shown) -> None:
@@ -161,7 +173,7 @@ def _wire_runs(
     shown: Shown,
     shared: Shared,
     buttons: list[gr.Button],
-    chips: list[gr.Button],
+    chips: Chips,
 ) -> None:
     outputs, every = [*shown.results, shared.last], [*buttons, *shown.halts]
     begin = {
@@ -180,7 +192,7 @@ def _wire_runs(
         shared.keep(handlers, ended)
 
     follow(gr.on([buttons[0].click, asked.question.submit], trigger_mode="once", **begin))
-    for example, chip in zip(handlers.examples, chips, strict=True):
+    for example, chip in chips:
         follow(_choose(handlers, asked, shown, example, chip).then(**begin))
     buttons[1].click(handlers.stop, None, None, queue=False, **QUIET)
     for index, halt in enumerate(shown.halts):
@@ -188,7 +200,15 @@ def _wire_runs(
     opened = demo.load(
         handlers.open,
         None,
-        [*asked.form.all, asked.image, asked.question, asked.known, asked.note, *outputs],
+        [
+            *asked.form.all,
+            asked.image,
+            asked.question,
+            asked.known,
+            asked.note,
+            *asked.examples,
+            *outputs,
+        ],
         **LOOK,
         **QUIET,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "examples"
+REAL = FOLDER / "real"  # for models that read photographs and documents
 
 
 @dataclass(frozen=True)

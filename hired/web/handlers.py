@@ -3,7 +3,7 @@
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from hired.errors import HiredError, InputError
 from hired.inputs import check_question
 from hired.web import form, panes, pictures, record, share
 from hired.web.engine import Engine, Stops, read_image
-from hired.web.examples import Example, read_examples
+from hired.web.greeting import Greeting
+from hired.web.plain import plain_errors
 from hired.web.record import Record
 from hired.web.runs import run
 from hired.web.settings import Settings
+from hired.web.verdict import verdict
 from hired.web.views import View
 
 NO_IMAGE = (
@@ -26,34 +28,24 @@ HISTORY = 12  # runs kept in the browser
 RESULTS = 8  # values that a frame of a run has: `draw` and the record
 
 
-@contextmanager
-def plain_errors() -> Iterator[None]:
-    """Errors meant for the user as a sentence on the page, without a trace in the log."""
-    try:
-        yield
-    except HiredError as error:
-        raise gr.Error(panes.esc(error), title="That did not work", print_exception=False) from None
-
-
 class Handlers:
     """The page's handlers around one engine."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.examples = read_examples()
-        self._first: dict[str, Record] = {}
+        self.greeting = Greeting(engine)
         self._first_lock = threading.Lock()
 
     def open(self, request: gr.Request) -> list[Any]:
         """A new visitor: the settings of the link, the example it names, or the first one."""
-        query = dict(request.query_params) if request else {}
+        query = share.read_query(request)
         layers = None
         with plain_errors():
             layers = self.engine.get().preview.layers
         settings, changed = share.from_query(query, layers)
         if changed:
             gr.Info("Not everything in the link made sense here: " + panes.esc(", ".join(changed)))
-        example = self._example(query.get("example", ""))
+        example = self.greeting.example(query.get("example", ""))
         question = query.get("q", "")[: share.MAX_QUESTION] or (example.question if example else "")
         known = example.answer if example and question == example.question else ""
         return [
@@ -62,40 +54,46 @@ class Handlers:
             question,
             known,
             panes.note(example) if example and known else "",
+            *self.fit_examples(),
             *self._greet(settings, asked=bool(query)),
         ]
 
     def _greet(self, settings: Settings, asked: bool) -> list[Any]:
         """Panes before anything ran: the first example's answers if they are there already."""
-        kept = None if asked else self._first.get(self.engine.name)
+        kept = None if asked else self.greeting.run()
         if kept is None:
             return [*self.draw([View(method) for method in settings.methods]), None]
-        known = self._example("")
-        return [*self.draw(kept.views, known.answer if known else ""), record.as_dict(kept)]
+        return self._again(kept)
+
+    def _again(self, kept: Record) -> list[Any]:
+        """The first example's run of before, labelled with date and device."""
+        first = self.greeting.example()
+        known = first.answer if first else ""
+        return [*self.draw(kept.views, known, kept.about), record.as_dict(kept)]
 
     def first(self, request: gr.Request) -> Iterator[list[Any]]:
         """The first example answered, for a visitor who asked for nothing; once per server."""
-        example, loaded = self._example(""), self.engine.get()
-        asked = bool(dict(request.query_params)) if request else False
-        done = self.engine.name in self._first
-        if example is None or asked or done or loaded.info["origin"] != "embedded":
+        greeting, asked = self.greeting, bool(share.read_query(request))
+        example = greeting.example()
+        if example is None or asked or greeting.run() or not greeting.embedded:
             yield [gr.skip()] * RESULTS
             return
         with self._first_lock:
-            if self.engine.name not in self._first:
+            if not greeting.run():
                 settings, image = Settings(), read_image(example.image)
                 views: list[View] = []
-                for views in run(loaded, image, example.question, settings, Stops()):
+                for views in run(self.engine.get(), image, example.question, settings, Stops()):
                     yield [*self.draw(views, example.answer), gr.skip()]
-                self._first[self.engine.name] = self._record(
-                    example.question, example.image, settings, views
-                )
-        kept = self._first[self.engine.name]
-        yield [*self.draw(kept.views, example.answer), record.as_dict(kept)]
+                kept = self._record(example.question, example.image, settings, views)
+                greeting.keep(kept, example.image)
+                yield [*self.draw(views, example.answer), record.as_dict(kept)]
+                return
+        yield self._again(greeting.run())
 
-    def _example(self, key: str) -> Example | None:
-        named = [example for example in self.examples if example.key == key]
-        return next(iter(named or self.examples), None)
+    def fit_examples(self) -> list[Any]:
+        """Which row of examples suits the model: posters for the embedded one, else documents."""
+        toy = self.greeting.embedded
+        return [gr.update(visible=toy), gr.update(visible=not toy)]
 
     def fit_form(self, settings: Settings) -> list[Any]:
         """The form's values for these settings, with the layers and heads this model has."""
@@ -133,8 +131,8 @@ class Handlers:
             settings = form.read(*values)
             if not path:
                 raise InputError("There is no image yet. Upload one or choose an example.")
-            read_image(path)
-            check_question(question)
+            self.engine.limits.check_image(read_image(path))
+            self.engine.limits.check_asked(check_question(question), settings.max_new_tokens)
         self.engine.expect(request.session_hash)
         views = [View(method, "queued") for method in settings.methods]
         return [*self.draw(views), *self.buttons(running=len(views))]
@@ -145,15 +143,16 @@ class Handlers:
         """Stream one comparison; the last frame carries its record."""
         with plain_errors():
             settings, image = form.read(*values), read_image(path or "")
-            loaded = self.engine.get()
+            loaded, limits = self.engine.start(), self.engine.limits
             views: list[View] = []
             with (
                 self.engine.stopping(request.session_hash) as stops,
-                closing(run(loaded, image, question, settings, stops)) as frames,
+                closing(run(loaded, image, question, settings, stops, limits)) as frames,
             ):
                 for views in frames:
                     yield [*self.draw(views, known), gr.skip()]
             kept = self._record(question, path, settings, views)
+            self.greeting.keep(kept, path)
             yield [*self.draw(views, known), record.as_dict(kept)]
 
     def end(self) -> list[Any]:
@@ -175,7 +174,8 @@ class Handlers:
                 raise InputError("There is no such run.")
             found = record.from_json(record.dump(kept))
         values = self.fit_form(found.settings)
-        return [*self.draw(found.views), found.question, *values, record.as_dict(found)]
+        shown = self.draw(found.views, about=found.about)
+        return [*shown, found.question, *values, record.as_dict(found)]
 
     def import_record(self, path: str) -> list[Any]:
         """An exported file, shown again."""
@@ -214,15 +214,20 @@ class Handlers:
         size = {"name": Path(path).name, "height": image.height, "width": image.width}
         return Record(question, size, settings, views, facts)
 
-    def draw(self, views: list[View], known: str = "") -> list[Any]:
-        """Values of the panes, the verdict, the timeline and the live region."""
+    def draw(
+        self, views: list[View], known: str = "", about: dict[str, Any] | None = None
+    ) -> list[Any]:
+        """Values of the panes, the verdict, the timeline and the live region.
+
+        `about` says where and when a run was made that is shown again.
+        """
         shown = [panes.pane(view, index, known) for index, view in enumerate(views)]
         return [
             shown[0],
             shown[1] if len(shown) > 1 else "",
             shown[2] if len(shown) > 2 else "",
             gr.update(visible=len(shown) > 2),
-            panes.verdict(views),
+            verdict(views, about),
             panes.timeline(views),
             panes.announcement(views),
         ]

@@ -4,7 +4,6 @@ from typing import Any
 
 import gradio as gr
 
-from hired.models import ALLOWED, EMBEDDED
 from hired.web import panes
 from hired.web.handlers import Handlers, plain_errors
 from hired.web.settings import Settings
@@ -20,40 +19,38 @@ BADGES = {
 }
 
 
-def add_model_box(handlers: Handlers, demo: gr.Blocks, fields: list[Any], header: gr.HTML) -> None:
-    """Build the box around the form's components and the page's header."""
+def add_model_box(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.HTML) -> None:
+    """Build the box around the Compare tab's left column and the page's header."""
+    engine = handlers.engine
     with gr.Accordion("Model", open=False, elem_id="model"):
         panel = gr.HTML("", elem_id="model-panel")
-        choice = gr.Dropdown(
-            [(f"{name}: {words}", name) for name, words in ALLOWED.items()],
-            value=EMBEDDED,
-            label="Load another model",
-            elem_id="model-choice",
-        )
+        choice = gr.Dropdown([], label="Load another model", elem_id="model-choice")
         load = gr.Button("Load it", size="sm", elem_id="model-load")
         said = gr.HTML("", elem_id="model-said")
 
-    def switch(name: str, progress: gr.Progress = gr.Progress()) -> list[Any]:
+    def switch(name: str, progress: gr.Progress = gr.Progress(track_tqdm=True)) -> list[Any]:
         with plain_errors():
             progress(0.1, desc=f"Loading {name}; a download can take long")
-            info = handlers.engine.switch(name).info
+            info = engine.switch(name).info
         told = f'<p class="note">{panes.esc(name)} is loaded.</p>'
-        return [describe(info), head(info), *handlers.fit_form(Settings()), told]
+        fitted = [*handlers.fit_form(Settings()), *handlers.fit_examples()]
+        return [describe(info), head(info), *fitted, told]
 
     load.click(
         switch,
         choice,
-        [panel, header, *fields, said],
+        [panel, header, *asked.form.all, *asked.examples, said],
         api_visibility="private",
-        show_progress="minimal",
+        show_progress="full",
         show_progress_on=said,
         **GPU,
     )
 
     def arrive() -> list[Any]:
-        may = handlers.engine.may_switch
-        info = handlers.engine.get().info
-        return [describe(info), gr.update(visible=may), gr.update(visible=may)]
+        info = engine.get().info
+        models = [(f"{name}: {words}", name) for name, words in engine.choices.items()]
+        choices = gr.update(choices=models, value=info["name"], visible=engine.may_switch)
+        return [describe(info), choices, gr.update(visible=engine.may_switch)]
 
     demo.load(arrive, None, [panel, choice, load], **LOOK, **QUIET)
 

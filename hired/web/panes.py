@@ -1,6 +1,5 @@
-"""Panes, verdict and timeline as HTML: views in, strings out, all text escaped."""
+"""Panes and timeline as HTML: views in, strings out, all text escaped."""
 
-import difflib
 import html
 from collections.abc import Sequence
 from typing import Any
@@ -67,7 +66,8 @@ def pane(view: View, index: int, known: str = "") -> str:
     """
     metrics = view.metrics or {}
     if view.error:
-        body = f'<p class="fault">{esc(view.error)}</p>'
+        said = f"<p>{esc(view.text)}</p>" if view.text else ""
+        body = f'{said}<p class="fault">{esc(view.error)}</p>'
     elif view.text:
         caret = '<span class="caret" aria-hidden="true"></span>' if view.phase in BUSY else ""
         body = f"<p>{esc(view.text)}{caret}</p>"
@@ -97,12 +97,16 @@ def pane(view: View, index: int, known: str = "") -> str:
 
 
 def matches(text: str, answer: str) -> bool:
-    """Does an answer say what it should, punctuation and case aside?"""
+    """Does an answer say what it should, word for word, whatever stands around it?
 
-    def plain(words: str) -> list[str]:
-        return "".join(c.lower() if c.isalnum() else " " for c in words).split()
+    Punctuation and case do not count.
+    """
 
-    return plain(text) == plain(answer)
+    def plain(words: str) -> str:
+        kept = "".join(c.lower() if c.isalnum() else " " for c in words).split()
+        return f" {' '.join(kept)} "
+
+    return plain(answer) in plain(text)
 
 
 def note(example: Example) -> str:
@@ -131,108 +135,6 @@ def _figures(view: View) -> str:
         for name, value, note in figures
     )
     return f'<dl class="figures">{cells}</dl>'
-
-
-def verdict(views: Sequence[View]) -> str:
-    """What the second pane bought against the first, in figures and in a sentence."""
-    if len(views) < 2 or not (views[0].metrics and views[1].metrics):
-        return (
-            '<section class="verdict empty" aria-label="Verdict"><p>'
-            f"{esc(_why_no_verdict(views))}</p></section>"
-        )
-    base, other = views[0], views[1]
-    a, b = base.metrics, other.metrics
-    same = _words(base.text) == _words(other.text)
-    whole = base.phase == other.phase == "done"
-    answer = ("Same answer" if same else "Answers differ") if whole else "Not comparable"
-    figures = [
-        (_times(a["ttft_s"], b["ttft_s"]), "to first token"),
-        (_change(a["visual_tokens"], b["visual_tokens"], "fewer"), "visual tokens"),
-        (_change(a["kv_cache_bytes"], b["kv_cache_bytes"], "less"), "KV cache"),
-        (answer, "word for word" if same and whole else "see below" if whole else "one stopped"),
-    ]
-    slower = "slower" in figures[0][0]
-    cells = "".join(
-        f"<div{' class=worse' if slower and index == 0 else ''}><dd>{big}</dd>"
-        f"<dt>{esc(small)}</dt></div>"
-        for index, (big, small) in enumerate(figures)
-    )
-    change = (
-        ""
-        if same or not whole
-        else f'<p class="diff" tabindex="0">{word_diff(base.text, other.text)}</p>'
-    )
-    return (
-        f'<section class="verdict" aria-label="Verdict"><dl>{cells}</dl>'
-        f"<p>{esc(sentence(base, other))}</p>{change}</section>"
-    )
-
-
-def sentence(base: View, other: View) -> str:
-    """The verdict in words; says plainly when the second pane is not faster."""
-    a, b = base.metrics, other.metrics
-    assert a is not None and b is not None
-    ratio = a["ttft_s"] / b["ttft_s"] if b["ttft_s"] else 1.0
-    kept = f"{other.title} read {b['visual_tokens']:,} visual tokens instead of "
-    kept += f"{a['visual_tokens']:,}"
-    if a["contended"] or b["contended"]:
-        return f"{kept}. The panes raced each other, so their times are shared and not compared."
-    if ratio >= 1.05:
-        words = f"{kept} and gave its first token {ratio:.1f}× sooner."
-    elif ratio > 0.95:
-        words = f"{kept}, yet both were equally fast to the first token."
-    else:
-        words = f"{kept}, yet it was not faster: its first token took {1 / ratio:.2f}× as long."
-    if ratio < 1.05:
-        words += " A small model hardly notices fewer tokens; see Benchmarks for 7B shape."
-    if len(_words(base.text)) and other.repeats == 1:
-        words += " One run; choose repeats for a median."
-    return words
-
-
-def _why_no_verdict(views: Sequence[View]) -> str:
-    if any(view.phase == "failed" for view in views):
-        return "No verdict: one side failed. Its pane says why."
-    if views and all(view.ended for view in views):
-        return "No verdict: a side was stopped before its first token."
-    return "The verdict stands here when both sides are done."
-
-
-def _times(base: float, other: float) -> str:
-    ratio = base / other if other else 1.0
-    if ratio >= 1.05:
-        return f"{ratio:.1f}× faster"
-    return f"{1 / ratio:.2f}× slower" if ratio <= 0.95 else "As fast"
-
-
-def _change(base: int, other: int, down: str) -> str:
-    """`81 % fewer`; never rounded up to all of it."""
-    if base == other or not base:
-        return "No change"
-    percent = abs(1 - other / base) * 100
-    digits = 1 if percent < 1 or 99 <= percent < 100 else 0
-    shown = min(percent, 99.9) if percent < 100 else percent
-    return f"{shown:.{digits}f}&#8239;% {down if other < base else 'more'}"
-
-
-def _words(text: str) -> list[str]:
-    return text.split()
-
-
-def word_diff(before: str, after: str) -> str:
-    """Words only in the first text struck out, words only in the second underlined."""
-    old, new = _words(before), _words(after)
-    parts = []
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    for kind, i, j, k, m in matcher.get_opcodes():
-        if kind == "equal":
-            parts.append(esc(" ".join(old[i:j])))
-            continue
-        if j > i:
-            parts.append(f"<del>{esc(' '.join(old[i:j]))}</del>")
-        if m > k:
-            parts.append(f"<ins>{esc(' '.join(new[k:m]))}</ins>")
-    return " ".join(parts)
 
 
 def timeline(views: Sequence[View]) -> str:

@@ -25,6 +25,7 @@ NOT_SENT = (
     "The image was not uploaded to this server. Upload the file itself; paths of the server and "
     "addresses of other servers are not opened."
 )
+UPLOADED = "/gradio_api/file="  # then the path: the address of an uploaded file
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -98,6 +99,9 @@ def _clean(value: Any) -> Any:
         return [_clean(part) for part in value]
     if isinstance(value, dict):
         path = value.get("path")
+        if isinstance(path, str) and UPLOADED in path:  # its address here; gradio checks the path
+            path = path.split(UPLOADED, 1)[1]
+            value = value | {"path": path, "url": None}
         if "path" in value and path is not None and (not isinstance(path, str) or "://" in path):
             raise tell(NOT_SENT)
         return {_clean(key): _clean(part) for key, part in value.items()}

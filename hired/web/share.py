@@ -32,6 +32,12 @@ def to_query(settings: Settings, question: str = "", example: str = "") -> str:
     return urlencode(chosen | {key: value for key, value in extra.items() if value})
 
 
+def read_query(request: Any) -> dict[str, str]:
+    """The query of a visitor's link, without gradio's own parameters such as `__theme`."""
+    query = dict(request.query_params) if request else {}
+    return {key: value for key, value in query.items() if not key.startswith("__")}
+
+
 def from_query(query: Mapping[str, str], layers: int | None = None) -> tuple[Settings, list[str]]:
     """Settings of a link and what had to be changed in it.
 
@@ -119,6 +125,3 @@ def to_python(settings: Settings, model: str, question: str, quantization: str |
             "output = pruned.generate(**inputs, max_new_tokens=64)  # what the processor gave",
         ]
     )
-
-
-__all__ = ["from_query", "to_python", "to_query"]

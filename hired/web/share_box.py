@@ -1,6 +1,7 @@
 """Export, import, link and history of runs: the box under the settings."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -38,9 +39,13 @@ class Shared:
 
     def wire(self, handlers: Handlers, asked: Any, results: list[Any]) -> None:
         """Link, import and history."""
-        self.copy.click(_query, [asked.question, *asked.form.all], self.link, **FREE, **QUIET).then(
-            None, self.link, self.link, js=COPY, **QUIET
-        )
+        self.copy.click(
+            partial(_query, handlers),
+            [asked.image, asked.question, *asked.form.all],
+            self.link,
+            **FREE,
+            **QUIET,
+        ).then(None, self.link, self.link, js=COPY, **QUIET)
         shown = [*results, asked.question, *asked.form.all, self.last]
         imported = self.upload.upload(handlers.import_record, self.upload, shown, **FREE, **QUIET)
         chosen = self.past.input(
@@ -86,6 +91,7 @@ def add_share_box() -> Shared:
     return made
 
 
-def _query(question: str, *values: Any) -> str:
+def _query(handlers: Handlers, path: str | None, question: str, *values: Any) -> str:
     with plain_errors():
-        return share.to_query(form.read(*values), question or "")
+        example = handlers.greeting.shown(path) if path else None
+        return share.to_query(form.read(*values), question or "", example.key if example else "")

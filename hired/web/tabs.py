@@ -1,43 +1,16 @@
-"""Benchmarks, How it works, API: the tabs that explain."""
+"""How it works, API: the tabs that explain."""
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from hired.bench.records import read_lines, rounds_in
-from hired.bench.tables import make_report
 from hired.errors import HiredError
 from hired.web import explain, form, panes, share
 from hired.web.engine import read_image
 from hired.web.handlers import Handlers
 from hired.web.wiring import LOOK, QUIET
 
-RESULTS = Path(__file__).resolve().parents[2] / "assets" / "results"
-PUBLISHED = """
-### What the paper reports
-Cited from [arXiv 2408.10945](https://arxiv.org/abs/2408.10945), LLaVA-NeXT-7B; not measured here.
-
-| Tokens kept | VQAv2 | SQA | TextVQA | DocVQA | OCRBench | MME | POPE | ChartQA |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |
-| all | 80.3 | 73.2 | 64.8 | 73.4 | 501 | 1519 | 87.6 | 54.8 |
-| HiRED 40 % | 78.8 | 73.8 | 63.6 | 68.7 | 488 | 1474 | 88.2 | 46.5 |
-| HiRED 20 % | 77.5 | 73.4 | 61.4 | 60.8 | 475 | 1483 | 87.0 | 42.0 |
-| Spatial 40 % | 77.7 | 68.0 | 57.0 | 58.9 | 369 | 1401 | 87.2 | 39.0 |
-
-On a Tesla P40 (24 GB), batch of one:
-
-| Tokens kept | Tokens/s | To the first token | Peak memory |
-| --- | --- | --- | --- |
-| all | 0.49 | 19.49 s | 16.04 GB |
-| HiRED 40 % | 1.40 | 6.91 s | 14.33 GB |
-| HiRED 20 % | 2.30 | 4.21 s | 13.76 GB |
-
-Its tokens per second count 15 new tokens over preparing, prefill and decoding together, so the
-4.7× is mostly prefill. Here the phases are always timed apart. A small model on a fast machine
-spends little time in prefill and gains little; a 7B model spends most of it there.
-"""
 API = """
 ### From another program
 The page is also a server: `/compare` streams both answers, `/select` tells which patches stay,
@@ -56,27 +29,6 @@ for stock, hired, details in job:
 
 ### These settings in Python
 """
-
-
-def add_benchmarks_tab() -> None:
-    """What `python -m hired bench` recorded on real machines, and the published numbers."""
-    gr.Markdown(recorded(), elem_id="recorded")
-    gr.Markdown(PUBLISHED, elem_id="published")
-
-
-def recorded(folder: Path = RESULTS) -> str:
-    """The reports of all recorded benchmarks as Markdown; how to make one if there is none."""
-    reports = []
-    for path in sorted(folder.glob("*.jsonl")):
-        try:
-            lines = read_lines(path)
-        except HiredError:
-            continue
-        if rounds_in(lines):
-            reports.append(make_report(lines))
-    if not reports:
-        return "### Measured here\nNothing recorded yet. `python -m hired bench` does it."
-    return "### Measured here\n" + "\n\n".join(reports)
 
 
 def add_how_tab(handlers: Handlers, asked: Any, tab: gr.Tab) -> None:

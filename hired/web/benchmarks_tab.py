@@ -1,0 +1,145 @@
+"""The Benchmarks tab: what `python -m hired bench` recorded, as a table to sort and as figures."""
+
+import base64
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from hired.bench.figures import KINDS, to_svg
+from hired.bench.records import read_lines, rounds_in
+from hired.bench.summary import Group, Row, summarise_rounds
+from hired.bench.tables import describe_sessions
+from hired.errors import HiredError
+from hired.web import panes
+from hired.web.overhead import describe
+from hired.web.published import PUBLISHED
+from hired.web.wiring import LOOK, QUIET
+
+RESULTS = Path(__file__).resolve().parents[2] / "assets" / "results"
+# Head of a column -> metric and what its median is multiplied by.
+MEASURED = {
+    "prepare, ms": ("preprocess_s", 1e3),
+    "vision, ms": ("vision_s", 1e3),
+    "select, ms": ("select_s", 1e3),
+    "prefill, ms": ("prefill_s", 1e3),
+    "first token, ms": ("ttft_s", 1e3),
+    "decode, tokens/s": ("tokens_per_s", 1.0),
+    "KV cache, MB": ("kv_cache_bytes", 1e-6),
+    "peak above rest, MB": ("peak_bytes", 1e-6),
+}
+HEADS = ["method", "kept", "visual tokens", "speed-up", "its bound", *MEASURED]
+KINDS_OF = ["str", "str", *["number"] * (len(HEADS) - 2)]
+WORDS = {
+    "phases": "Seconds to the first token, cut into phases",
+    "speedup": "Speed-up to the first token over visual tokens, beside its bound",
+    "memory": "KV cache and peak memory over visual tokens",
+}
+EMPTY = (
+    "### Measured here\nNothing is recorded yet. `python -m hired bench` measures this machine; "
+    "its record appears here. Until then there are the published numbers below."
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One group of a record, and where and how it was measured, as Markdown."""
+
+    title: str
+    about: str
+    group: Group
+
+
+def add_benchmarks_tab(tab: gr.Tab, folder: Path = RESULTS) -> None:
+    """Results recorded in `folder`, read anew whenever the tab is opened, and the published."""
+    about = gr.Markdown(EMPTY, elem_id="recorded")
+    choice = gr.Dropdown([], label="Recorded", visible=False, elem_id="recorded-choice")
+    table = gr.Dataframe(
+        headers=HEADS, datatype=KINDS_OF, label="Medians; click a head to sort", visible=False,
+        interactive=False, elem_id="recorded-table", buttons=["copy", "fullscreen"],
+    )  # fmt: skip
+    figures = gr.HTML("", elem_id="recorded-figures")
+    streaming = gr.Markdown("", elem_id="recorded-overhead")
+    gr.Markdown(PUBLISHED, elem_id="published")
+    shown = [about, table, figures]
+    tab.select(partial(open_tab, folder), None, [choice, streaming, *shown], **LOOK, **QUIET)
+    choice.input(partial(choose, folder), choice, shown, **LOOK, **QUIET)
+
+
+def read_results(folder: Path = RESULTS) -> list[Result]:
+    """Every group of every record in a folder; what is no record is left out."""
+    found = []
+    for path in sorted(folder.glob("*.jsonl")):
+        try:
+            lines = read_lines(path)
+        except HiredError:
+            continue
+        for group in summarise_rounds(rounds_in(lines)):
+            where, day = lines[0]["device_name"], lines[0]["date"][:10]
+            title = f"{group.title} · {where}, {day}"
+            found.append(Result(title, f"### Measured here\n{describe_sessions(lines)}", group))
+    return found
+
+
+def read_overhead(folder: Path) -> str:
+    """The recorded cost of the page's stream of events, as Markdown; empty if there is none."""
+    try:
+        return describe(json.loads((folder / "overhead.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def open_tab(folder: Path) -> list[Any]:
+    """Choices, the cost of streaming, and the first result."""
+    results = read_results(folder)
+    choices = [(result.title, index) for index, result in enumerate(results)]
+    choice = gr.update(choices=choices, value=0 if results else None, visible=bool(results))
+    return [choice, read_overhead(folder), *choose(folder, 0)]
+
+
+def choose(folder: Path, index: int | None) -> list[Any]:
+    """Facts, table and figures of one result."""
+    results = read_results(folder)
+    if index is None or not 0 <= index < len(results):
+        return [EMPTY, gr.update(visible=False), ""]
+    result = results[index]
+    table = gr.update(value=[cells(row) for row in result.group.rows], visible=True)
+    return [_facts(result), table, "".join(_figure(kind, result.group) for kind in KINDS)]
+
+
+def cells(row: Row) -> list[Any]:
+    """A row of the table, numbers as numbers."""
+    kept = "all" if row.budget is None else str(row.budget)
+    if isinstance(row.budget, float):
+        kept = f"{row.budget * 100:.4g} %"
+    medians = [
+        _rounded(row.metrics[name].median * scale) if name in row.metrics else None
+        for name, scale in MEASURED.values()
+    ]
+    tokens = row.metrics.get("visual_tokens")
+    speedup = row.speedup.median if row.speedup else None
+    return [
+        row.title, kept, tokens and int(tokens.median), _rounded(speedup), _rounded(row.bound),
+        *medians,
+    ]  # fmt: skip
+
+
+def _facts(result: Result) -> str:
+    failed = [f"`{row.title}` {row.error}" for row in result.group.rows if row.error]
+    return "\n\n".join([result.about, *failed])
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")
+
+
+def _figure(kind: str, group: Group) -> str:
+    data = base64.b64encode(to_svg(KINDS[kind](group))).decode()
+    words = f"{WORDS[kind]}; the table has the numbers."
+    return (
+        f'<figure class="plot"><img alt="{panes.esc(words)}" '
+        f'src="data:image/svg+xml;base64,{data}"><figcaption>{panes.esc(WORDS[kind])}</figcaption></figure>'
+    )

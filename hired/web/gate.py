@@ -89,6 +89,7 @@ class Gate:
                 most = self.limits.body_mb * 1_000_000
                 if _length(scope) > most:
                     await _drain(receive, _length(scope), DRAIN * most)
+                    raise _too_long(most)
                 body = await _read(receive, most)
                 self._check_call(scope["app"].get_blocks(), path, _parse(body), _client(scope))
                 receive = _replay(body, receive)
@@ -183,6 +184,10 @@ def _length(scope: Message) -> int:
     return int(stated) if stated.isdigit() else -1
 
 
+def _too_long(most: int) -> Refusal:
+    return Refusal(413, f"The request is longer than {most / 1e6:.0f} MB, the limit.")
+
+
 def _parse(body: bytes) -> Any:
     try:
         return json.loads(body) if body.strip() else None
@@ -200,7 +205,7 @@ async def _read(receive: Receive, most: int) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > most:
-            raise Refusal(413, f"The request is longer than {most / 1e6:.0f} MB, the limit.")
+            raise _too_long(most)
         if message["type"] == "http.disconnect" or not message.get("more_body"):
             return b"".join(parts)
 

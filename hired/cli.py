@@ -26,6 +26,7 @@ from hired.errors import HiredError, InputError, SettingError
 # names its function with `set_defaults(run=...)`: takes the arguments, returns the exit code.
 ELSEWHERE = {
     "bench": ("hired.bench.commands", "time methods at the same exact budgets, and report"),
+    "overhead": ("hired.web.overhead", "what the page costs beside plain generation"),
     "deploy": ("hired.deploy", "upload the demo to a Hugging Face Space"),
     "serve": ("hired.serving.commands", "two vLLM servers, stock and HiRED; benchmark them"),
     "shapes": ("hired.shapes.commands", "render, train and evaluate the embedded model"),

@@ -5,16 +5,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hired.overlay import (
-    Layout,
-    count_tiles,
-    describe_attention,
-    describe_kept,
-    draw_attention,
-    draw_kept,
-    draw_plain,
-    tile_name,
-)
+from hired import overlay
 from hired.web.engine import Loaded
 from hired.web.panes import esc
 from hired.web.pictures import data_uri
@@ -30,7 +21,7 @@ def walk(loaded: Loaded, image: Image.Image, settings: Settings) -> str:
     selector: Any = settings.selector("hired")
     preview = loaded.preview
     selection = preview.select(image, selector)
-    grid, layout = selection.grid, Layout(image, selection.grid)
+    grid, layout = selection.grid, overlay.Layout(image, selection.grid)
     final = preview.feature_tap if settings.final_layer is None else settings.final_layer
     early = preview.attention(image, settings.init_layer, settings.heads).numpy()
     late = preview.attention(image, final, settings.heads).numpy()
@@ -46,27 +37,27 @@ def walk(loaded: Loaded, image: Image.Image, settings: Settings) -> str:
     )
     only_overview = np.where(np.arange(grid.tiles)[:, None] == 0, early, 0.0)
     steps = [
-        ("The image becomes tiles", cropped, draw_plain(layout), cropped),
+        ("The image becomes tiles", cropped, overlay.draw_plain(layout), cropped),
         (
             f"Layer {settings.init_layer} looks around",
             "An early layer's CLS attention over the overview shows where there is anything at "
             "all. Each crop is worth the attention that falls into its region.",
-            draw_attention(layout, grid, only_overview),
-            describe_attention(grid, early),
+            overlay.draw_attention(layout, grid, only_overview),
+            overlay.describe_attention(grid, early),
         ),
         ("The budget is shared out", _shares(selection, settings, content), None, ""),
         (
             f"Layer {final} picks",
             "In each tile the patches that the CLS token of the late layer attends to most win.",
-            draw_attention(layout, grid, late),
-            describe_attention(grid, late),
+            overlay.draw_attention(layout, grid, late),
+            overlay.describe_attention(grid, late),
         ),
         (
             "The rest never reaches the language model",
             f"{selection.kept:,} of {grid.nominal:,} patches go through the projector and are "
             f"read; stock would have fed {grid.stock:,} tokens.",
-            draw_kept(layout, selection),
-            describe_kept(selection),
+            overlay.draw_kept(layout, selection),
+            overlay.describe_kept(selection),
         ),
     ]
     return '<ol class="walk">' + "".join(_step(*step) for step in steps) + "</ol>"
@@ -87,10 +78,10 @@ def _shares(selection: Any, settings: Settings, content: list[float]) -> str:
     )
     worth = ["–", *(f"{score / mass:.0%}" for score in content)]
     rows = "".join(
-        f'<tr><th scope="row">{tile_name(selection.grid, index)}</th><td>{worth[index]}</td>'
-        f"<td>{budget}</td><td>{tile['candidates']}</td></tr>"
+        f'<tr><th scope="row">{overlay.tile_name(selection.grid, index)}</th>'
+        f"<td>{worth[index]}</td><td>{budget}</td><td>{tile['candidates']}</td></tr>"
         for index, (budget, tile) in enumerate(
-            zip(selection.budgets, count_tiles(selection), strict=True)
+            zip(selection.budgets, overlay.count_tiles(selection), strict=True)
         )
     )
     return (

@@ -158,11 +158,12 @@ def plot(rows: Sequence[dict[str, Any]], axis: str = "none") -> Image.Image:
 
     figure = Figure(figsize=(9.2, 4.6), layout="constrained")
     places = figure.subplots(2, 2)
+    judged = "; hollow: wrong" if any(row["correct"] is not None for row in rows) else ""
     shown = (
         ("ttft_s", "Time to first token, s", 1.0),
         ("kv_cache_bytes", "KV cache, MB", 1e6),
         ("tokens_per_s", "Decode speed, tokens/s", 1.0),
-        ("agrees", "Same answer as stock", 1.0),
+        ("agrees", "Same answer as stock" + judged, 1.0),
     )
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows[1:]:
@@ -170,7 +171,11 @@ def plot(rows: Sequence[dict[str, Any]], axis: str = "none") -> Image.Image:
     for place, (name, title, scale) in zip(places.flat, shown, strict=True):
         for marker, (label, group) in zip("osD^vP*X<>" * 6, groups.items(), strict=False):
             points = sorted((r["visual_tokens"], (r[name] or 0) / scale) for r in group)
-            place.plot(*zip(*points, strict=True), marker=marker, label=label, markersize=5)
+            (line,) = place.plot(*zip(*points, strict=True), marker=marker, label=label, ms=5)
+            wrong = [(r["visual_tokens"], r[name]) for r in group if r["correct"] is False]
+            if name == "agrees" and wrong:
+                hollow = {"mfc": "white", "mec": line.get_color(), "ls": "none", "ms": 5}
+                place.plot(*zip(*wrong, strict=True), marker=marker, **hollow)
         if rows and name != "agrees":
             place.axhline((rows[0][name] or 0) / scale, color="#555", ls="--", lw=1, label="stock")
         if name == "agrees":

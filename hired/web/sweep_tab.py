@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -28,7 +27,6 @@ COLUMNS = {
     "correct": "correct",
     "text": "answer",
 }
-_running: dict[str, threading.Event] = {}
 
 
 def add_sweep_tab(handlers: Handlers, asked: Any) -> None:
@@ -65,16 +63,23 @@ def add_sweep_tab(handlers: Handlers, asked: Any) -> None:
         interactive=False, visible=False,
     )  # fmt: skip
     rows = gr.State([])
+
+    def begin(request: gr.Request) -> list[Any]:
+        handlers.engine.expect(_place(request))
+        return [gr.update(interactive=False), gr.update(interactive=True)]
+
+    def cancel(request: gr.Request) -> None:
+        handlers.engine.stop(_place(request))
+
     run = start.click(
-        lambda: (gr.update(interactive=False), gr.update(interactive=True)),
-        None, [start, stop], queue=False, trigger_mode="once", **QUIET,
+        begin, None, [start, stop], queue=False, trigger_mode="once", **QUIET
     ).then(
         _runner(handlers),
         [asked.image, asked.question, asked.known, budgets, axis, values, *asked.form.all],
         [bar, picture, table, rows], **GPU, **QUIET,
     )  # fmt: skip
     run.then(_files, [rows, axis], [start, stop, *saves], queue=False, **QUIET)
-    stop.click(_stop, None, None, queue=False, **QUIET)
+    stop.click(cancel, None, None, queue=False, **QUIET)
 
 
 def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
@@ -88,29 +93,25 @@ def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
         values: str,
         *settings: Any,
     ) -> Iterator[list[Any]]:
-        stop = _running[request.session_hash] = threading.Event()
-        try:
-            with plain_errors():
-                if not path:
-                    raise InputError("There is no image. Choose one in the Compare tab.")
-                planned = plan(form.read(*settings), budgets, axis, values)
-                engine, image = handlers.engine, read_image(path)
-                progress = Progress([], 0, None)
-                frames = sweep(engine.start(), image, question, planned, stop, known, engine.limits)
-                with closing(frames):
-                    for progress in frames:
-                        yield _draw(progress, axis)
-                yield _draw(progress, axis, ended=True)
-        finally:
-            stop.set()
-            _running.pop(request.session_hash, None)
+        engine = handlers.engine
+        with engine.stopping(_place(request)) as stops, plain_errors():
+            if not path:
+                raise InputError("There is no image. Choose one in the Compare tab.")
+            planned = plan(form.read(*settings), budgets, axis, values)
+            image, stop = read_image(path), stops.everything
+            progress = Progress([], 0, None)
+            frames = sweep(engine.start(), image, question, planned, stop, known, engine.limits)
+            with closing(frames):
+                for progress in frames:
+                    yield _draw(progress, axis)
+            yield _draw(progress, axis, ended=True)
 
     return run
 
 
-def _stop(request: gr.Request) -> None:
-    if request.session_hash in _running:
-        _running[request.session_hash].set()
+def _place(request: gr.Request) -> str:
+    """Where a visitor's sweep is stopped; his comparison has a place of its own."""
+    return f"{request.session_hash} sweep"
 
 
 def _draw(progress: Progress, axis: str, ended: bool = False) -> list[Any]:

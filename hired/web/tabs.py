@@ -19,13 +19,15 @@ The page is also a server: `/compare` streams both answers, `/select` tells whic
 ```python
 from gradio_client import Client, handle_file
 
-client = Client("http://127.0.0.1:7860")
+client = Client("ADDRESS")
 job = client.submit(
     image=handle_file("image.png"), question="What is this?", budget="20%", api_name="/compare"
 )
 for stock, hired, details in job:
     print(stock, "|", hired)
 ```
+
+As MCP tools: `pip install -r hired/web/mcp-requirements.txt`, then start the app with `--mcp`.
 
 ### These settings in Python
 """
@@ -39,11 +41,16 @@ def add_how_tab(handlers: Handlers, asked: Any, tab: gr.Tab) -> None:
 
 def add_api_tab(handlers: Handlers, asked: Any, tab: gr.Tab) -> None:
     """The endpoints, and the current settings as code."""
-    gr.Markdown(API)
+    words = gr.Markdown(API.replace("ADDRESS", "http://127.0.0.1:7860"))
     code = gr.Code(
         language="python", label="Use in Python", interactive=False, elem_id="python-code"
     )
-    tab.select(partial(_code, handlers), [asked.question, *asked.form.all], code, **LOOK, **QUIET)
+
+    def show(request: gr.Request, question: str, *values: Any) -> list[str]:
+        address = request.headers.get("origin") or "http://127.0.0.1:7860"
+        return [API.replace("ADDRESS", address), _code(handlers, question, *values)]
+
+    tab.select(show, [asked.question, *asked.form.all], [words, code], **LOOK, **QUIET)
 
 
 def _walk(handlers: Handlers, path: str | None, *values: Any) -> str:

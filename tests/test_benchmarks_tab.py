@@ -1,0 +1,88 @@
+"""The Benchmarks tab on a record that bench made, and what the page itself costs."""
+
+import json
+
+import pytest
+
+from hired.bench.measure import run_sweep
+from hired.bench.sweep import Entry, Sweep
+from hired.cli import main
+from hired.web import benchmarks_tab, overhead
+from hired.web.benchmarks_tab import EMPTY, HEADS, choose, open_tab, read_results
+from hired.web.engine import Engine
+from hired.web.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def folder(tiny, tmp_path_factory):
+    """Two groups of a real sweep, and a file that is no record."""
+    folder = tmp_path_factory.mktemp("results")
+    sweep = Sweep(models=("tiny",), methods=(Entry("hired"),), budgets=(0.2, 30), batches=(1, 2),
+                  repeats=1, warm_up=0, new_tokens=2, image_size=(168, 168))  # fmt: skip
+    run_sweep(
+        sweep, folder / "bench.jsonl", "python -m hired bench --x", "cpu", models={"tiny": tiny}
+    )
+    (folder / "broken.jsonl").write_text("no json\nat all\n")
+    return folder
+
+
+def test_without_records_it_says_so(tmp_path) -> None:
+    choice, streaming, about, table, figures = open_tab(tmp_path)
+    assert about == EMPTY and "python -m hired bench" in about and not streaming
+    assert not choice["visible"] and not table["visible"] and figures == ""
+
+
+def test_records_are_a_sortable_table_and_figures(folder) -> None:
+    choice, _, about, table, figures = open_tab(folder)
+    assert len(choice["choices"]) == 2 and "batch 1" in choice["choices"][0][0]
+    device, day = read_results(folder)[0].title.split(" · ")[-1].rsplit(", ", 1)
+    assert device in about and day in about and "python -m hired bench --x" in about
+    rows = [dict(zip(HEADS, row, strict=True)) for row in table["value"]]
+    assert [(row["method"], row["kept"]) for row in rows] == [
+        ("full", "all"), ("hired", "20 %"), ("hired", "30"),
+    ]  # fmt: skip
+    assert [row["visual tokens"] for row in rows] == [180 + 12, 36, 30]
+    numbers = [value for row in rows for value in list(row.values())[2:]]
+    assert all(isinstance(value, int | float) for value in numbers), "text does not sort"
+    assert rows[0]["speed-up"] == 1 and rows[0]["first token, ms"] > 0
+    assert figures.count("<img alt=") == 3 and "the table has the numbers" in figures
+    assert len(choose(folder, 1)[1]["value"]) == 3
+    assert choose(folder, 7)[0] == EMPTY
+
+
+def test_lane_without_numbers_keeps_its_place_and_its_reason(folder, tmp_path) -> None:
+    lines = [json.loads(line) for line in (folder / "bench.jsonl").read_text().splitlines()]
+    for line in lines[1:]:
+        del line["lanes"][0]["metrics"]
+        line["lanes"][0]["error"] = "ran out of memory"
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    about, table, _ = choose(tmp_path, 0)
+    assert "`full` ran out of memory" in about
+    assert table["value"][0][2:] == [None] * (len(HEADS) - 2)
+
+
+def test_overhead_of_the_page_is_measured_in_turns(tiny, tmp_path) -> None:
+    engine = Engine.holding(*tiny, name="random:tiny")
+    record = overhead.measure(engine, Settings(max_new_tokens=6), 2)
+    assert len(record["plain_s"]) == len(record["page_s"]) == 2
+    assert min(record["plain_s"] + record["page_s"]) > 0 and record["events"] > 4
+    (tmp_path / "overhead.json").write_text(json.dumps(record))
+    words = benchmarks_tab.read_overhead(tmp_path)
+    assert (
+        "median of 2 pairs" in words and "random:tiny" in words and record["device_name"] in words
+    )
+    even = record | {"plain_s": [10.0, 10.0, 10.0], "page_s": [10.1, 10.3, 10.2], "load": 0.0}
+    assert "**2.0%** longer" in overhead.describe(even) and "1.0% to 3.0%" in overhead.describe(
+        even
+    )
+    assert "Other programs ran" in overhead.describe(even | {"load": 99.0})
+
+
+def test_overhead_refuses_in_words(capsys) -> None:
+    assert main(["overhead", "--repeats", "0"]) == 2
+    assert "repeats is at least 1" in capsys.readouterr().err
+
+
+def test_overhead_record_that_is_none_is_left_out(tmp_path) -> None:
+    (tmp_path / "overhead.json").write_text('{"kind": "overhead"}')
+    assert benchmarks_tab.read_overhead(tmp_path) == ""

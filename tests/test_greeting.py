@@ -1,0 +1,147 @@
+"""Examples that suit the model, the first answers shown again, and changing the model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import real_examples
+from conftest import make_tiny
+from PIL import Image
+from test_web import ABOUT, HIRED, STOCK
+
+from hired.errors import MemoryShortage, ModelError
+from hired.web import engine as engine_module
+from hired.web import form, share
+from hired.web.engine import Engine
+from hired.web.examples import REAL
+from hired.web.greeting import Greeting
+from hired.web.handlers import Handlers
+from hired.web.record import Record, to_json
+from hired.web.settings import Settings
+from hired.web.share_box import _query
+
+
+@pytest.fixture
+def greeting(tiny, tmp_path):
+    return Greeting(Engine.holding(*tiny, name="tiny"), tmp_path)
+
+
+def first_run(greeting, **changes) -> tuple[Record, str]:
+    example = greeting.example()
+    facts = {"question": example.question, "image": {}, "settings": Settings(),
+             "views": [STOCK, HIRED], "about": ABOUT}  # fmt: skip
+    return Record(**facts | changes), example.image
+
+
+def test_larger_models_get_documents_with_known_answers(greeting, tiny) -> None:
+    assert greeting.example() == greeting.documents[0] and len(greeting.documents) >= 4
+    assert all(one.answer and one.question and one.note for one in greeting.documents)
+    assert all(Path(one.image).stat().st_size < 150_000 for one in greeting.documents)
+    toy = Greeting(Engine.holding(*tiny))
+    assert toy.example() == toy.posters[0]
+    assert toy.example(greeting.documents[1].key) == greeting.documents[1]
+
+
+def test_documents_are_drawn_by_the_code_beside_them() -> None:
+    listed = json.loads((REAL / "examples.json").read_text())
+    assert listed == real_examples.EXAMPLES
+    assert real_examples.leaves(14, 2) == listed[2]["answer"]
+    assert max(real_examples.RAIN, key=real_examples.RAIN.get) == listed[1]["answer"]
+    total = sum(count * price for _, count, price in real_examples.GOODS)
+    assert f"{total:.2f}" == listed[0]["answer"]
+    drawn = real_examples.draw_street()
+    kept = Image.open(REAL / "street.png").convert("RGB")
+    assert drawn.size == kept.size
+    assert np.abs(np.asarray(drawn, float) - np.asarray(kept, float)).mean() < 8
+
+
+def test_first_answers_are_shown_to_who_comes_later(greeting) -> None:
+    assert greeting.run() is None
+    for changes in (
+        {"settings": Settings(budget=0.3)}, {"question": "another"},
+        {"views": [STOCK, STOCK.__class__("hired", "stopped")]},
+    ):  # fmt: skip
+        greeting.keep(*first_run(greeting, **changes))
+    greeting.keep(first_run(greeting)[0], greeting.documents[1].image)
+    assert greeting.run() is None
+    run, path = first_run(greeting)
+    greeting.keep(run, path)
+    assert greeting.run() == run
+
+
+def test_recorded_answers_are_shown_with_date_and_device(greeting, tmp_path) -> None:
+    (tmp_path / "tiny.json").write_text("no export")
+    assert greeting.run() is None
+    (tmp_path / "tiny.json").write_text(to_json(first_run(greeting)[0]))
+    handlers = Handlers(greeting.engine)
+    handlers.greeting = greeting
+    shown = handlers._greet(Settings(), asked=False)
+    assert "It shows a 7." in shown[0] and "A recorded run: 2026-01-02" in shown[4]
+    assert "A recorded run" not in handlers._greet(Settings(), asked=True)[4]
+
+
+def test_link_names_the_example(greeting, tmp_path) -> None:
+    handlers, example = Handlers(greeting.engine), greeting.documents[2]
+    values = [value if not isinstance(value, dict) else 1 for value in form.write(Settings())]
+    query = _query(handlers, example.image, "Q?", *values)
+    assert query == f"q=Q%3F&example={example.key}"
+    other = tmp_path / Path(example.image).name
+    Image.new("RGB", (30, 30)).save(other)
+    assert "example" not in _query(handlers, str(other), "Q?", *values)
+
+
+def test_gradio_s_own_parameters_are_no_settings() -> None:
+    class Request:
+        query_params = {"__theme": "dark", "budget": "0.3"}  # noqa: RUF012
+
+    assert share.read_query(Request()) == {"budget": "0.3"}
+    assert share.read_query(None) == {}
+
+
+@pytest.fixture
+def switching(tiny, monkeypatch):
+    """An engine that may switch; loading answers with another tiny model, or fails."""
+    engine = Engine.holding(*tiny, name="tiny")
+    engine.may_switch = True
+    tries = []
+
+    def load(name, **options):
+        tries.append((name, engine.ready))
+        if name.endswith("13b-hf"):
+            raise ModelError("the hub cannot be reached")
+        if name.endswith("8b-hf") or (name == "llava-hf/llava-1.5-7b-hf" and engine.ready):
+            raise MemoryShortage("too large")
+        model, processor = make_tiny(layers=5)
+        model.name_or_path = name
+        return model, processor
+
+    monkeypatch.setattr(engine_module, "load", load)
+    return engine, tries
+
+
+def test_switching_there_and_back(switching) -> None:
+    engine, tries = switching
+    assert list(engine.choices)[-1] == "tiny", "what the server was started with can be chosen"
+    assert engine.switch("shapes").preview.layers == 4 and engine.name == "shapes"
+    engine.switch("tiny")
+    engine.switch("tiny")
+    assert engine.name == engine.get().info["name"] == "tiny"
+    assert [name for name, _ in tries] == ["shapes", "tiny"]
+
+
+def test_what_cannot_be_reached_leaves_the_old_model_as_it_is(switching) -> None:
+    engine, tries = switching
+    before = engine.get()
+    with pytest.raises(ModelError, match="reached"):
+        engine.switch("llava-hf/llava-1.5-13b-hf")
+    assert engine.get() is before and engine.name == "tiny" and len(tries) == 1
+
+
+def test_where_both_do_not_fit_the_old_model_goes_first_or_comes_back(switching) -> None:
+    engine, tries = switching
+    engine.switch("llava-hf/llava-1.5-7b-hf")
+    assert [ready for _, ready in tries] == [True, False]
+    with pytest.raises(MemoryShortage):
+        engine.switch("llava-hf/llama3-llava-next-8b-hf")
+    assert engine.ready and engine.get().info["name"] == engine.name == "llava-hf/llava-1.5-7b-hf"

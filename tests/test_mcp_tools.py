@@ -1,0 +1,45 @@
+"""MCP tools are an extra: asked for by flag or variable, a plain message where it is missing."""
+
+import pytest
+from packaging.requirements import Requirement
+
+from hired.errors import SettingError
+from hired.web import mcp_tools
+from hired.web.api import WORDS, Endpoints
+from hired.web.mcp_tools import NEEDS, mcp_options
+
+
+def test_off_unless_asked_for(monkeypatch) -> None:
+    monkeypatch.delenv("GRADIO_MCP_SERVER", raising=False)
+    assert mcp_options() == {"mcp_server": False}
+
+
+@pytest.mark.parametrize("way", ["flag", "variable"])
+def test_missing_extra_is_a_plain_message(monkeypatch, way) -> None:
+    monkeypatch.setattr(mcp_tools, "find_spec", lambda name: None)
+    monkeypatch.setenv("GRADIO_MCP_SERVER", "True" if way == "variable" else "False")
+    with pytest.raises(SettingError, match=r"pip install -r .*mcp-requirements\.txt"):
+        mcp_options(way == "flag")
+
+
+def test_on_where_the_extra_is_there(monkeypatch) -> None:
+    monkeypatch.setattr(mcp_tools, "find_spec", lambda name: object())
+    assert mcp_options(True) == {"mcp_server": True}
+
+
+def test_extra_is_of_the_gradio_the_app_needs() -> None:
+    lines = NEEDS.read_text().splitlines()
+    need = Requirement(next(line for line in lines if not line.startswith("#")))
+    assert need.name == "gradio" and need.extras == {"mcp"}
+    app = (NEEDS.parents[2] / "requirements.txt").read_text()
+    assert f"gradio{need.specifier}".replace(" ", "") in app or all(
+        str(part) in app for part in need.specifier
+    )
+
+
+def test_every_parameter_is_described_where_tools_read_it() -> None:
+    for name in ("compare", "select", "sweep"):
+        endpoint = getattr(Endpoints, name)
+        described = endpoint.__doc__.split("Args:\n")[1]
+        for parameter in endpoint.__code__.co_varnames[1 : endpoint.__code__.co_argcount]:
+            assert f"{parameter}: {WORDS[parameter]}" in described

@@ -47,24 +47,24 @@ class Metrics:
         contended: measured while another lane ran.
     """
 
-    visual_tokens: int
-    kept_tokens: int
-    newline_tokens: int
-    nominal_tokens: int
-    stock_tokens: int
-    prompt_tokens: int
+    visual_tokens: int | None
+    kept_tokens: int | None
+    newline_tokens: int | None
+    nominal_tokens: int | None
+    stock_tokens: int | None
+    prompt_tokens: int | None
     new_tokens: int
-    preprocess_s: float
-    vision_s: float
-    select_s: float
-    prefill_s: float
+    preprocess_s: float | None
+    vision_s: float | None
+    select_s: float | None
+    prefill_s: float | None
     ttft_s: float
     decode_s: float
     total_s: float
     tokens_per_s: float | None
     end_to_end_tokens_per_s: float
-    kv_cache_bytes: int
-    peak_bytes: int
+    kv_cache_bytes: int | None
+    peak_bytes: int | None
     peak_is_approximate: bool
     contended: bool
 

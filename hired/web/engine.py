@@ -5,13 +5,14 @@ Knows neither gradio nor HTML. Loading is lazy, so that importing the app costs 
 
 import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image
 
+from hired.compare import Lane, Step, compare
 from hired.errors import MemoryShortage, ModelError
 from hired.images import open_image
 from hired.machine import versions
@@ -24,12 +25,24 @@ MAX_RUNS = 256  # stop signs kept at once
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A model, its processor, the cached looks through it and its description."""
+    """A model, its processor, the cached looks through it and its description.
+
+    Where servers answer in its place (`hired.web.remote`) there is neither model nor processor.
+    """
 
     model: Any
     processor: Any
     preview: Preview
     info: dict[str, Any]
+    servers: Any = None
+
+    def compare(
+        self, image: Image.Image, question: str, lanes: Sequence[Lane], **options: Any
+    ) -> Iterator[Step]:
+        """`hired.compare` on this model, or on the servers."""
+        if self.servers is not None:
+            return self.servers.compare(image, question, lanes, **options)
+        return compare(self.model, self.processor, image, question, lanes, **options)
 
 
 @dataclass(eq=False)
@@ -54,6 +67,7 @@ class Engine:
             server was started with.
         closing: set when the server is about to end; no run begins any more.
         note: why this model, for the page.
+        servers: what answers in place of a model of this machine, if anything does.
     """
 
     def __init__(
@@ -70,6 +84,7 @@ class Engine:
         self.limits = Limits()
         self.closing = threading.Event()
         self.note = ""
+        self.servers: Any = None
         self.choices = dict(ALLOWED)
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
@@ -140,6 +155,8 @@ class Engine:
             raise
 
     def _load(self, name: str) -> Loaded:
+        if self.servers is not None:
+            return self.servers.load()
         return self._dress(*load(name, **self.options))
 
     def _dress(self, model: Any, processor: Any) -> Loaded:

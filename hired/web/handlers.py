@@ -16,6 +16,7 @@ from hired.web.engine import Engine, Stops, read_image
 from hired.web.greeting import Greeting
 from hired.web.plain import plain_errors
 from hired.web.record import Record
+from hired.web.remote import plain_picture
 from hired.web.runs import run
 from hired.web.settings import Settings
 from hired.web.verdict import verdict
@@ -117,6 +118,8 @@ class Handlers:
         try:
             settings = form.read(*values)
             image, loaded = read_image(path), self.engine.get()
+            if loaded.servers is not None:
+                return plain_picture(image), ""
             selection = pictures.select(loaded, image, settings)
             picture = pictures.preview(loaded, image, settings, mode)
             return picture, pictures.readout(selection, settings.budget)

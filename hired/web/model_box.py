@@ -15,6 +15,7 @@ BADGES = {
     "knows nothing else and says nothing about how HiRED does on real images.",
     "random": "Random weights in a real model's shape: times and sizes are real, words are not.",
     "hub": "A published model. Ask it about photographs and documents.",
+    "remote": "Two servers answer, the stock one on the left. What they do not tell is unknown.",
     "local": "A model from this machine's disk.",
 }
 

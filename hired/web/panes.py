@@ -1,7 +1,7 @@
 """Panes and timeline as HTML: views in, strings out, all text escaped."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hired.web.examples import Example
@@ -85,6 +85,8 @@ def pane(view: View, index: int, known: str = "") -> str:
         state += f" · median of {view.repeats}"
     tokens = metrics.get("visual_tokens", view.visual_tokens)
     chip = f"{tokens:,} visual tokens" if tokens is not None else "visual tokens: –"
+    if metrics and tokens is None:
+        chip = "visual tokens unknown"
     contended = metrics.get("contended")
     note = '<span class="chip warn">raced: times are shared</span>' if contended else ""
     return (
@@ -119,14 +121,19 @@ def _figures(view: View) -> str:
     m = view.metrics or {}
     speed = m.get("tokens_per_s")
     roughly = "≈ " if m.get("peak_is_approximate") else ""
+    blank, kept = "unknown" if m else "–", m.get("kv_cache_bytes") is not None
     figures = [
         ("First token", seconds(m.get("ttft_s")), "preparing, looking, selecting and reading"),
         ("Speed", f"{speed:.1f} tok/s" if speed else "–", "tokens after the first, per second"),
         ("Total", seconds(m.get("total_s")), "start to last token"),
-        ("KV cache", size(m.get("kv_cache_bytes")), "keys and values at the end, exact"),
+        (
+            "KV cache",
+            size(m.get("kv_cache_bytes")) if kept else blank,
+            "keys and values at the end",
+        ),
         (
             "Peak memory",
-            f"{roughly}+{size(m['peak_bytes'])}" if "peak_bytes" in m else "–",
+            f"{roughly}+{size(m['peak_bytes'])}" if m.get("peak_bytes") is not None else blank,
             "highest level above the resting model",
         ),
     ]
@@ -153,7 +160,7 @@ def timeline(views: Sequence[View]) -> str:
 def _bar(view: View, longest: float) -> str:
     bars, words = "", "no times yet"
     if view.metrics and longest > 0:
-        spent = [(PHASE_NAMES[phase], view.metrics[phase]) for phase in PHASES]
+        spent = _spent(view.metrics)
         words = ", ".join(f"{name} {seconds(value)}" for name, value in spent)
         bars = "".join(
             f'<i class="{name}" style="width:{100 * value / longest:.2f}%" '
@@ -167,6 +174,13 @@ def _bar(view: View, longest: float) -> str:
         f'<span class="bar" role="img" aria-label="{esc(words)}">{bars}</span>'
         f"<em>{total}</em></div>"
     )
+
+
+def _spent(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """(phase, seconds); a server's are known up to the first token and after it."""
+    if metrics["prefill_s"] is None:
+        return [("read", metrics["ttft_s"]), ("write", metrics["decode_s"])]
+    return [(PHASE_NAMES[phase], metrics[phase]) for phase in PHASES]
 
 
 def announcement(views: Sequence[View]) -> str:

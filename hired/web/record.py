@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from hired.errors import InputError
 from hired.metrics import Metrics
@@ -186,15 +186,15 @@ def _view(lane: dict[str, Any]) -> View:
 
 
 def _metric(name: str, metrics: dict[str, Any]) -> Any:
-    value = metrics[name]
-    if _NUMBERS[name] is bool:
+    value, kind = metrics[name], _NUMBERS[name]
+    if kind is bool:
         return bool(value)
-    if value is None and name == "tokens_per_s":
+    if value is None and type(None) in get_args(kind):  # what could not be measured
         return None
     number = float(value)
     if not math.isfinite(number):
         raise ValueError(name)
-    return int(number) if _NUMBERS[name] is int else number
+    return int(number) if int in (kind, *get_args(kind)) else number
 
 
 def _inert(value: Any) -> Any:

@@ -11,7 +11,7 @@ from time import perf_counter
 
 from PIL import Image
 
-from hired.compare import Lane, compare
+from hired.compare import Lane
 from hired.web.engine import Loaded, Stops
 from hired.web.limits import Limits
 from hired.web.settings import Settings
@@ -82,9 +82,7 @@ def _once(
     order = list(range(len(lanes)))
     if settings.swap:
         order.reverse()
-    steps = compare(
-        loaded.model,
-        loaded.processor,
+    steps = loaded.compare(
         image,
         question,
         [lanes[index] for index in order],

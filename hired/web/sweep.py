@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from hired.budget import parse_budget
-from hired.compare import Lane, compare
+from hired.compare import Lane
 from hired.errors import SettingError
 from hired.web.engine import Loaded
 from hired.web.limits import MAX_ROWS, Limits
@@ -123,9 +123,7 @@ def _measure(
 ) -> dict[str, Any] | None:
     lane = Lane(method, settings.selector(method))
     view = None
-    steps = compare(
-        loaded.model,
-        loaded.processor,
+    steps = loaded.compare(
         image,
         question,
         [lane],
@@ -170,7 +168,7 @@ def plot(rows: Sequence[dict[str, Any]], axis: str = "none") -> Image.Image:
         groups.setdefault(str(row[axis]) if axis != "none" else row["method"], []).append(row)
     for place, (name, title, scale) in zip(places.flat, shown, strict=True):
         for marker, (label, group) in zip("osD^vP*X<>" * 6, groups.items(), strict=False):
-            points = sorted((r["visual_tokens"], (r[name] or 0) / scale) for r in group)
+            points = sorted((r["visual_tokens"] or 0, (r[name] or 0) / scale) for r in group)
             (line,) = place.plot(*zip(*points, strict=True), marker=marker, label=label, ms=5)
             wrong = [(r["visual_tokens"], r[name]) for r in group if r["correct"] is False]
             if name == "agrees" and wrong:

@@ -8,7 +8,7 @@ from hired.web.panes import esc
 from hired.web.views import View
 
 FASTER, SLOWER = 1.05, 0.95  # ratios between which two times count as equal
-SAME = "No change"
+SAME, UNKNOWN = "No change", "Unknown"
 
 
 def verdict(views: Sequence[View], about: Mapping[str, Any] | None = None) -> str:
@@ -54,7 +54,7 @@ def _figures(base: View, other: View) -> list[tuple[str, str, bool]]:
         ("Raced" if raced else _times(*spans) if all(spans) else "–", "tokens/s"),
         (_change(a["visual_tokens"], b["visual_tokens"], "fewer"), "visual tokens"),
         (_change(a["kv_cache_bytes"], b["kv_cache_bytes"], "less"), "KV cache"),
-        (peak if peak == SAME else roughly + peak, "peak memory"),
+        (peak if peak in (SAME, UNKNOWN) else roughly + peak, "peak memory"),
     ]
     return [(big, small, big.endswith(("slower", "more"))) for big, small in figures]
 
@@ -69,8 +69,10 @@ def sentence(base: View, other: View) -> str:
     """The verdict in words; says plainly when the second pane is not faster."""
     a, b = base.metrics, other.metrics
     assert a is not None and b is not None
-    kept = f"{other.title} read {b['visual_tokens']:,} visual tokens instead of "
-    kept += f"{a['visual_tokens']:,}"
+    kept = f"{other.title} read an unknown number of visual tokens"
+    if a["visual_tokens"] is not None and b["visual_tokens"] is not None:
+        kept = f"{other.title} read {b['visual_tokens']:,} visual tokens instead of "
+        kept += f"{a['visual_tokens']:,}"
     if a["contended"] or b["contended"]:
         return f"{kept}. The panes raced each other, so their times are shared and not compared."
     ratio = _ratio(base, other)
@@ -89,7 +91,7 @@ def _pointer(base: View, other: View) -> str:
     """Where to look when nothing was gained here."""
     a, b = base.metrics, other.metrics
     assert a is not None and b is not None
-    fewer = b["visual_tokens"] < a["visual_tokens"]
+    fewer = (b["visual_tokens"] or 0) < (a["visual_tokens"] or 0)
     raced = a["contended"] or b["contended"]
     if raced or not fewer or _ratio(base, other) >= FASTER:
         return ""
@@ -127,8 +129,10 @@ def _times(base: float, other: float) -> str:
     return f"{1 / ratio:.2f}× slower" if ratio <= SLOWER else "As fast"
 
 
-def _change(base: int, other: int, down: str) -> str:
+def _change(base: int | None, other: int | None, down: str) -> str:
     """`81 % fewer`; never rounded up to all of it."""
+    if base is None or other is None:
+        return UNKNOWN
     if base == other or not base:
         return SAME
     percent = abs(1 - other / base) * 100

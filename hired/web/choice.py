@@ -1,0 +1,39 @@
+"""Which model suits the machine the app finds itself on."""
+
+from dataclasses import dataclass
+
+from hired.machine import free_bytes, name_device, pick_device
+from hired.models import EMBEDDED
+
+REAL = "llava-hf/llava-v1.6-mistral-7b-hf"
+WHOLE_BYTES = 19e9  # 15 GB of float16 weights, and both lanes' caches and activations
+QUANTIZED_BYTES = 9e9  # 5 GB in 4 bits, the vision tower in float16, and the same beside it
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model, its quantization, and why, in words for the page."""
+
+    name: str
+    quantization: str | None
+    words: str
+
+
+def choose(device: str = "auto") -> Choice:
+    """The largest model that `device` can hold.
+
+    Raises:
+        ModelError: no such device.
+    """
+    place = pick_device(device)
+    if place.type == "cpu":
+        return Choice(
+            EMBEDDED, None, "No GPU here, so the small embedded model answers: it knows posters."
+        )
+    room = free_bytes(place)
+    there = f"{name_device(place)} with {room / 1e9:.0f} GB free"
+    if room >= WHOLE_BYTES:
+        return Choice(REAL, None, f"{there}: LLaVA-NeXT-7B in half precision.")
+    if room >= QUANTIZED_BYTES and place.type == "cuda":
+        return Choice(REAL, "4bit", f"{there}: LLaVA-NeXT-7B in 4 bits.")
+    return Choice(EMBEDDED, None, f"{there} is too little for LLaVA-NeXT-7B: the embedded model.")

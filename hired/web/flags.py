@@ -1,0 +1,199 @@
+"""The command line of the app: every flag can also be an environment variable, HIRED_<FLAG>."""
+
+import argparse
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from hired.errors import SettingError
+from hired.web.limits import Limits
+from hired.web.logs import LEVELS
+
+AUTO = "auto"
+LIMITS = {
+    "queue": "requests that wait, all visitors together",
+    "per_client": "comparisons and sweeps one visitor may have waiting",
+    "rate": "requests of one visitor per minute",
+    "seconds": "the longest a comparison or sweep may run",
+    "new_tokens": "tokens of an answer",
+    "question": "characters of a question",
+    "rows": "runs of a sweep",
+    "upload_mb": "megabytes of an image file",
+    "pixels_mp": "megapixels of an image",
+    "body_mb": "megabytes of any other request",
+    "disk_mb": "megabytes of uploads and results kept on disk",
+    "grace": "seconds that running answers get when the server is told to end",
+}
+EXPOSED = "Everyone with the link can upload images and use this machine's processor and memory."
+
+
+def parse(
+    arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ
+) -> argparse.Namespace:
+    """The options, with `limits` as a `Limits`; wrong values end the program with a sentence."""
+    parser = argparse.ArgumentParser(
+        prog="python app.py",
+        description="LLaVA-NeXT with and without HiRED, side by side.",
+        epilog="Every flag can be set in the environment too: --max-rate 60 is HIRED_MAX_RATE=60.",
+    )
+    _add_model(parser, environment)
+    _add_servers(parser, environment)
+    _add_place(parser, environment)
+    _add_limits(parser, environment)
+    options = parser.parse_args(arguments)
+    if options.share and not (options.auth or options.public):
+        parser.error(
+            f"--share puts this app on the internet. {EXPOSED} Add --auth user:password, or "
+            f"--public to let anyone in."
+        )
+    if options.backend == "openai" and not (options.baseline_url and options.hired_url):
+        parser.error("--backend openai needs --baseline-url and --hired-url")
+    try:
+        options.limits = Limits(**{name: getattr(options, name) for name in LIMITS})
+    except SettingError as error:
+        parser.error(f"--max-{error}".replace("_", "-"))
+    return options
+
+
+def _add_model(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    group = parser.add_argument_group("the model")
+    usual = AUTO if environment.get("SPACE_ID") else "shapes"
+    group.add_argument(
+        "--model",
+        default=environment.get("HIRED_MODEL", usual),
+        help="a name from the allow-list, a directory, random:7b/16, or auto: LLaVA-NeXT-7B where "
+        "a GPU can hold it, else the embedded one (default: %(default)s)",
+    )
+    group.add_argument(
+        "--quantization",
+        type=_one_of("8bit", "4bit"),
+        default=environment.get("HIRED_QUANTIZATION") or None,
+        metavar="{8bit,4bit}",
+        help="the language model through bitsandbytes",
+    )
+    group.add_argument(
+        "--device",
+        default=environment.get("HIRED_DEVICE", AUTO),
+        help="auto, cpu, cuda, cuda:1 or mps (default: %(default)s)",
+    )
+    group.add_argument(
+        "--dtype",
+        default=environment.get("HIRED_DTYPE", AUTO),
+        help="auto, float32, float16 or bfloat16 (default: %(default)s)",
+    )
+
+
+def _add_servers(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    group = parser.add_argument_group(
+        "servers instead of a model here (python -m hired serve starts two)"
+    )
+    group.add_argument(
+        "--backend",
+        type=_one_of("local", "openai"),
+        default=environment.get("HIRED_BACKEND", "local"),
+        metavar="{local,openai}",
+        help="openai: two OpenAI-compatible servers answer (default: %(default)s)",
+    )
+    for name, words in (("baseline", "the stock server"), ("hired", "the one with HiRED")):
+        group.add_argument(
+            f"--{name}-url",
+            default=environment.get(f"HIRED_{name.upper()}_URL"),
+            metavar="URL",
+            help=f"{words}, such as http://127.0.0.1:8000",
+        )
+    group.add_argument(
+        "--api-key",
+        default=environment.get("HIRED_API_KEY") or None,
+        metavar="KEY",
+        help="for both; HIRED_API_KEY keeps it out of the process list",
+    )
+
+
+def _add_place(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    group = parser.add_argument_group("where it is served, and to whom")
+    host = environment.get("HIRED_HOST") or environment.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    port = environment.get("HIRED_PORT") or environment.get("GRADIO_SERVER_PORT") or "7860"
+    group.add_argument(
+        "--host", default=host, help="0.0.0.0 for other machines (default: %(default)s)"
+    )
+    group.add_argument("--port", type=_port, default=port, help="default: %(default)s")
+    group.add_argument(
+        "--share",
+        action="store_true",
+        default=_is_on(environment, "HIRED_SHARE"),
+        help="ask Gradio for a public link; needs --auth or --public",
+    )
+    group.add_argument(
+        "--auth",
+        type=_login,
+        default=environment.get("HIRED_AUTH") or None,
+        metavar="USER:PASSWORD",
+        help="let in only who knows both; HIRED_AUTH keeps them out of the process list",
+    )
+    group.add_argument(
+        "--public",
+        action="store_true",
+        default=_is_on(environment, "HIRED_PUBLIC"),
+        help="let in anyone who has the link",
+    )
+    group.add_argument(
+        "--mcp",
+        action="store_true",
+        default=_is_on(environment, "HIRED_MCP"),
+        help="offer the endpoints as MCP tools too; needs hired/web/mcp-requirements.txt",
+    )
+    group.add_argument(
+        "--log",
+        type=_one_of(*LEVELS),
+        default=environment.get("HIRED_LOG", "info"),
+        metavar="LEVEL",
+        help=f"{', '.join(LEVELS)}; one JSON object per line, never a question or an image "
+        f"(default: %(default)s)",
+    )
+
+
+def _add_limits(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    group = parser.add_argument_group("limits")
+    usual = Limits()
+    for name, words in LIMITS.items():
+        group.add_argument(
+            f"--max-{name}".replace("_", "-"),
+            dest=name,
+            type=_whole,
+            default=environment.get(f"HIRED_MAX_{name.upper()}", str(getattr(usual, name))),
+            metavar="N",
+            help=f"{words} (default: %(default)s)",
+        )
+
+
+def _is_on(environment: Mapping[str, str], name: str) -> bool:
+    return environment.get(name, "").lower() in ("1", "true", "yes", "on")
+
+
+def _one_of(*names: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"it is {' or '.join(names)}; got {text!r}")
+        return text
+
+    return check
+
+
+def _whole(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise argparse.ArgumentTypeError(f"it is a whole number; got {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535; got {text!r}")
+    return int(text)
+
+
+def _login(text: str) -> tuple[str, str]:
+    user, _, password = text.partition(":")
+    if not user or len(password) < 4:
+        raise argparse.ArgumentTypeError(
+            "it is user:password, the password of at least 4 characters"
+        )
+    return user, password

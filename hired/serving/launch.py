@@ -48,8 +48,8 @@ def overrides(model: str, settings: Mapping[str, Any] | None) -> dict[str, Any]:
     Raises:
         SettingError: the settings cannot be served.
     """
-    chosen = resolve(settings, None)
-    return {"architectures": [ARCHITECTURES[read_kind(model)]], KEY: chosen}
+    resolve(settings, None)
+    return {"architectures": [ARCHITECTURES[read_kind(model)]], KEY: dict(settings or {})}
 
 
 def read_kind(model: str) -> str:

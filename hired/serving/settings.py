@@ -27,6 +27,7 @@ def offered() -> tuple[str, ...]:
 def resolve(server: Mapping[str, Any] | None, request: Mapping[str, Any] | None) -> Settings:
     """Every setting of one request: the request's over the server's over the method's own.
 
+    Where a request names another method, the server's settings hold as far as that method has them.
     Equal requests give equal settings however they were said, so they share cache entries, and
     different ones never do.
 
@@ -38,9 +39,12 @@ def resolve(server: Mapping[str, Any] | None, request: Mapping[str, Any] | None)
         SettingError: no such method or setting, a value out of range, or a count that depends on
             the image's content.
     """
-    given = _checked("the server's configuration", server)
-    given |= _checked("mm_processor_kwargs", request)
-    return settings_from(make_selector(given))
+    usual = _checked("the server's configuration", server)
+    asked = _checked("mm_processor_kwargs", request)
+    if "method" in asked:  # the server's settings are those of its own method
+        known = settings_of(asked["method"])
+        usual = {name: value for name, value in usual.items() if name in known}
+    return settings_from(make_selector(usual | asked))
 
 
 def make_selector(settings: Mapping[str, Any]) -> Selector:

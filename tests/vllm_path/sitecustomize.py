@@ -20,6 +20,8 @@ class Namer(MetaPathFinder):
         if name == "torchvision" and Namer.library is None:
             import torch
 
+            if torch.version.cuda is not None:
+                return
             Namer.library = torch.library.Library("torchvision", "DEF")
             for operator in OPERATORS:
                 for each in (operator, f"_{operator}_backward"):

@@ -94,12 +94,7 @@ def compare(
         ModelError: the model cannot be read.
         SettingError: no lanes, or a bad `max_new_tokens`.
     """
-    if not lanes:
-        raise SettingError("A comparison needs at least one lane; got none.")
-    if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int):
-        raise SettingError(f"max_new_tokens is a whole number; got {max_new_tokens!r}.")
-    if max_new_tokens < 1:
-        raise SettingError(f"max_new_tokens is at least 1; got {max_new_tokens}.")
+    check_asked(lanes, max_new_tokens)
     read_tower(model)
     kwargs = {"max_new_tokens": max_new_tokens, **generate_kwargs}
     prompt = Prompt(model, processor, open_image(image), check_question(question), kwargs)
@@ -112,6 +107,16 @@ def compare(
         warm_up=partial(_warm_up, prompt) if warm_up else None,
         turn=_device,
     )
+
+
+def check_asked(lanes: Sequence[Lane], max_new_tokens: int) -> None:
+    """Raise SettingError without lanes, or for a bad `max_new_tokens`."""
+    if not lanes:
+        raise SettingError("A comparison needs at least one lane; got none.")
+    if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int):
+        raise SettingError(f"max_new_tokens is a whole number; got {max_new_tokens!r}.")
+    if max_new_tokens < 1:
+        raise SettingError(f"max_new_tokens is at least 1; got {max_new_tokens}.")
 
 
 Work = Callable[[Selector, Tell, Callable[[], bool], bool], None]  # `run_lane` without its prompt

@@ -12,8 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from hired.compare import Lane, Step, follow
-from hired.errors import SettingError
+from hired.compare import Lane, Step, check_asked, follow
 from hired.images import open_image
 from hired.inputs import check_question
 from hired.lane import Tell, explain
@@ -70,10 +69,9 @@ def compare_remote(
 
     Raises:
         InputError: the image or the question cannot be used.
-        SettingError: no lanes.
+        SettingError: no lanes, or a bad `max_new_tokens`.
     """
-    if not lanes:
-        raise SettingError("A comparison needs at least one lane; got none.")
+    check_asked(lanes, max_new_tokens)
     asked = Question(pair, models, open_image(image), check_question(question), max_new_tokens)
     return follow(lanes, partial(run_remote, asked), "".join, race=race, stop=stop)
 

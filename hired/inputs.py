@@ -37,6 +37,34 @@ class Inputs:
     prompt_tokens: int
 
 
+def build_processor(
+    tokenizer: Any, tile: int, patch: int, pinpoints: list[list[int]], **more: Any
+) -> Any:
+    """A stock `LlavaNextProcessor` on PIL images, for models made here.
+
+    Args:
+        tokenizer: of the language model.
+        tile, patch: edges in pixels.
+        pinpoints: canvases as [height, width], those of the model.
+        more: for the processor, its chat template among it.
+    """
+    from transformers import LlavaNextImageProcessorPil, LlavaNextProcessor
+
+    images = LlavaNextImageProcessorPil(
+        size={"shortest_edge": tile},
+        crop_size={"height": tile, "width": tile},
+        image_grid_pinpoints=pinpoints,
+    )
+    return LlavaNextProcessor(
+        image_processor=images,
+        tokenizer=tokenizer,
+        patch_size=patch,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,  # CLS
+        **more,
+    )
+
+
 def check_question(question: Any) -> str:
     """The question as clean text.
 

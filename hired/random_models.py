@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hired.errors import ModelError
+from hired.inputs import build_processor
 
 PREFIX = "random:"
 SIZES = {"7b": (32, 4096, 11008), "13b": (40, 5120, 13824)}  # layers, width, MLP of Vicuna
@@ -192,7 +193,7 @@ def _pack(module: nn.Module, empty: nn.Parameter, values: Tensor) -> nn.Paramete
 def make_processor() -> Any:
     """A `LlavaNextProcessor` that reads any text byte by byte and speaks in invented words."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlavaNextImageProcessorPil, LlavaNextProcessor, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = itertools.islice(_words(), IMAGE_TOKEN - 3 - len(alphabet))
@@ -212,19 +213,7 @@ def make_processor() -> Any:
         additional_special_tokens=["<image>"],
         clean_up_tokenization_spaces=False,
     )
-    images = LlavaNextImageProcessorPil(
-        size={"shortest_edge": TILE},
-        crop_size={"height": TILE, "width": TILE},
-        image_grid_pinpoints=PINPOINTS,
-    )
-    return LlavaNextProcessor(
-        image_processor=images,
-        tokenizer=tokenizer,
-        patch_size=PATCH,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        chat_template=CHAT,
-    )
+    return build_processor(tokenizer, TILE, PATCH, PINPOINTS, chat_template=CHAT)
 
 
 def _words() -> itertools.chain[str]:

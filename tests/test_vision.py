@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 import torch
-from conftest import make_image, make_tiny
+from conftest import make_configs, make_image, make_tiny
 
 from hired.errors import InputError, ModelError, SettingError
 from hired.selectors import build
@@ -163,25 +163,13 @@ def test_flat_pixels_are_taken_too(tiny):
 
 
 def test_other_models_are_refused(tiny):
-    from transformers import LlamaConfig, LlamaForCausalLM, LlavaConfig, SiglipVisionConfig
+    from transformers import LlamaForCausalLM, LlavaConfig, SiglipVisionConfig
     from transformers import LlavaForConditionalGeneration as Llava
 
-    text = LlamaConfig(
-        vocab_size=32,
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-    )
+    clip, text = make_configs("llama", layers=2, vocabulary=32)
     with pytest.raises(ModelError, match="llava_next or llava"):
         read_tower(LlamaForCausalLM(text))
-    siglip = SiglipVisionConfig(
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        image_size=28,
-        patch_size=14,
-    )
+    shared = ("hidden_size", "num_hidden_layers", "num_attention_heads", "image_size", "patch_size")
+    siglip = SiglipVisionConfig(**{name: getattr(clip, name) for name in shared})
     with pytest.raises(ModelError, match="CLS"):
         read_tower(Llava(LlavaConfig(vision_config=siglip, text_config=text)))

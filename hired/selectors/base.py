@@ -6,14 +6,14 @@ then appears in the app, the CLI, the tests and the bench by itself.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from hired.budget import check_budget, total_budget
+from hired.budget import check_budget, check_share, total_budget
 from hired.errors import SettingError
 from hired.tiles import TileGrid
 from hired.vision import Taps, Vision
@@ -76,6 +76,11 @@ class Selection:
         return self.kept + self.newlines
 
 
+def checked(default: Any, check: Callable[[str, Any], Any] = check_share) -> Any:
+    """A setting whose value goes through `check(name, value)`; a share from 0 to 1 by default."""
+    return field(default=default, metadata={"check": check})
+
+
 @dataclass(frozen=True)
 class Selector(ABC):
     """A training-free, prompt-free way to choose patches inside an exact budget.
@@ -103,8 +108,11 @@ class Selector(ABC):
             SELECTORS[cls.name] = cls
 
     def __post_init__(self) -> None:
-        """Check the settings; subclasses add theirs."""
+        """Check the settings; subclasses add theirs, by `checked` or here."""
         object.__setattr__(self, "budget", check_budget(self.budget))
+        for one in fields(self):
+            if check := one.metadata.get("check"):
+                object.__setattr__(self, one.name, check(one.name, getattr(self, one.name)))
         if self.newline not in NEWLINES:
             raise SettingError(f"newline is one of {', '.join(NEWLINES)}; got {self.newline!r}.")
 

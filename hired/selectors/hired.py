@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from hired.budget import check_share, split_budget
+from hired.budget import split_budget
 from hired.errors import SettingError
-from hired.selectors.base import Selection, Selector
+from hired.selectors.base import Selection, Selector, checked
 from hired.selectors.evit import fuse_dropped
 from hired.tiles import TileGrid
 from hired.vision import Taps, Vision
@@ -34,7 +34,7 @@ class HiRED(Selector):
     Differs from the release: see `hired.selectors.release`.
     """
 
-    alpha: float = 0.5
+    alpha: float = checked(0.5)
     init_layer: int = 0
     final_layer: int | None = None
     heads: str | int = "sum"
@@ -46,9 +46,8 @@ class HiRED(Selector):
     summary: ClassVar[str] = "Early CLS attention shares the budget out, late CLS attention picks."
 
     def __post_init__(self) -> None:
-        """Check alpha, layers, heads and fuse."""
+        """Check layers, heads and fuse."""
         super().__post_init__()
-        object.__setattr__(self, "alpha", check_share("alpha", self.alpha))
         for name in ("init_layer", "final_layer"):
             layer = getattr(self, name)
             if name == "final_layer" and layer is None:

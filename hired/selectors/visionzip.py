@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from hired.budget import check_share, floor_share
-from hired.selectors.base import Selection, candidate_mask, keep_best
+from hired.budget import floor_share
+from hired.selectors.base import Selection, candidate_mask, checked, keep_best
 from hired.selectors.per_tile import PerTile, lift, mean_attention
 from hired.vision import Taps, Vision
 
@@ -30,17 +30,12 @@ class VisionZip(PerTile):
         contextual: the contextual share of the budget; published settings use 10 of 64.
     """
 
-    contextual: float = 10 / 64
+    contextual: float = checked(10 / 64)
 
     name: ClassVar[str] = "visionzip"
     title: ClassVar[str] = "VisionZip"
     paper: ClassVar[str] = "https://arxiv.org/abs/2412.04467"
     summary: ClassVar[str] = "CLS attention picks, the rest is merged into a few tokens by key."
-
-    def __post_init__(self) -> None:
-        """Check the share."""
-        super().__post_init__()
-        object.__setattr__(self, "contextual", check_share("contextual", self.contextual))
 
     def taps(self, feature_tap: int) -> Taps:
         """CLS attention and keys of the feature layer."""

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from hired.budget import check_share, floor_share
-from hired.selectors.base import candidate_mask, keep_best
+from hired.budget import floor_share
+from hired.selectors.base import candidate_mask, checked, keep_best
 from hired.selectors.per_tile import PerTile, lift, mean_attention
 from hired.vision import Vision
 
@@ -30,17 +30,12 @@ class VisPruner(PerTile):
         important: r, the share of each tile's budget that goes by attention.
     """
 
-    important: float = 0.5
+    important: float = checked(0.5)
 
     name: ClassVar[str] = "vispruner"
     title: ClassVar[str] = "VisPruner"
     paper: ClassVar[str] = "https://arxiv.org/abs/2412.01818v2"
     summary: ClassVar[str] = "Half by CLS attention, half what is least like the rest."
-
-    def __post_init__(self) -> None:
-        """Check the share."""
-        super().__post_init__()
-        object.__setattr__(self, "important", check_share("important", self.important))
 
     def scores(self, vision: Vision) -> Tensor:
         """Attention; distinct patches are lifted above the rest and important ones above them."""

@@ -18,10 +18,8 @@ from transformers import (
     LlavaNextForConditionalGeneration,
     LlavaNextProcessor,
 )
-from transformers.models.llava_next.image_processing_pil_llava_next import (
-    LlavaNextImageProcessorPil,
-)
 
+from hired import inputs
 from hired.shapes.scenes import PATCH, PINPOINTS, TILE
 from hired.shapes.tower import tower_config
 from hired.shapes.words import BOS, EOS, IMAGE, PAD, build_tokenizer
@@ -61,18 +59,12 @@ def model_config() -> LlavaNextConfig:
 
 def build_processor() -> LlavaNextProcessor:
     """The stock processor: PIL images, 168-px tiles, this model's five grids."""
-    images = LlavaNextImageProcessorPil(
-        size={"shortest_edge": TILE},
-        crop_size={"height": TILE, "width": TILE},
-        image_grid_pinpoints=PINPOINTS,
-    )
     tokenizer = build_tokenizer()
-    return LlavaNextProcessor(
-        image_processor=images,
-        tokenizer=tokenizer,
-        patch_size=PATCH,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
+    return inputs.build_processor(
+        tokenizer,
+        TILE,
+        PATCH,
+        PINPOINTS,
         image_token=IMAGE,
         chat_template=tokenizer.chat_template,
     )

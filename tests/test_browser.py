@@ -1,132 +1,24 @@
-"""The page in a real Chromium: what a visitor does, phones, dark mode, keyboard, axe-core.
-
-Needs Chromium: `sudo apt-get install chromium`, or CHROMIUM=/path/to/chromium.
-"""
+"""The page in a real Chromium: what a visitor does with it."""
 
 import json
-import os
 import re
-import shutil
-import socket
-from pathlib import Path
 
 import pytest
-from conftest import make_image
-from playwright.sync_api import expect, sync_playwright
-
-from hired.web.engine import Engine
-from hired.web.examples import read_examples
-from hired.web.page import build, launch_options
+from browsing import (
+    PATIENCE_MS,
+    ask,
+    browser,
+    finish,
+    open_box,
+    picture,
+    settle,
+    upload,
+    url,
+    visit,
+)
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
-NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE_MS = 60_000
-QUESTION = "what colour is the circle ?"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        told = "no Chromium; to run the browser tests: sudo apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def url(tiny):
-    """The page around the tiny model, really served."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    demo = build(Engine.holding(*tiny, name="tiny"))
-    demo.launch(
-        server_name="127.0.0.1",
-        server_port=port,
-        prevent_thread_lock=True,
-        quiet=True,
-        **launch_options(),
-    )
-    yield demo.local_url
-    demo.close()
-
-
-@pytest.fixture(scope="module")
-def picture(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("upload") / "noise.png"
-    make_image(120, 160).save(path)
-    return path
-
-
-@pytest.fixture
-def visit(browser, url):
-    """Open the page as a new visitor; nothing but this server can be reached."""
-    contexts = []
-
-    def go(query: str = "", **options):
-        options = {"viewport": {"width": 1280, "height": 800}} | options
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.strayed = []
-        page.route(
-            lambda address: not address.startswith((url, "data:", "blob:")),
-            lambda route: (page.strayed.append(route.request.url), route.abort()),
-        )
-        page.set_default_timeout(PATIENCE_MS)
-        page.faults = []
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
-        page.goto(url + query, wait_until="commit", timeout=PATIENCE_MS)
-        expect(page.locator("#header .chip").first).to_contain_text("tiny", timeout=PATIENCE_MS)
-        return page
-
-    yield go
-    for context in contexts:
-        context.close()
-
-
-def upload(page, path: Path) -> None:
-    """In place of the example that is there."""
-    if read_examples():
-        page.wait_for_selector("#image img")
-        page.get_by_role("button", name=re.compile("clear|remove", re.I)).first.click()
-        page.wait_for_selector("#seen .nothing")
-    page.set_input_files("#image input[type=file]", path)
-
-
-def ask(page, picture: Path | None, question: str = QUESTION) -> None:
-    if picture is not None:
-        upload(page, picture)
-        page.wait_for_selector("#seen .picture img")
-    page.fill("#question textarea", question)
-
-
-def finish(page) -> None:
-    for index in (0, 1):
-        page.wait_for_selector(f"#pane-{index} .pane.done")
-
-
-def settle(page) -> None:
-    """A run's files are there, so its whole chain is over."""
-    expect(page.locator("#run")).to_be_enabled(timeout=PATIENCE_MS)
-
-
-def open_box(page, name: str) -> None:
-    page.get_by_role("button", name=name).click()
 
 
 def test_upload_preview_run_export_import_history(visit, picture, tmp_path) -> None:
@@ -240,37 +132,6 @@ def test_sweep_is_measured_live_and_can_be_cancelled(visit, picture) -> None:
     expect(page.locator(".walk li")).to_have_count(5, timeout=PATIENCE_MS)
     page.get_by_role("tab", name="API").click()
     expect(page.locator("#python-code")).to_contain_text("hired.compare", timeout=PATIENCE_MS)
-
-
-def test_phone_keyboard_only_and_dark(visit, picture) -> None:
-    phone = visit(viewport={"width": 375, "height": 740}, color_scheme="dark", has_touch=True,
-                  reduced_motion="reduce")  # fmt: skip
-    ask(phone, picture)
-    phone.focus("#question textarea")
-    phone.keyboard.press("Enter")
-    finish(phone)
-    assert phone.evaluate("document.documentElement.scrollWidth") <= 375
-    tops = [phone.locator(f"#pane-{index}").bounding_box()["y"] for index in (0, 1)]
-    assert tops[1] > tops[0] + 50, "panes do not stack"
-    back = phone.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert max(map(int, re.findall(r"\d+", back)[:3])) < 60, "not dark"
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(visit, picture, scheme) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page = visit(color_scheme=scheme)
-    ask(page, picture)
-    page.click("#run")
-    finish(page)
-    settle(page)
-    found = axe.run(page).response["violations"]
-    serious = [
-        f"{one['id']}: {one['help']}\n  " + "\n  ".join(node["html"][:160] for node in one["nodes"])
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert not serious, "\n".join(serious)
 
 
 def test_comparison_fits_without_scrolling(visit, picture) -> None:

@@ -170,7 +170,7 @@ def plot(rows: Sequence[dict[str, Any]], axis: str = "none") -> Image.Image:
         for marker, (label, group) in zip("osD^vP*X<>" * 6, groups.items(), strict=False):
             points = sorted((r["visual_tokens"] or 0, (r[name] or 0) / scale) for r in group)
             (line,) = place.plot(*zip(*points, strict=True), marker=marker, label=label, ms=5)
-            wrong = [(r["visual_tokens"], r[name]) for r in group if r["correct"] is False]
+            wrong = [(r["visual_tokens"] or 0, r[name]) for r in group if r["correct"] is False]
             if name == "agrees" and wrong:
                 hollow = {"mfc": "white", "mec": line.get_color(), "ls": "none", "ms": 5}
                 place.plot(*zip(*wrong, strict=True), marker=marker, **hollow)

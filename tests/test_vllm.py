@@ -4,6 +4,7 @@ Needs vLLM, in an environment of its own: `make serve-test` makes it and runs th
 process there is one engine; tests/test_vllm_server.py drives a real server.
 """
 
+import copy
 import os
 from functools import cache
 
@@ -15,7 +16,7 @@ from hired import HiRED, HiredModel, load
 from hired.inputs import MARK, prepare, render
 from hired.selectors import build
 from hired.serving.launch import overrides
-from hired.serving.models import find_folder
+from hired.serving.models import find_folder, save_for_vllm
 from hired.serving.register import register
 from hired.shapes.evaluate import ask_about
 from hired.shapes.scenes import render as draw
@@ -234,9 +235,12 @@ def test_what_cannot_be_is_refused_and_the_engine_lives_on(
 
 
 def test_llava_15(tmp_path) -> None:
-    model, processor = make_tiny("llava")
-    model.save_pretrained(tmp_path)
-    processor.save_pretrained(tmp_path)
+    tiny, processor = make_tiny("llava")
+    config = copy.deepcopy(tiny.config)
+    config.text_config.head_dim = 32  # the narrowest that vLLM's attention takes on a CPU
+    torch.manual_seed(0)
+    model = type(tiny)(config).eval()
+    save_for_vllm(model, processor, tmp_path)
     engine = open_engine(tmp_path, max_model_len=512)
     image = make_image(84, 84)  # as large as the tower's input: no resizing on the way
     for budget in (0.5, 10, 1.0):

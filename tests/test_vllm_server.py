@@ -33,7 +33,7 @@ WORDS = ["--dtype", "float32", "--enforce-eager", "--max-model-len", "2048",
          "--max-num-seqs", "64"]  # fmt: skip
 CPU = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
 # The server finds the library as the plug-in installed it, not in this tree.
-ALONE = {"PYTHONPATH": str(Path(__file__).parent / "vllm_path")}
+ALONE = {"PYTHONPATH": ""}
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """A model's name as a directory or hub name that vLLM can load."""
 
 from pathlib import Path
+from typing import Any
 
 from hired.errors import ModelError
 from hired.random_models import PREFIX
@@ -35,9 +36,22 @@ def save_random(name: str) -> Path:
     """A model of a real one's shape with random weights, saved under `.cache`."""
     from hired.models import load
 
-    folder = CACHE / name.removeprefix(PREFIX).replace("/", "-")
+    folder = (CACHE / name.removeprefix(PREFIX).replace("/", "-")).resolve()
     if not (folder / "model.safetensors").is_file():
-        model, processor = load(name, device="cpu", dtype="float32")
-        model.save_pretrained(folder)
-        processor.save_pretrained(folder)
-    return folder.resolve()
+        save_for_vllm(*load(name, device="cpu", dtype="float32"), folder)
+    return folder
+
+
+def save_for_vllm(model: Any, processor: Any, folder: Path) -> None:
+    """A model of this process as a directory that vLLM reads: weights under the hub's names."""
+    from safetensors.torch import save_file
+
+    from hired.shapes.assemble import hub_name
+
+    folder.mkdir(parents=True, exist_ok=True)
+    processor.save_pretrained(folder)
+    model.config.save_pretrained(folder)
+    model.generation_config.save_pretrained(folder)
+    weights = {hub_name(name): value for name, value in model.state_dict().items()}
+    weights = {name: value.contiguous() for name, value in weights.items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})

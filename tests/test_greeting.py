@@ -123,7 +123,7 @@ def switching(tiny, monkeypatch):
 def test_switching_there_and_back(switching) -> None:
     engine, tries = switching
     assert list(engine.choices)[-1] == "tiny", "what the server was started with can be chosen"
-    assert engine.switch("shapes").preview.layers == 4 and engine.name == "shapes"
+    assert engine.switch("shapes").preview.layers == 5 and engine.name == "shapes"
     engine.switch("tiny")
     engine.switch("tiny")
     assert engine.name == engine.get().info["name"] == "tiny"

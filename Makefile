@@ -29,7 +29,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format tests-only chromium soak gpu-check serve-test bench screenshots shapes clean
+.PHONY: help demo test lint format tests-only chromium soak gpu-check serve-test lmms-test bench screenshots shapes clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -49,13 +49,16 @@ format: $(VENV)/.tests ## let ruff put the code in order
 	$(BIN)/ruff format $(SOURCES)
 
 tests-only: $(VENV)/.tests
-	$(BIN)/python -m pytest -m 'not soak and not serve' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'not soak and not lmms and not serve' $(PYTEST_ARGS)
 
 soak: $(VENV)/.tests ## the tests that run for minutes
 	$(BIN)/python -m pytest -m soak --timeout 3600 $(PYTEST_ARGS)
 
 gpu-check: $(VENV)/.app ## both lanes on a model of LLaVA-NeXT-7B's shape; needs an NVIDIA GPU
 	$(BIN)/python -m hired gpu-check $(ARGS)
+
+lmms-test: $(VENV)-lmms/.done ## lmms-eval on a local task, in an environment of its own
+	$(VENV)-lmms/bin/python -m pytest -m lmms --timeout 3600 tests/test_lmms.py $(PYTEST_ARGS)
 
 serve-test: $(VLLM)/.done ## the plug-in inside vLLM, in an environment of its own
 	@$(VLLM)/bin/pip --quiet --disable-pip-version-check install --no-deps --force-reinstall ./hired/serving/plugin
@@ -104,6 +107,15 @@ $(VENV)/.torch: | $(VENV)/bin/python
 	else $(PIP) install "torch==$(TORCH_CPU)+cpu" 2>/dev/null \
 	  || $(PIP) install --retries 1 "torch==$(TORCH_CPU)+cpu" --extra-index-url "$(TORCH_INDEX)" 2>/dev/null \
 	  || $(PIP) install "torch==$(TORCH_CPU)"; fi
+	@touch $@
+
+# lmms-eval goes in without its dependencies: it asks for a torchvision, which has to fit the torch.
+LMMS := hired/lmms/requirements.txt hired/lmms/plugin/pyproject.toml
+$(VENV)-lmms/.done: $(LMMS) requirements.txt
+	@echo "Installing lmms-eval ..."
+	@$(MAKE) --no-print-directory VENV=$(VENV)-lmms $(VENV)-lmms/.app
+	@$(PIP:$(BIN)/%=$(VENV)-lmms/bin/%) install -r hired/lmms/requirements.txt
+	@$(PIP:$(BIN)/%=$(VENV)-lmms/bin/%) install --no-deps "lmms-eval==0.7.3" ./hired/lmms/plugin
 	@touch $@
 
 # vLLM pins its own torch; on a CPU some of what it installs does not fit that: see fix.py.

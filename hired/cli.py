@@ -28,8 +28,10 @@ ELSEWHERE = {
     "bench": ("hired.bench.commands", "time methods at the same exact budgets, and report"),
     "overhead": ("hired.web.overhead", "what the page costs beside plain generation"),
     "deploy": ("hired.deploy", "upload the demo to a Hugging Face Space"),
+    "eval": ("hired.evaluation.commands", "accuracy of the methods on test posters, and report"),
+    "lmms-task": ("hired.lmms.commands", "write test posters as a task for lmms-eval"),
     "serve": ("hired.serving.commands", "two vLLM servers, stock and HiRED; benchmark them"),
-    "shapes": ("hired.shapes.commands", "render, train and evaluate the embedded model"),
+    "shapes": ("hired.shapes.commands", "render posters, train the embedded model"),
 }
 SETTINGS = ("budget", "alpha", "init_layer", "final_layer", "heads", "newline")
 

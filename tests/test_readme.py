@@ -27,7 +27,7 @@ SHELL = [
     if language == "bash"
     for line in block.replace("\\\n", " ").splitlines()
 ]
-PYTHON = [line for line in SHELL if line.startswith("python ")]
+PYTHON = [line for line in SHELL if line.startswith(("python -m hired", "python app.py"))]
 MAKE = sorted(
     set(re.findall(r"\bmake ([a-z][a-z-]+)", " ".join([*SHELL, *re.findall("`(.+?)`", TEXT)])))
 )

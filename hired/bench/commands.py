@@ -3,10 +3,13 @@
 import argparse
 import shlex
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hired.bench.measure import Tell
     from hired.bench.sweep import Sweep
 
 RESULTS = Path("assets") / "results"
@@ -36,16 +39,27 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--paper", action="store_true", help="the release's protocol: 15 new tokens on 600x600")
     add("--out", type=Path, help="the record (default: assets/results/bench.jsonl)")
     parser.set_defaults(run=run_bench)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    report = commands.add_parser("report", help="a record as Markdown and figures")
-    report.add_argument("file", type=Path, metavar="FILE")
+    report = add_report(parser.add_subparsers(title="commands", metavar="COMMAND"))
     report.add_argument("--figures", type=Path, metavar="DIR", help="write SVG files there")
-    report.add_argument("--markdown", type=Path, metavar="PATH", help="default: stdout")
     report.set_defaults(run=run_report)
 
 
 def run_bench(args: argparse.Namespace) -> int:
     """Measure what is not recorded yet."""
+    from hired.bench.measure import run_sweep
+
+    sweep = read_sweep(args)
+    path = args.out or RESULTS / ("bench-paper.jsonl" if args.paper else "bench.jsonl")
+    command = "python -m hired " + shlex.join(sys.argv[1:])
+    with progress_bar() as tell:
+        run_sweep(sweep, path, command, args.device, tell)
+    sys.stderr.write(f"Recorded in {path}. Show it with: python -m hired bench report {path}\n")
+    return 0
+
+
+@contextmanager
+def progress_bar() -> "Iterator[Tell]":
+    """A bar on stderr with the time that is left; gives what to tell it with."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -56,11 +70,6 @@ def run_bench(args: argparse.Namespace) -> int:
         TimeRemainingColumn,
     )
 
-    from hired.bench.measure import run_sweep
-
-    sweep = read_sweep(args)
-    path = args.out or RESULTS / ("bench-paper.jsonl" if args.paper else "bench.jsonl")
-    console = Console(stderr=True, highlight=False)
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
@@ -69,16 +78,14 @@ def run_bench(args: argparse.Namespace) -> int:
         TimeRemainingColumn(),
         TextColumn("{task.description}", markup=False),
     )
-    command = "python -m hired " + shlex.join(sys.argv[1:])
+    console = Console(stderr=True, highlight=False)
     with Progress(*columns, console=console, speed_estimate_period=600) as progress:
         task = progress.add_task("starting", total=None)
 
         def tell(done: int, total: int, line: str) -> None:
             progress.update(task, completed=done, total=total, description=line)
 
-        run_sweep(sweep, path, command, args.device, tell)
-    console.print(f"Recorded in {path}. Show it with: python -m hired bench report {path}")
-    return 0
+        yield tell
 
 
 def read_sweep(args: argparse.Namespace) -> "Sweep":
@@ -110,19 +117,42 @@ def read_sweep(args: argparse.Namespace) -> "Sweep":
 def run_report(args: argparse.Namespace) -> int:
     """Markdown to stdout or a file, figures to a folder."""
     from hired.bench.figures import draw_figures
-    from hired.bench.records import read_lines
     from hired.bench.tables import make_report
+
+    lines = write_report(args, "bench", make_report)
+    if args.figures is not None:
+        for path in draw_figures(lines, args.figures, args.file.stem):
+            sys.stderr.write(f"{path}\n")
+    return 0
+
+
+def add_report(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Add the subcommand `report` of a measuring command."""
+    report = commands.add_parser("report", help="a record as Markdown and figures")
+    report.add_argument("file", type=Path, metavar="FILE")
+    report.add_argument("--markdown", type=Path, metavar="PATH", help="default: stdout")
+    return report
+
+
+def write_report(
+    args: argparse.Namespace,
+    command: str,
+    make_report: Callable[[list[dict[str, Any]]], str],
+) -> list[dict[str, Any]]:
+    """The record `args.file` of `command` as Markdown to `args.markdown` or stdout; its lines.
+
+    Raises:
+        InputError: it is no such record, or nothing is in it yet.
+    """
+    from hired.bench.records import read_lines
     from hired.errors import InputError
 
-    lines = read_lines(args.file)
+    lines = read_lines(args.file, command)
     if not any(line["kind"] == "round" for line in lines):
-        raise InputError(f"{args.file} holds no finished round yet. Run bench again to go on.")
+        raise InputError(f"{args.file} holds no finished round yet. Run {command} again to go on.")
     text = make_report(lines)
     if args.markdown is None:
         sys.stdout.write(text)
     else:
         args.markdown.write_text(text, encoding="utf-8")
-    if args.figures is not None:
-        for path in draw_figures(lines, args.figures, args.file.stem):
-            sys.stderr.write(f"{path}\n")
-    return 0
+    return lines

@@ -45,9 +45,10 @@ def run_sweep(
         SettingError: the record is of another machine, or a prompt length is too short.
     """
     place = pick_device(device)
-    record = Record(path, _session(sweep, place, command))
+    session = {**describe_session(place, command), "warm_up": sweep.warm_up}
+    record = Record(path, session)
     rounds = list(sweep.rounds())
-    progress = _Progress(tell, sum(len(one.entries) for one in rounds))
+    progress = Progress(tell, sum(len(one.entries) for one in rounds))
     loaded: tuple[str, Any, Any] | None = None
     warm: tuple[Any, ...] | None = None
     for one in rounds:
@@ -74,7 +75,7 @@ def run_sweep(
 
 
 def _run_round(
-    prompt: Prompt, one: Round, protocol: str, record: Record, progress: "_Progress"
+    prompt: Prompt, one: Round, protocol: str, record: Record, progress: "Progress"
 ) -> None:
     """Every lane once, then one line in the record."""
     lanes = []
@@ -88,8 +89,8 @@ def _run_round(
     record.add(one.key, about, lanes)
 
 
-def _session(sweep: Sweep, device: torch.device, command: str) -> dict[str, Any]:
-    """What holds for everything this session measures."""
+def describe_session(device: torch.device, command: str) -> dict[str, Any]:
+    """What holds for everything a session measures: command, hardware, versions."""
     about: dict[str, Any] = {
         "command": command,
         "device": str(device),
@@ -98,7 +99,6 @@ def _session(sweep: Sweep, device: torch.device, command: str) -> dict[str, Any]
         "threads": torch.get_num_threads(),
         "memory_bytes": psutil.virtual_memory().total,
         "versions": versions(),
-        "warm_up": sweep.warm_up,
     }
     if device.type == "cuda":
         about["device_bytes"] = torch.cuda.get_device_properties(device).total_memory
@@ -142,19 +142,22 @@ def _measure(prompt: Prompt, entry: Entry) -> dict[str, Any]:
     return {**asdict(entry), "error": error}
 
 
-class _Progress:
+class Progress:
     """Counts lanes for whoever shows it."""
 
     def __init__(self, tell: Tell, total: int) -> None:
         self.tell, self.total, self.done = tell, total, 0
 
     def say(self, line: str) -> None:
+        """What happens now."""
         self.tell(self.done, self.total, line)
 
     def skip(self, lanes: int) -> None:
+        """These were measured before."""
         self.done += lanes
         self.say("already recorded")
 
-    def step(self, line: str) -> None:
+    def step(self, line: str, lanes: int = 1) -> None:
+        """What happens now, counted as done from here on."""
         self.say(line)
-        self.done += 1
+        self.done += lanes

@@ -1,4 +1,4 @@
-"""The record of a sweep: JSON lines, appended round by round. Knows files, not models."""
+"""Records of `bench` and `eval`: JSON lines, appended round by round. Knows files, not models."""
 
 import json
 from collections.abc import Iterable
@@ -8,11 +8,16 @@ from typing import Any
 
 from hired.errors import InputError, SettingError
 
-SAME = ("device_name", "device", "versions", "threads")  # what results of one file share
+# What all results of one file share; `weights` tells a model of eval from one trained anew.
+SAME = ("device_name", "device", "versions", "threads", "weights")
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path, command: str = "bench") -> list[dict[str, Any]]:
     """Every whole line of a record; a last one that was cut off is left out.
+
+    Args:
+        path: the file.
+        command: which command's record it has to be.
 
     Raises:
         InputError: the file cannot be read or is no record.
@@ -21,7 +26,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path} cannot be read ({error}). Pass a file written by bench."
+            f"{path} cannot be read ({error}). Pass a file written by {command}."
         ) from error
     lines = []
     for number, line in enumerate(text.split("\n")):
@@ -32,8 +37,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
             if number == text.count("\n"):  # no newline after it: the writer was stopped
                 break
             raise InputError(f"Line {number + 1} of {path} is no JSON: not a record.") from error
-    if lines and (not isinstance(lines[0], dict) or lines[0].get("kind") != "session"):
-        raise InputError(f"{path} does not begin like a record of bench.")
+    first = lines[0] if lines and isinstance(lines[0], dict) else {}
+    if lines and (first.get("kind"), first.get("of", "bench")) != ("session", command):
+        raise InputError(f"{path} does not begin like a record of {command}.")
     return lines
 
 
@@ -46,6 +52,7 @@ class Record:
     """A file that grows by one line per round and can be gone on with.
 
     Attributes:
+        rounds: those that were in it when it was opened.
         done: keys of the rounds that are in it.
     """
 
@@ -54,17 +61,21 @@ class Record:
 
         Args:
             path: the file.
-            session: what is the same for all that is measured now: command, hardware, versions.
+            session: what is the same for all that is measured now: command, hardware, versions;
+                `of` names whose record it is, where it is not bench's.
 
         Raises:
             InputError: the file is no record.
             SettingError: it was measured on another machine or with other versions.
         """
         self.path = path
-        lines = read_lines(path) if path.exists() and path.stat().st_size else []
+        lines = []
+        if path.exists() and path.stat().st_size:
+            lines = read_lines(path, session.get("of", "bench"))
         if lines:
             _check_same(path, lines[0], session)
-        self.done = {line["key"] for line in rounds_in(lines)}
+        self.rounds = rounds_in(lines)
+        self.done = {line["key"] for line in self.rounds}
         self.session = sum(line["kind"] == "session" for line in lines)
         path.parent.mkdir(parents=True, exist_ok=True)
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
@@ -73,7 +84,7 @@ class Record:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self._append({"kind": "session", "session": self.session, "date": now, **session})
 
-    def add(self, key: str, round_: dict[str, Any], lanes: list[dict[str, Any]]) -> None:
+    def add(self, key: str, round_: dict[str, Any], lanes: Any) -> None:
         """Append a round that was measured to its end."""
         self.done.add(key)
         self._append(

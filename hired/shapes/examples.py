@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from hired.selectors import build
-from hired.shapes.evaluate import answer
-from hired.shapes.questions import KINDS, Question, content
+from hired.shapes.evaluate import answer, is_right
+from hired.shapes.questions import KINDS, Question
 from hired.shapes.scenes import SMALL, TILE, Scene, generator, place, render
 
 SCALE = 2
@@ -94,7 +94,7 @@ def write_examples(model: Any, processor: Any, folder: Path, tries: int = 80) ->
                 (build("hired", budget=0.2), point.survives),
             ):
                 [reply], _ = answer(model, processor, scene, [question], selector, SCALE)
-                right = content(reply) == content(question.answer)
+                right = is_right(reply, question)
                 if right != wanted:
                     fits = False
                     break

@@ -1,0 +1,130 @@
+"""`python -m hired eval`, `eval report FILE` and `eval attention`: measure and show accuracy."""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hired.bench.commands import RESULTS, add_report, progress_bar, write_report
+
+if TYPE_CHECKING:
+    from hired.evaluation.lanes import Plan
+
+EXAMPLES = tuple(
+    Path("assets") / "examples" / name for name in ("sparse.png", "dense.png", "corner.png")
+)
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command `eval` with its subcommands `report` and `attention`."""
+    parser = subparsers.add_parser(
+        "eval",
+        help="accuracy of the methods on test posters, and show what was measured",
+        epilog="A budget is what is kept: 0.2 or 20%% is a rate, 160 a count per image. Stop with "
+        "Ctrl-C and call again with the same --out to go on.",
+    )
+    add = parser.add_argument
+    add("--methods", nargs="+", metavar="NAME", help="such as hired:alpha=0.3 (default: all)")
+    add("--budgets", nargs="+", metavar="KEEP", help="default: 5%% 10%% 20%% 40%% 100%%")
+    add("--ablations", nargs="*", metavar="KEEP", help="HiRED with parts changed (at 20%%)")
+    add("--splits", nargs="+", metavar="NAME", help="sparse, large (default: both)")
+    add("--posters", type=int, help="per split, about 9 questions each (default: 200)")
+    add("--seed", type=int, help="of posters and questions (default: 0)")
+    add("--batch", type=int, help="posters answered at once (default: 8)")
+    add("--model", help="default: shapes")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add("--out", type=Path, default=RESULTS / "eval.jsonl", help="the record")
+    parser.set_defaults(run=run_eval)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    report = add_report(commands)
+    report.add_argument("--figure", type=Path, metavar="PATH", help="write a .svg or .png there")
+    report.set_defaults(run=run_report)
+    maps = commands.add_parser("attention", help="the attention HiRED reads, as a figure")
+    maps.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="default: 3 examples")
+    maps.add_argument("--model", default="shapes")
+    maps.add_argument("--device", default="auto")
+    maps.add_argument("--out", type=Path, default=Path("attention.png"))
+    maps.set_defaults(run=run_attention)
+
+
+def run_eval(args: argparse.Namespace) -> int:
+    """Measure what is not recorded yet."""
+    from hired.evaluation.measure import run_plan
+
+    plan = read_plan(args)
+    command = "python -m hired " + shlex.join(sys.argv[1:])
+    with progress_bar() as tell:
+        run_plan(plan, args.out, command, args.device, tell)
+    _say(f"Recorded in {args.out}. Show it with: python -m hired eval report {args.out}")
+    return 0
+
+
+def read_plan(args: argparse.Namespace) -> "Plan":
+    """What was asked for.
+
+    Raises:
+        SettingError: a method, budget or number is out of range.
+    """
+    from hired.bench.sweep import expand
+    from hired.budget import check_budget, parse_budget
+    from hired.evaluation.lanes import ABLATION_BUDGETS, Plan
+
+    def budgets(texts: list[str] | None) -> tuple[float | int, ...] | None:
+        return texts and tuple(check_budget(parse_budget(text)) for text in texts)
+
+    given = {
+        "methods": args.methods and expand(args.methods),
+        "budgets": budgets(args.budgets),
+        "ablations": ABLATION_BUDGETS if args.ablations == [] else budgets(args.ablations),
+        "splits": args.splits and tuple(args.splits),
+        "posters": args.posters,
+        "seed": args.seed,
+        "batch": args.batch,
+        "model": args.model,
+    }
+    return Plan(**{name: value for name, value in given.items() if value is not None})
+
+
+def run_report(args: argparse.Namespace) -> int:
+    """Markdown to stdout or a file, the figure to a file."""
+    from hired.evaluation.figures import draw_accuracy
+    from hired.evaluation.tables import make_report
+
+    lines = write_report(args, "eval", make_report)
+    if args.figure is not None:
+        _say(str(draw_accuracy(lines, args.figure)))
+    return 0
+
+
+def run_attention(args: argparse.Namespace) -> int:
+    """Heat maps of the init and the final layer's CLS attention."""
+    from hired.evaluation.figures import draw_attention_maps
+    from hired.images import open_image
+    from hired.models import load
+    from hired.overlay import draw_attention
+    from hired.preview import Preview
+    from hired.selectors import HiRED
+
+    eye = Preview(*load(args.model, device=args.device))
+    taps = HiRED().taps(eye.feature_tap)
+    rows = []
+    for path in args.images or EXAMPLES:
+        image = open_image(path)
+        maps = (
+            draw_attention(image, eye.fit(image), eye.attention(image, layer).numpy())
+            for layer in (taps.init, taps.final)
+        )
+        rows.append((path.stem, image, *maps))
+    titles = (
+        "image",
+        f"layer {taps.init}: shares the budget out",
+        f"layer {taps.final}: picks the patches",
+    )
+    _say(str(draw_attention_maps(rows, titles, args.out)))
+    return 0
+
+
+def _say(line: str) -> None:
+    """One line on stderr; stdout is for results."""
+    sys.stderr.write(line + "\n")

@@ -1,0 +1,124 @@
+"""A record of `eval` as a figure, and the attention that HiRED reads as another.
+
+Every line has a colour that the colour-blind can tell and a marker of its own, so that no one has
+to rely on colour.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from PIL import Image
+
+from hired.bench.records import rounds_in
+from hired.bench.sweep import BASELINE
+from hired.evaluation.summary import Score, summarise
+from hired.evaluation.tables import is_ablation
+
+# Paul Tol's "bright" and "muted" sets; HiRED's own blue first.
+COLOURS = ("#0050a0", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#882255", "#999933",
+           "#44aa99", "#cc6677", "#555555", "#ddaa33", "#117733", "#332288")  # fmt: skip
+MARKERS = "oDsv^PX<>*hpd8"
+FIRST = "hired"
+
+
+def draw_accuracy(lines: Sequence[dict[str, Any]], path: Path) -> Path:
+    """Right answers against visual tokens, one panel per split, with 95 % intervals.
+
+    Args:
+        lines: of a record.
+        path: the file; its ending says the format.
+    """
+    scores = [score for score in summarise(rounds_in(lines)) if not is_ablation(score.what)]
+    names = list(dict.fromkeys(score.what for score in scores if score.what != BASELINE))
+    names.sort(key=lambda name: name != FIRST)
+    splits = list(dict.fromkeys(score.split for score in scores))
+    figure = Figure(figsize=(5.2 * len(splits) + 2.4, 5.2), layout="constrained", facecolor="white")
+    panels = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
+    for axes, split in zip(panels, splits, strict=True):
+        mine = [score for score in scores if score.split == split]
+        _panel(axes, split, mine, names)
+    panels[0].set_ylabel("right answers, %")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", fontsize=8.5, frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context({"svg.hashsalt": "hired"}):  # the same record, the same file
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=150)
+    return path
+
+
+def _panel(axes: Axes, split: str, scores: Sequence[Score], names: Sequence[str]) -> None:
+    """One split."""
+    full = next((score for score in scores if score.what == BASELINE), None)
+    if full is not None:
+        low, high = full.interval
+        axes.axhspan(100 * low, 100 * high, color="#dddddd", lw=0)
+        axes.axhline(100 * full.accuracy, color="#555555", lw=1, ls="--", label="all tokens")
+    for place, name in enumerate(names):
+        mine = sorted((s for s in scores if s.what == name), key=lambda s: s.visual_tokens)
+        if not mine:
+            continue
+        style = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
+        width, size, order = (2.4, 7, 3) if name == FIRST else (1.0, 4.5, 2)
+        spread = (place - len(names) / 2) * 0.006  # so that intervals do not lie on each other
+        axes.errorbar(
+            [score.visual_tokens * (1 + spread) for score in mine],
+            [100 * score.accuracy for score in mine],
+            np.transpose([_bars(score) for score in mine]),
+            lw=width, ms=size, zorder=order, capsize=1.5, elinewidth=0.7, label=name, **style,
+        )  # fmt: skip
+    _axis(axes, split, scores)
+
+
+def _bars(score: Score) -> tuple[float, float]:
+    """How far the interval reaches below and above, in points."""
+    low, high = score.interval
+    return max(0.0, 100 * (score.accuracy - low)), max(0.0, 100 * (high - score.accuracy))
+
+
+def _axis(axes: Axes, split: str, scores: Sequence[Score]) -> None:
+    axes.set_xscale("log")
+    ticks = {round(s.visual_tokens) for s in scores if s.what in (FIRST, BASELINE)}
+    if ticks:
+        axes.xaxis.set_major_locator(FixedLocator(sorted(ticks)))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_locator(NullLocator())
+    asked = max(score.asked for score in scores)
+    axes.set_title(f"{split} posters ({asked} questions)", fontsize=10)
+    axes.set_xlabel("visual tokens, mean per poster")
+    axes.grid(axis="y", color="#eeeeee")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def draw_attention_maps(
+    rows: Sequence[tuple[str, Image.Image, Image.Image, Image.Image]],
+    titles: tuple[str, str, str],
+    path: Path,
+) -> Path:
+    """Pictures in rows of three: the image, and its CLS attention in two layers.
+
+    Args:
+        rows: a name, the image, and one heat map for each of two layers.
+        titles: of the columns.
+        path: the file; its ending says the format.
+    """
+    figure = Figure(figsize=(11, 2.5 * len(rows)), layout="constrained", facecolor="white")
+    grid = figure.subplots(len(rows), 3, squeeze=False, width_ratios=[1, 1.7, 1.7])
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize=10)
+    for cells, (name, *pictures) in zip(grid, rows, strict=True):
+        cells[0].set_ylabel(name, fontsize=9)
+        for axes, picture in zip(cells, pictures, strict=True):
+            axes.imshow(picture)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    return path

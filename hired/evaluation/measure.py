@@ -1,0 +1,141 @@
+"""Answers what a record does not hold yet: poster by poster, every lane on one tower pass."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from PIL import Image
+
+from hired.bench.measure import Progress, Tell, describe_session
+from hired.bench.records import Record
+from hired.evaluation.lanes import Plan
+from hired.machine import pick_device
+from hired.models import describe, load
+from hired.preview import Preview
+from hired.selectors import Selector
+from hired.shapes.evaluate import answer_all, ask_about, is_right
+from hired.shapes.questions import Question
+from hired.shapes.scenes import render
+from hired.tower import read_tower
+
+Poster = tuple[str, int]  # split and number
+
+
+def run_plan(
+    plan: Plan,
+    path: Path,
+    command: str = "",
+    device: str = "auto",
+    tell: Tell = lambda done, total, line: None,
+    loaded: tuple[Any, Any] | None = None,
+) -> Path:
+    """Measure what `path` does not hold yet and append it there, one line per poster.
+
+    Args:
+        plan: what to measure.
+        path: the record; gone on with if it exists.
+        command: how it was asked for, for the record.
+        device: where to run.
+        tell: called before every lane, with lanes done and lanes in all.
+        loaded: the model and its processor if they are loaded already.
+
+    Raises:
+        ModelError, MemoryShortage: the model cannot be loaded.
+        SettingError: the record is of another machine or of other weights, or a layer or head
+            does not exist.
+    """
+    place = pick_device(device)
+    model, processor = loaded or load(plan.model, device=place)
+    lanes = plan.lanes(read_tower(model))
+    session = {
+        "of": "eval",
+        **describe_session(place, command),
+        "model": {**describe(model), "name": plan.model},
+        "weights": digest_weights(model),
+    }
+    record = Record(path, session)
+    have = done_lanes(record.rounds, plan.seed)
+    posters = [(split, index) for split in plan.splits for index in range(plan.posters)]
+    progress = Progress(tell, len(lanes) * len(posters))
+    eye = Preview(model, processor, plan.batch)
+    for chunk in _chunks(posters, plan.batch):
+        missing = {
+            title: [poster for poster in chunk if title not in have.get(poster, ())]
+            for title in lanes
+        }
+        open_ = sum(map(len, missing.values()))
+        progress.skip(len(lanes) * len(chunk) - open_)
+        if open_:
+            _run_chunk(eye, (model, processor), plan.seed, lanes, missing, record, progress)
+    progress.say("done")
+    return path
+
+
+def _run_chunk(
+    eye: Preview,
+    loaded: tuple[Any, Any],
+    seed: int,
+    lanes: dict[str, Selector],
+    missing: dict[str, list[Poster]],
+    record: Record,
+    progress: Progress,
+) -> None:
+    """The missing lanes of some posters, then one line for each of these posters."""
+    began = perf_counter()
+    asked: dict[Poster, list[Question]] = {}
+    pictures: dict[Poster, Image.Image] = {}
+    for poster in dict.fromkeys(poster for todo in missing.values() for poster in todo):
+        scene, asked[poster] = ask_about(*poster, seed)
+        pictures[poster] = render(scene)
+    found: dict[Poster, dict[str, Any]] = {poster: {} for poster in asked}
+    for title, todo in missing.items():
+        if not todo:
+            continue
+        progress.step(f"{todo[0][0]} · poster {todo[0][1]} · {title}", len(todo))
+        seen = [
+            (eye.look(pictures[poster]), eye.select(pictures[poster], lanes[title]))
+            for poster in todo
+        ]
+        replies = answer_all(*loaded, seen, [asked[poster] for poster in todo])
+        for poster, (_, selection), answers in zip(todo, seen, replies, strict=True):
+            right = [is_right(*pair) for pair in zip(answers, asked[poster], strict=True)]
+            found[poster][title] = {
+                "right": "".join(str(int(one)) for one in right),
+                "visual_tokens": selection.visual_tokens,
+            }
+    seconds = round((perf_counter() - began) / max(1, len(found)), 3)
+    for (split, index), results in found.items():
+        kinds = [question.kind for question in asked[split, index]]
+        about = {"split": split, "seed": seed, "poster": index, "kinds": kinds, "seconds": seconds}
+        key = hashlib.blake2b(json.dumps([split, seed, index, sorted(results)]).encode())
+        record.add(key.hexdigest()[:16], about, results)
+
+
+def done_lanes(rounds: Sequence[dict[str, Any]], seed: int) -> dict[Poster, set[str]]:
+    """The lanes that are recorded of each poster."""
+    found: dict[Poster, set[str]] = {}
+    for one in rounds:
+        if one["seed"] == seed:
+            found.setdefault((one["split"], one["poster"]), set()).update(one["lanes"])
+    return found
+
+
+def digest_weights(model: Any) -> str:
+    """A fingerprint of all weights, so that results of two trainings do not mix."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _chunks(posters: Sequence[Poster], size: int) -> Iterator[list[Poster]]:
+    """Neighbours in batches; a batch may cross from one split to the next."""
+    rest = iter(posters)
+    while chunk := list(islice(rest, size)):
+        yield chunk

@@ -1,0 +1,146 @@
+"""A record of `eval` as Markdown. Measures nothing and knows no model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hired.bench.records import rounds_in
+from hired.bench.sweep import BASELINE, METHODS
+from hired.bench.tables import describe_sessions
+from hired.evaluation.lanes import EVEN
+from hired.evaluation.summary import Score, summarise
+from hired.selectors import SELECTORS
+
+PARTS = {
+    "init_layer": "crops' shares by layer {}",
+    "final_layer": "patches by layer {}",
+    "alpha": "overview's share {}",
+    "heads": "heads: {}",
+    "fuse": "with EViT's fused token",
+    "exact": "release's shares, same exact count",
+}
+CHANGED = {
+    "hired": "as the paper has it",
+    "fastervlm": "every tile the same share (FasterVLM)",
+    EVEN: "crops share alike, overview keeps its half",
+}
+
+
+def make_report(lines: Sequence[dict[str, Any]]) -> str:
+    """Where it was measured, accuracy by budget, ablations, kinds of question, how to read it."""
+    scores = summarise(rounds_in(lines))
+    parts = [describe_sessions(lines)]
+    splits = list(dict.fromkeys(score.split for score in scores))
+    for split in splits:
+        mine = [score for score in scores if score.split == split]
+        parts.append(f"### Accuracy on {split} posters, %\n\n{accuracy_table(mine)}")
+    if any(is_ablation(score.what) for score in scores):
+        parts.append(f"### HiRED with one part changed, %\n\n{ablation_table(scores)}")
+    for split in splits:
+        mine = [score for score in scores if score.split == split]
+        parts.append(f"### By kind of question, {split} posters, %\n\n{kind_table(mine)}")
+    return "\n\n".join([*parts, _notes(scores)]) + "\n"
+
+
+def is_ablation(what: str) -> bool:
+    """Is it HiRED with one part changed, and not a method of its own?"""
+    return what == EVEN or (what.partition(":")[0] in ("hired", "hired-release") and ":" in what)
+
+
+def accuracy_table(scores: Sequence[Score]) -> str:
+    """Methods down, budgets across; of a method that finds its count itself, that count."""
+    shown = [score for score in scores if not is_ablation(score.what)]
+    budgets = sorted({1.0, *(s.budget for s in shown if s.budget is not None)}, key=_rank)
+    own = any(score.budget is None and score.what != BASELINE for score in shown)
+    rows = []
+    for what in sorted(dict.fromkeys(score.what for score in shown), key=_place):
+        cells = {score.budget: _cell(score) for score in shown if score.what == what}
+        found = next(score for score in shown if score.what == what)
+        if what == BASELINE:
+            cells = {1.0: cells[None]}
+        elif None not in cells and SELECTORS[what.partition(":")[0]].fixed_count:
+            cells[1.0] = "as `full`"
+        row = [f"`{what}`", *(cells.get(budget, "") for budget in budgets)]
+        if own:
+            row.append(f"{cells[None]}, {found.visual_tokens:.0f} tokens" if None in cells else "")
+        rows.append(row)
+    return _table(["Method", *map(_kept, budgets), *(["Its own count"] if own else [])], rows)
+
+
+def ablation_table(scores: Sequence[Score]) -> str:
+    """HiRED's forms down, splits and budgets across."""
+    budgets = {score.budget for score in scores if is_ablation(score.what)}
+    places = list(dict.fromkeys((score.split, score.budget) for score in scores))
+    places = [place for place in places if place[1] in budgets]
+    names = [score.what for score in scores if is_ablation(score.what)]
+    rows = []
+    for what in dict.fromkeys(["hired", "fastervlm", *names]):
+        cells = {(s.split, s.budget): s for s in scores if s.what == what}
+        rows.append([f"`{what}`", explain(what), *(_cell(cells.get(place)) for place in places)])
+    head = ["Form", "What is changed", *(f"{split}, {_kept(budget)}" for split, budget in places)]
+    return _table(head, rows)
+
+
+def explain(what: str) -> str:
+    """A form of HiRED in words."""
+    if what in CHANGED:
+        return CHANGED[what]
+    parts = (part.partition("=") for part in what.partition(":")[2].split(","))
+    return "; ".join(PARTS.get(name, f"{name} {{}}").format(value) for name, _, value in parts)
+
+
+def kind_table(scores: Sequence[Score]) -> str:
+    """Every lane down, kinds of question across."""
+    kinds = list(dict.fromkeys(kind for score in scores for kind in score.by_kind))
+    rows = []
+    for score in sorted(scores, key=lambda s: (_place(s.what), _rank(s.budget))):
+        if is_ablation(score.what):
+            continue
+        shares = (score.by_kind.get(kind, (0, 0)) for kind in kinds)
+        row = [f"{100 * right / asked:.0f}" if asked else "" for right, asked in shares]
+        rows.append([f"`{score.what}`", _kept(score.budget, score.what), *row])
+    counts = scores[0].by_kind
+    head = [f"{kind} ({counts[kind][1]})" if kind in counts else kind for kind in kinds]
+    return _table(["Method", "Kept", *head], rows)
+
+
+def _notes(scores: Sequence[Score]) -> str:
+    asked = {score.split: score for score in scores}
+    counts = " and ".join(
+        f"{score.asked} questions about {score.posters} {split} posters"
+        for split, score in asked.items()
+    )
+    return (
+        f"{counts}, exact match on the words that carry the answer. In brackets: Wilson's 95 % "
+        f"interval. `full` is the stock model; at 100 % every method with an exact count is the "
+        f"same to the bit. All methods read the same tower pass of each poster."
+    )
+
+
+def _cell(score: Score | None) -> str:
+    if score is None:
+        return ""
+    low, high = score.interval
+    return f"{100 * score.accuracy:.1f} ({100 * low:.1f}–{100 * high:.1f})"
+
+
+def _kept(budget: float | int | None, what: str = BASELINE) -> str:
+    if budget is None:
+        return "all" if what == BASELINE else "its own"
+    return str(budget) if isinstance(budget, int) else f"{budget * 100:.4g} %"
+
+
+def _rank(budget: float | int | None) -> tuple[bool, float]:
+    """Counts after rates, none last."""
+    return (isinstance(budget, int), float("inf") if budget is None else budget)
+
+
+def _place(what: str) -> tuple[int, str]:
+    """In the order of the register, the baseline first."""
+    order = [BASELINE, *METHODS]
+    name = what.partition(":")[0]
+    return (order.index(name) if name in order else len(order), what)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,73 @@
+"""Questions with and without image in one batch, and what a benchmark asks of a generation.
+
+Knows nothing of lmms-eval, so that it is tested without it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from PIL import Image
+
+from hired.images import open_image
+from hired.inputs import prompt_ids
+from hired.tower import read_tower
+from hired.wrapper import HiredModel
+
+NEW_TOKENS = 128  # where a task does not say
+Pair = tuple[str, Image.Image | None]
+
+
+def ask_batch(
+    wrapped: HiredModel, processor: Any, pairs: Sequence[Pair], **kwargs: Any
+) -> list[str]:
+    """Answers to some questions, each about one image or none, in one left-padded batch.
+
+    Args:
+        wrapped: the model and the method.
+        processor: the model's own.
+        pairs: text and image of each question.
+        kwargs: for `generate`.
+    """
+    tower = read_tower(wrapped.model)
+    pictures = [open_image(picture) for _, picture in pairs if picture is not None]
+    ids = []
+    for text, picture in pairs:
+        if picture is None:
+            ids.append(processor.tokenizer(text_prompt(processor, text))["input_ids"])
+        else:
+            size = (tower.tile, tower.tile) if tower.pinpoints is None else picture.size[::-1]
+            ids.append(prompt_ids(processor, text, tower.fit(size).stock))
+    batch = processor.tokenizer.pad({"input_ids": ids}, padding_side="left", return_tensors="pt")
+    if pictures:
+        batch.update(processor.image_processor(images=pictures, return_tensors="pt"))
+    batch = batch.to(wrapped.model.get_input_embeddings().weight.device)
+    output = wrapped.generate(**batch, **kwargs)
+    new = output[:, batch["input_ids"].shape[1] :]
+    return [text.strip() for text in processor.batch_decode(new, skip_special_tokens=True)]
+
+
+def text_prompt(processor: Any, text: str) -> str:
+    """The chat prompt of a question without image."""
+    if processor.chat_template is None:
+        return f"USER: {text} ASSISTANT:"
+    message = {"role": "user", "content": [{"type": "text", "text": text}]}
+    return processor.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
+
+
+def generate_settings(asked: dict[str, Any]) -> dict[str, Any]:
+    """A task's `generation_kwargs` as `generate` takes them; greedy without a temperature."""
+    kwargs: dict[str, Any] = {
+        "max_new_tokens": int(asked.get("max_new_tokens") or NEW_TOKENS),
+        "num_beams": int(asked.get("num_beams") or 1),
+        "do_sample": (asked.get("temperature") or 0) > 0,
+    }
+    if kwargs["do_sample"]:
+        kwargs |= {k: asked[k] for k in ("temperature", "top_p") if asked.get(k) is not None}
+    return kwargs
+
+
+def cut_at(text: str, ends: str | Sequence[str]) -> str:
+    """The text up to the first of some stop strings."""
+    for end in [ends] if isinstance(ends, str) else ends:
+        text = text.split(end)[0] if end else text
+    return text

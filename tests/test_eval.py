@@ -1,0 +1,238 @@
+"""Accuracy: which lanes there are, what a record holds, and what is made of it."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import PATCH, PINPOINTS, TILE
+
+from hired.bench.records import read_lines, rounds_in
+from hired.bench.sweep import Entry, expand
+from hired.cli import main
+from hired.errors import InputError, SettingError
+from hired.evaluation.figures import draw_accuracy
+from hired.evaluation.lanes import EVEN, EvenCrops, Plan, ablations, lane_title, split_title
+from hired.evaluation.measure import run_plan
+from hired.evaluation.summary import summarise, wilson
+from hired.evaluation.tables import explain, make_report
+from hired.preview import Preview
+from hired.selectors import SELECTORS, build
+from hired.shapes.evaluate import answer, answer_all, ask_about
+from hired.shapes.scenes import render
+from hired.tiles import TileGrid
+from hired.tower import read_tower
+from hired.vision import Vision
+
+SMALL = Plan(
+    methods=(Entry("hired"), Entry("visionzip")),
+    budgets=(0.2, 1.0),
+    splits=("sparse",),
+    posters=3,
+    batch=2,
+)
+
+
+@pytest.fixture(scope="module")
+def record(tiny, tmp_path_factory):
+    """A real run: 3 posters, 3 lanes."""
+    path = tmp_path_factory.mktemp("eval") / "small.jsonl"
+    said = []
+    run_plan(SMALL, path, "python -m hired eval …", "cpu", lambda *now: said.append(now), tiny)
+    assert said[-1] == (9, 9, "done")
+    return path
+
+
+def test_lanes_are_methods_times_budgets_and_everything_is_the_baseline():
+    lanes = Plan(
+        methods=expand(["hired", "hired:fuse=True", "prumerge-adaptive"]), budgets=(0.2, 1.0, 9)
+    )
+    assert list(lanes.methods_lanes()) == [
+        "full", "hired@0.2", "hired@9", "hired:fuse=True@0.2", "hired:fuse=True@9",
+        "prumerge-adaptive",
+    ]  # fmt: skip
+    release = Plan(methods=(Entry("hired-release"),), budgets=(1.0,)).methods_lanes()
+    assert list(release) == ["full", "hired-release@1.0"]  # it does not keep everything at 1.0
+    for lane in ("hired@0.2", "hired:alpha=0.3@160", "full", "hired:alpha=1@1.0"):
+        assert lane_title(*split_title(lane)) == lane
+
+
+def test_ablations_keep_the_same_exact_count(tiny):
+    tower = read_tower(tiny[0])
+    names = ablations(tower)
+    assert {"hired", "fastervlm", EVEN, "hired-release:exact=True", "hired:final_layer=0",
+            "hired:init_layer=2", "hired:alpha=0", "hired:alpha=1", "hired:heads=max",
+            "hired:heads=0", "hired:fuse=True"} <= set(names)  # fmt: skip
+    grid = TileGrid.fit((120, 160), PINPOINTS, TILE, PATCH)
+    cls = {layer: torch.rand(grid.tiles, 4, grid.patches) for layer in range(4)}
+    vision = Vision(grid, torch.rand(grid.tiles, grid.patches, 8), cls, tower.feature_tap)
+    lanes = Plan(methods=(), ablations=(0.2,)).lanes(tower)
+    assert len(lanes) == 1 + len(names)
+    for title, selector in lanes.items():
+        if title != "full":
+            assert selector.select(vision).kept == int(0.2 * grid.nominal), title
+
+
+def test_even_crops_share_alike_and_are_in_no_list():
+    grid = TileGrid.fit((168, 168), PINPOINTS, TILE, PATCH)
+    overview = torch.zeros(4, grid.patches)
+    overview[:, :3] = 1.0  # all attention in one corner
+    assert EvenCrops(0.2).budgets(grid, overview) == [18, 5, 5, 4, 4]
+    assert build("hired", budget=0.2).budgets(grid, overview) == [18, 18, 0, 0, 0]
+    assert EvenCrops not in SELECTORS.values()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"posters": 0}, {"batch": 0}, {"splits": ("dense",)}, {"budgets": (2.0,)}]
+)
+def test_nonsense_is_refused(settings):
+    with pytest.raises(SettingError, match="got"):
+        Plan(**settings)
+
+
+def test_the_record_holds_every_answer_and_count(record):
+    lines = read_lines(record, "eval")
+    assert lines[0]["of"] == "eval" and lines[0]["versions"]["torch"] and lines[0]["weights"]
+    rounds = rounds_in(lines)
+    assert [(one["split"], one["poster"]) for one in rounds] == [("sparse", n) for n in range(3)]
+    for one in rounds:
+        scene, asked = ask_about("sparse", one["poster"])
+        grid = TileGrid.fit((scene.height, scene.width), PINPOINTS, TILE, PATCH)
+        assert one["kinds"] == [question.kind for question in asked]
+        assert list(one["lanes"]) == ["full", "hired@0.2", "visionzip@0.2"]
+        tokens = [lane["visual_tokens"] for lane in one["lanes"].values()]
+        assert tokens == [grid.stock, *[int(0.2 * grid.nominal)] * 2]
+        for lane in one["lanes"].values():
+            assert len(lane["right"]) == len(asked) and set(lane["right"]) <= {"0", "1"}
+
+
+def test_what_is_recorded_is_not_asked_again(record, tiny, tmp_path):
+    path = tmp_path / "again.jsonl"
+    whole = record.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*whole[:-1], whole[-1][:70]]), encoding="utf-8")  # cut off
+    more = replace(SMALL, methods=(*SMALL.methods, Entry("random")))
+    run_plan(more, path, "again", "cpu", loaded=tiny)
+    rounds = rounds_in(read_lines(path, "eval"))
+    new = {one["poster"]: list(one["lanes"]) for one in rounds[2:]}
+    assert new == {
+        0: ["random@0.2"],
+        1: ["random@0.2"],
+        2: ["full", "hired@0.2", "visionzip@0.2", "random@0.2"],
+    }
+    size = path.stat().st_size
+    run_plan(more, path, "again", "cpu", loaded=tiny)
+    assert len(rounds_in(read_lines(path, "eval"))) == len(rounds) and path.stat().st_size > size
+    assert {score.posters for score in summarise(rounds)} == {3}
+
+
+def test_other_weights_and_other_records_do_not_mix(record, tiny_15, tmp_path):
+    path = tmp_path / "other.jsonl"
+    lines = record.read_text(encoding="utf-8").splitlines()
+    path.write_text(json.dumps({**json.loads(lines[0]), "weights": "others"}) + "\n")
+    with pytest.raises(SettingError, match="others"):
+        run_plan(SMALL, path, "", "cpu", loaded=tiny_15)
+    with pytest.raises(InputError, match="record of bench"):
+        read_lines(record)
+
+
+@pytest.mark.parametrize("name", ["full", "hired", "visionzip"])
+def test_one_pass_for_all_methods_gives_what_each_methods_own_pass_gives(tiny, name):
+    eye, selector = Preview(*tiny), build(name, budget=0.2)
+    posters = [ask_about(split, 0) for split in ("sparse", "large")]
+    pictures = [render(scene) for scene, _ in posters]
+    seen = [(eye.look(picture), eye.select(picture, selector)) for picture in pictures]
+    together = answer_all(*tiny, seen, [questions for _, questions in posters])
+    for (scene, questions), replies, (_, selection) in zip(posters, together, seen, strict=True):
+        alone = answer(*tiny, scene, questions, selector)
+        assert alone == (replies, selection.visual_tokens)
+
+
+def test_intervals():
+    assert wilson(0, 0) == (0.0, 1.0)
+    assert wilson(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+
+
+SESSION = {
+    "kind": "session", "of": "eval", "session": 0, "date": "2026-11-22T10:00:00+00:00",
+    "command": "eval", "device": "cpu", "device_name": "a chip", "threads": 1,
+    "versions": {"torch": "2"},
+}  # fmt: skip
+
+
+def a_round(poster, split="sparse", **lanes):
+    return {
+        "kind": "round", "key": f"{split}-{poster}-{sorted(lanes)}", "split": split, "seed": 0,
+        "poster": poster, "kinds": ["digit", "count"],
+        "lanes": {
+            title.replace("_at_", "@").replace("half", "0.5"): {"right": right, "visual_tokens": n}
+            for title, (right, n) in lanes.items()
+        },
+    }  # fmt: skip
+
+
+def test_shares_are_counted_by_hand():
+    rounds = [
+        a_round(0, full=("11", 100), hired_at_half=("10", 40)),
+        a_round(1, full=("01", 200), hired_at_half=("00", 60)),
+        a_round(1, hired_at_half=("01", 60)),  # asked again: the later counts
+    ]
+    full, hired = summarise(rounds)
+    assert (full.what, full.budget, full.right, full.asked) == ("full", None, 3, 4)
+    assert full.by_kind == {"digit": (1, 2), "count": (2, 2)} and full.visual_tokens == 150
+    assert (hired.what, hired.budget, hired.accuracy, hired.visual_tokens) == (
+        "hired",
+        0.5,
+        0.5,
+        50,
+    )
+    text = make_report([SESSION, *rounds])
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert rows[0] == "| `full` |  | 75.0 (30.1–95.4) |"
+    assert rows[1] == "| `hired` | 50.0 (15.0–85.0) | as `full` |"
+    assert "| `hired` | 50 % | 50 | 50 |" in rows
+    assert "a chip" in text and "4 questions about 2 sparse posters" in text
+
+
+def test_the_ablations_have_a_table_of_their_own():
+    rounds = [a_round(0, full=("11", 9), hired_at_half=("11", 4), **{
+        f"{EVEN}@0.5": ("10", 4), "hired:alpha=0.3@0.5": ("00", 4)})]  # fmt: skip
+    text = make_report([SESSION, *rounds])
+    table = text[text.index("one part changed") :]
+    assert "| `hired` | as the paper has it | 100.0" in table
+    assert f"| `{EVEN}` | crops share alike" in table
+    assert "| `hired:alpha=0.3` | overview's share 0.3 | 0.0" in table
+    assert explain("hired:init_layer=3,heads=max") == "crops' shares by layer 3; heads: max"
+
+
+def test_the_figure_names_every_method_and_is_the_same_for_the_same_record(record, tmp_path):
+    lines = read_lines(record, "eval")
+    first, second = (draw_accuracy(lines, tmp_path / name / "a.svg") for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+    drawn = first.read_text(encoding="utf-8")
+    assert all(f"<!-- {name} -->" in drawn for name in ("hired", "visionzip", "all tokens"))
+    assert "<!-- random -->" not in drawn
+
+
+def test_the_command_line(record, tmp_path, capsys):
+    assert main(["eval", "report", str(record), "--figure", str(tmp_path / "a.png")]) == 0
+    assert capsys.readouterr().out == make_report(read_lines(record, "eval"))
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    for wrong in (["report", str(tmp_path)], ["--methods", "no"], ["--budgets", "0"],
+                  ["--splits", "dense"], ["--posters", "0"]):  # fmt: skip
+        assert main(["eval", *wrong]) == 2
+
+
+def test_a_run_and_the_attention_from_the_command_line(tiny, tmp_path):
+    folder = tmp_path / "model"
+    for part in tiny:
+        part.save_pretrained(folder)
+    shared = ["--model", str(folder), "--device", "cpu"]
+    path = tmp_path / "record.jsonl"
+    argv = ["eval", "--methods", "hired", "--budgets", "0.2", "--posters", "1", *shared]
+    assert main([*argv, "--splits", "large", "--out", str(path)]) == 0
+    (one,) = rounds_in(read_lines(path, "eval"))
+    assert list(one["lanes"]) == ["full", "hired@0.2"] and one["split"] == "large"
+    assert main(["eval", "attention", *shared, "--out", str(tmp_path / "maps.png")]) == 0
+    assert (tmp_path / "maps.png").stat().st_size > 10_000

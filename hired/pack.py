@@ -162,7 +162,9 @@ def shrink(
     Raises:
         InputError: the prompts do not hold exactly the placeholders of these images.
     """
-    mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+    device = input_ids.device
+    input_ids = input_ids.cpu()  # one wait for the device, not one per prompt and image
+    mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.cpu()
     rows, image = [], 0
     for ids, real in zip(input_ids, mask.bool(), strict=True):
         ids = ids[real]
@@ -182,9 +184,9 @@ def shrink(
     ids = torch.stack(
         [torch.nn.functional.pad(r, (length - len(r), 0), value=pad_id) for r in rows]
     )
-    lengths = torch.tensor([len(row) for row in rows], device=ids.device)
-    real = torch.arange(length, device=ids.device) >= length - lengths[:, None]
-    return ids, real.to(mask.dtype)
+    lengths = torch.tensor([len(row) for row in rows])
+    real = torch.arange(length) >= length - lengths[:, None]
+    return ids.to(device), real.to(device, mask.dtype)
 
 
 def _refuse(found: int, stock: Sequence[int]) -> None:

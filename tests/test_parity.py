@@ -116,17 +116,24 @@ def test_dropping_returns_the_callers_prompt(tiny):
     assert torch.equal(beams[:, :length], inputs["input_ids"].repeat_interleave(2, dim=0))
 
 
-def test_a_batch_answers_like_its_prompts_alone(tiny):
+@pytest.mark.parametrize("name", ["full", "hired", "visionzip"])
+def test_batches_answer_like_their_prompts_alone(tiny, name):
+    """Mixed grids and prompts of different lengths, padded on the left; 1, 2, 4 and 8 at once."""
     model, processor = tiny
-    sizes = [SIZES[2], SIZES[3], SIZES[5], SIZES[4]]
-    texts = [prompt("what ?"), prompt("how many of it ?"), prompt(), prompt("red ?")]
-    wrapped = HiredModel(model, build("hired", budget=0.3))
-    together = wrapped.generate(**process(processor, sizes, texts), max_new_tokens=8)
-    for index, (size, text) in enumerate(zip(sizes, texts, strict=True)):
-        image = make_image(*size, seed=index)
-        inputs = processor(images=image, text=text, return_tensors="pt")
-        alone = wrapped.generate(**inputs, max_new_tokens=8)
-        assert torch.equal(alone[0, -8:], together[index, -8:])
+    questions = ("what ?", "how many of it ?", "what is in the picture ?", "red ?")
+    texts = [prompt(" ".join(questions[: 1 + index % 4])) for index in range(len(SIZES))]
+    images = [make_image(*size, seed=index) for index, size in enumerate(SIZES)]
+    wrapped = HiredModel(model, build(name, budget=0.3))
+
+    def answers(first, count):
+        some = slice(first, first + count)
+        inputs = processor(images=images[some], text=texts[some], return_tensors="pt", padding=True)
+        return wrapped.generate(**inputs, max_new_tokens=6, do_sample=False)[:, -6:]
+
+    alone = torch.cat([answers(index, 1) for index in range(len(SIZES))])
+    for batch in (2, 4, 8):
+        together = [answers(first, batch) for first in range(0, len(SIZES), batch)]
+        assert torch.equal(torch.cat(together), alone), batch
 
 
 def test_prompts_without_image_and_in_between(tiny):

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hired.budget import allocate, check_budget, parse_budget, split_budget, total_budget
@@ -115,6 +115,7 @@ tiles = (
 )
 
 
+@settings(deadline=None)
 @given(tiles=tiles, alpha=st.floats(0, 1), share=st.floats(0, 1))
 def test_shares_are_exact_within_caps_and_stable(tiles, alpha, share):
     caps, scores = tiles
@@ -125,6 +126,7 @@ def test_shares_are_exact_within_caps_and_stable(tiles, alpha, share):
     assert first == split_budget(total, alpha, scores, caps)
 
 
+@settings(deadline=None)
 @given(
     scores=st.lists(st.floats(0.01, 10), min_size=2, max_size=5),
     total=st.integers(0, 100),

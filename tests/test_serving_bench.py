@@ -1,0 +1,129 @@
+"""The benchmark around vLLM's own client: rounds, commands, records, tables; no vLLM needed."""
+
+import json
+import stat
+import sys
+import time
+
+import pytest
+from fake_server import FakeServer
+
+from hired import cli
+from hired.errors import InputError, ModelError, SettingError
+from hired.models import SHAPES
+from hired.serving import benchmark
+from hired.serving.benchmark import Bench, Round, blocks_for, client_command, measure, rounds
+from hired.serving.report import draw, make_report, read_record
+
+# Stands in for the program `vllm`: `serve` answers /health, `bench serve` writes a result whose
+# speed depends on the budget it is asked for, as vLLM's own client would.
+PROGRAM = """#!{python}
+import http.server, json, re, sys
+words = sys.argv[1:]
+def after(name, default=None):
+    return words[words.index(name) + 1] if name in words else default
+if words == ["--version"]:
+    print("0.32.0")
+elif words[0] == "serve":
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = b'vllm:num_requests_running{{engine="0"}} 3.0\\n'
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        def log_message(self, *_): pass
+    http.server.ThreadingHTTPServer(("127.0.0.1", int(after("--port"))), Handler).serve_forever()
+else:
+    import pathlib, time
+    asked = int(after("--num-prompts"))
+    body = json.loads(after("--extra-body", "{{}}"))
+    budget = body.get("mm_processor_kwargs", {{}}).get("hired", {{}}).get("budget", 1.0)
+    time.sleep(0.5)
+    pathlib.Path(after("--result-dir"), after("--result-filename")).write_text(json.dumps({{
+        "completed": asked - {lost}, "duration": 2.0, "request_throughput": 1 / budget,
+        "output_throughput": 16 / budget, "ttfts": [budget] * asked,
+        "latencies": [2 * budget] * asked}}))
+"""
+
+
+def make_program(folder, lost=0):
+    path = folder / "vllm"
+    path.write_text(PROGRAM.format(python=sys.executable, lost=lost))
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+def free_port():
+    with FakeServer() as taken:
+        return taken.http.server_port
+
+
+def test_rounds_are_stock_first_and_every_budget() -> None:
+    found = rounds(Bench(concurrency=(1, 16), budgets=(0.2,)))
+    assert [(one.name, one.concurrency, one.prompts) for one in found] == [
+        ("stock", 1, 4), ("stock", 16, 32), ("0.2", 1, 4), ("0.2", 16, 32),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", [{"concurrency": (0,)}, {"budgets": (2.0,)}, {"new_tokens": 0}])
+def test_bad_plans_are_refused(bad) -> None:
+    with pytest.raises(SettingError, match=r"1 or more|rates above 0"):
+        Bench(**bad)
+
+
+def test_the_cache_holds_eight_stock_requests() -> None:
+    one = benchmark.stock_tokens(str(SHAPES), (672, 672)) + 2 * benchmark.TEXT + 16
+    blocks = blocks_for(Bench(), str(SHAPES))
+    assert one == 5 * 144 + 24 + 32 + 16
+    assert (blocks - 1) % 8 == 0 and (blocks - 1) // 8 * benchmark.BLOCK >= one
+    assert blocks_for(Bench(kv_tokens=1000), "anything") == 9
+    with pytest.raises(ModelError, match="Give --kv-tokens"):
+        blocks_for(Bench(), "llava-hf/llava-v1.6-vicuna-7b-hf")
+
+
+def test_the_client_is_vllm_s_own_and_sends_the_budget() -> None:
+    words = client_command(Bench(), Round(0.2, 4, 8), "vllm", "folder", "http://x", "out")
+    assert words[:3] == ["vllm", "bench", "serve"]
+    body = json.loads(words[words.index("--extra-body") + 1])
+    assert body == {"mm_processor_kwargs": {"hired": {"budget": 0.2}}}
+    stock = client_command(Bench(), Round(None, 4, 8), "vllm", "folder", "http://x", "out")
+    assert "--extra-body" not in stock
+    assert words[words.index("--seed") + 1] != stock[stock.index("--seed") + 1]
+
+
+def test_measures_records_goes_on_and_reports(tmp_path, capsys) -> None:
+    bench = Bench(concurrency=(1, 4), budgets=(0.2,), prompts=4)
+    path, said = tmp_path / "serving.jsonl", []
+    measure(bench, make_program(tmp_path), free_port(), path, said.append)
+    assert sum("at once" in line for line in said) == 4
+    lines = read_record(path)
+    assert {line["lanes"]["most_running"] for line in lines if line["kind"] == "round"} == {3}
+    report = make_report(lines)
+    assert "| all (stock vLLM) | 1 | 1.00 | 1.00× | 1.00 s | 1.00× sooner |" in report
+    assert "| 20% | 4 | 5.00 | 5.00× | 0.20 s | 5.00× sooner |" in report
+    draw(lines, tmp_path / "serving.svg")
+    assert (tmp_path / "serving.svg").read_text().count("<path") > 10
+    before = path.read_text()
+    said.clear()
+    measure(bench, make_program(tmp_path), free_port(), path, said.append)
+    assert said == [] and path.read_text().startswith(before)
+    assert cli.main(["serve", "report", str(path)]) == 0
+    assert "stock vLLM" in capsys.readouterr().out
+
+
+def test_a_lost_request_ends_it_and_keeps_nothing_false(tmp_path) -> None:
+    path = tmp_path / "serving.jsonl"
+    bench = Bench(concurrency=(2,), budgets=(), prompts=4)
+    with pytest.raises(ModelError, match="1 of 4 requests got no answer"):
+        measure(bench, make_program(tmp_path, lost=1), free_port(), path, lambda _: None)
+    with pytest.raises(InputError, match="no finished round"):
+        read_record(path)
+
+
+def test_the_most_requests_at_once_are_seen() -> None:
+    with FakeServer() as server, benchmark.watch_running(server.url) as most:
+        end = time.monotonic() + 30
+        while most[0] == 0 and time.monotonic() < end:
+            time.sleep(0.02)
+    assert most == [2]

@@ -45,8 +45,7 @@ def run_sweep(
         SettingError: the record is of another machine, or a prompt length is too short.
     """
     place = pick_device(device)
-    session = {**describe_session(place, command), "warm_up": sweep.warm_up}
-    record = Record(path, session)
+    record = Record(path, {**describe_session(place, command), "warm_up": sweep.warm_up})
     rounds = list(sweep.rounds())
     progress = Progress(tell, sum(len(one.entries) for one in rounds))
     loaded: tuple[str, Any, Any] | None = None

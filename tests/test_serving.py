@@ -118,7 +118,7 @@ def test_dry_run_prints_the_two_commands(capsys) -> None:
     words = json.loads(re.search(r"--hf-overrides '(.*?)'", hired)[1])
     assert words["architectures"] == ["HiredLlavaNextForConditionalGeneration"]
     assert (words["hired"]["budget"], words["hired"]["method"]) == (0.4, "hired")
-    assert "--port 8001" in hired
+    assert "--port 8001" in hired and "--trust-request-mm-kwargs --dtype" in hired
 
 
 def test_llava_15_has_its_own_architecture() -> None:

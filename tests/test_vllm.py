@@ -231,6 +231,9 @@ def test_what_cannot_be_is_refused_and_the_engine_lives_on(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         ask(engine, [request(*posters[0], **settings)])
+    other = {**request(*posters[0]), "mm_processor_kwargs": {"do_resize": False}}
+    with pytest.raises(ValueError, match="takes only 'hired'"):
+        ask(engine, [other])
     assert text_of(ask(engine, [request(*posters[0])])[0])
 
 

@@ -43,7 +43,7 @@ class Bench:
         model: a name, a directory or `random:7b/16`.
         budgets: rates of the server with HiRED; the stock one is always measured.
         concurrency: requests at once.
-        prompts: requests of a round; twice its concurrency without, at least 4.
+        prompts: requests of a round; its concurrency without, at least 4.
         image_size: (height, width), pixels; every request has another image.
         new_tokens: of every answer.
         kv_tokens: size of the KV cache; without, what holds 8 stock requests.
@@ -86,7 +86,7 @@ class Round:
 def rounds(bench: Bench) -> list[Round]:
     """Every round, the stock server's first."""
     return [
-        Round(budget, count, bench.prompts or max(4, 2 * count))
+        Round(budget, count, bench.prompts or max(4, count))
         for budget in (None, *bench.budgets)
         for count in bench.concurrency
     ]

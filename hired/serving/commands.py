@@ -32,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     _add_model(bench)
     bench.add_argument("--budgets", nargs="+", type=float, default=[0.4, 0.2, 0.1], metavar="KEEP")
     bench.add_argument("--concurrency", nargs="+", type=int, default=[1, 4, 16, 64], metavar="N")
-    bench.add_argument("--prompts", type=int, help="requests a round (default: twice its N)")
+    bench.add_argument("--prompts", type=int, help="requests a round (default: its N, at least 4)")
     bench.add_argument("--image-size", nargs=2, type=int, default=[672, 672], metavar=("H", "W"))
     bench.add_argument("--new-tokens", type=int, default=16)
     bench.add_argument("--kv-tokens", type=int, help="KV cache (default: 8 stock requests)")

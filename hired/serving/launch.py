@@ -23,6 +23,7 @@ from hired.serving.register import ARCHITECTURES
 from hired.serving.settings import KEY, resolve
 
 PLACE = Path(".cache") / "vllm" / "bin" / "vllm"  # where `make serve-test` puts it
+PER_REQUEST = "--trust-request-mm-kwargs"  # the plug-in then takes its own settings and no others
 START_S, STOP_S, ASK_EVERY_S = 1800.0, 60.0, 0.5
 
 
@@ -81,7 +82,7 @@ def command(
     if name is not None:
         words += ["--served-model-name", name]
     if settings is not None:
-        words += ["--hf-overrides", json.dumps(overrides(model, settings))]
+        words += ["--hf-overrides", json.dumps(overrides(model, settings)), PER_REQUEST]
     return [*words, *extra]
 
 

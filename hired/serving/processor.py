@@ -89,9 +89,14 @@ class HiredProcessor:
         Raises:
             SettingError: it cannot be asked; vLLM answers 400 with its sentence.
         """
-        settings = self.info.resolve(inputs.hf_processor_mm_kwargs)
-        kwargs = {**inputs.hf_processor_mm_kwargs, KEY: settings}
-        return super().apply(replace(inputs, hf_processor_mm_kwargs=kwargs), timing_ctx)
+        asked = inputs.hf_processor_mm_kwargs
+        if others := sorted(asked.keys() - {KEY}):
+            # vLLM's switch for settings per request opens them all; these could cost much.
+            raise SettingError(
+                f"This server takes only {KEY!r} in mm_processor_kwargs; got {others[0]!r}."
+            )
+        settings = {KEY: self.info.resolve(asked)}
+        return super().apply(replace(inputs, hf_processor_mm_kwargs=settings), timing_ctx)
 
     def get_dummy_inputs(self, *args: Any, **kwargs: Any) -> ProcessorInputs:
         """The largest request there can be, for vLLM's measurement of its memory."""

@@ -32,7 +32,7 @@ PATIENCE_MS = 180_000
 QUESTION = "what colour is the circle ?"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
@@ -66,14 +66,14 @@ def serving(engine: Engine):
         demo.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def url(tiny):
     """The page around the tiny model."""
     with serving(Engine.holding(*tiny, name="tiny")) as address:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def picture(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("upload") / "noise.png"
     make_image(120, 160).save(path)

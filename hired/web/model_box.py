@@ -4,8 +4,9 @@ from typing import Any
 
 import gradio as gr
 
+from hired.errors import HiredError
 from hired.web import panes
-from hired.web.handlers import Handlers, plain_errors
+from hired.web.handlers import Handlers
 from hired.web.settings import Settings
 from hired.web.wiring import GPU, LOOK, QUIET
 
@@ -30,17 +31,20 @@ def add_model_box(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.HT
         said = gr.HTML("", elem_id="model-said")
 
     def switch(name: str, progress: gr.Progress = gr.Progress(track_tqdm=True)) -> list[Any]:
-        with plain_errors():
-            progress(0.1, desc=f"Loading {name}; a download can take long")
+        progress(0.1, desc=f"Loading {name}; a download can take long")
+        try:
             info = engine.switch(name).info
-        told = f'<p class="note">{panes.esc(name)} is loaded.</p>'
+        except HiredError as error:  # stays to be read, unlike a toast
+            return [*[gr.skip()] * (len(shown) - 1), _failure(error, engine.name)]
+        told = f'<p class="note" role="status">{panes.esc(name)} is loaded.</p>'
         fitted = [*handlers.fit_form(Settings()), *handlers.fit_examples()]
         return [describe(info), head(info), *fitted, told]
 
+    shown = [panel, header, *asked.form.all, *asked.examples, said]
     load.click(
         switch,
         choice,
-        [panel, header, *asked.form.all, *asked.examples, said],
+        shown,
         api_visibility="private",
         show_progress="full",
         show_progress_on=said,
@@ -54,6 +58,12 @@ def add_model_box(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.HT
         return [describe(info), choices, gr.update(visible=engine.may_switch)]
 
     demo.load(arrive, None, [panel, choice, load], **LOOK, **QUIET)
+
+
+def _failure(error: HiredError, kept: str) -> str:
+    """Why a model was not loaded, and which one answers on."""
+    words = f"{error} {kept} answers on."
+    return f'<p class="fault" role="alert">{panes.esc(words)}</p>'
 
 
 def describe(info: dict[str, Any]) -> str:

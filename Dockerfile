@@ -1,5 +1,5 @@
 # The demo in a container. It serves the embedded model without any network:
-#   docker build -t hired . && docker run --rm -p 7860:7860 hired
+#   docker build -t hired . && docker run --rm -p 7860:7860 --stop-timeout 70 hired
 # For an NVIDIA GPU: docker build --build-arg DEVICE=cuda -t hired:cuda .
 #   docker run --rm --gpus all -p 7860:7860 -v hired-models:/home/user/.cache hired:cuda
 
@@ -46,5 +46,5 @@ USER 1000
 RUN mkdir -p "$HF_HOME"
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=90s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/', timeout=4)"]
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/healthz', timeout=4)"]
 CMD ["python", "app.py"]

@@ -19,6 +19,7 @@ VLLM         ?= .cache/vllm
 VLLM_VERSION ?= 0.32.0
 
 PYTEST_ARGS ?=
+CONSTRAINTS ?=
 ARGS        ?=
 CHROMIUM    ?= $(shell command -v chromium || command -v chromium-browser \
                  || command -v google-chrome-stable || command -v google-chrome)
@@ -29,7 +30,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format tests-only chromium soak gpu-check serve-test lmms-test bench screenshots shapes clean
+.PHONY: help demo test lint format tests-only chromium soak load audit lock docker-check gpu-check serve-test lmms-test bench screenshots shapes clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -53,6 +54,22 @@ tests-only: $(VENV)/.tests
 
 soak: $(VENV)/.tests ## the tests that run for minutes
 	$(BIN)/python -m pytest -m soak --timeout 3600 $(PYTEST_ARGS)
+
+load: $(VENV)/.tests ## 50 clients at a page that is being served; ARGS=http://127.0.0.1:7860/
+	PYTHONPATH=. $(BIN)/python tests/load.py $(or $(ARGS),http://127.0.0.1:7860/)
+
+docker-check: ## the Dockerfile's steps for real, without an engine; needs root and mmdebstrap
+	@command -v mmdebstrap >/dev/null || { $(APT) update >/dev/null && $(APT) install -y mmdebstrap >/dev/null; }
+	python3 tests/docker_check.py $(ARGS)
+
+audit: $(VENV)/.app ## known vulnerabilities of everything that is installed
+	@test -x $(VENV)-audit/bin/pip-audit || { $(BIN)/python -m venv $(VENV)-audit \
+	  && $(VENV)-audit/bin/python -m pip --quiet --quiet install "pip-audit>=2.9,<3"; }
+	$(VENV)-audit/bin/pip-audit -r .ci/constraints.txt --no-deps --disable-pip
+
+lock: $(VENV)/.tests ## write down the versions that are installed; make CONSTRAINTS=.ci/constraints.txt uses them
+	$(BIN)/python -m pip freeze --exclude pip --exclude setuptools --exclude torch \
+	  | grep -E '^[A-Za-z0-9._-]+==[^+]+$$' > .ci/constraints.txt
 
 gpu-check: $(VENV)/.app ## both lanes on a model of LLaVA-NeXT-7B's shape; needs an NVIDIA GPU
 	$(BIN)/python -m hired gpu-check $(ARGS)
@@ -131,10 +148,10 @@ $(VLLM)/.done:
 
 $(VENV)/.app: requirements.txt $(VENV)/.torch
 	@echo "Installing the packages in requirements.txt ..."
-	@$(PIP) install -r requirements.txt
+	@$(PIP) install -r requirements.txt $(CONSTRAINTS:%=-c %)
 	@touch $@
 
 $(VENV)/.tests: tests/requirements.txt $(VENV)/.app
 	@echo "Installing the packages in tests/requirements.txt ..."
-	@$(PIP) install -r tests/requirements.txt
+	@$(PIP) install -r tests/requirements.txt $(CONSTRAINTS:%=-c %)
 	@touch $@

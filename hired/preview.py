@@ -7,6 +7,7 @@ moving a slider costs a sort instead of a pass.
 import hashlib
 import threading
 from collections import OrderedDict
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -53,7 +54,7 @@ class Preview:
         key = _digest(image)
         with self._lock:  # also keeps two threads from doing the same pass
             if key not in self._seen:
-                self._seen[key] = self._encode(image)
+                self._seen[key] = self.encode(image)
                 while len(self._seen) > self._capacity:
                     self._seen.popitem(last=False)
             self._seen.move_to_end(key)
@@ -79,7 +80,8 @@ class Preview:
         self.tower.check_layer("layer", layer)
         return merge_heads(self.look(image).cls[layer], heads).float().cpu()
 
-    def _encode(self, image: Image.Image) -> Vision:
+    def encode(self, image: Image.Image) -> Vision:
+        """One pass of the tower over an RGB image, not cached."""
         with torch.inference_mode():
             inputs = prepare(self._processor, self.tower.fit, image, "?", self._device)
             tiles = split_tiles(self.tower, inputs.pixel_values, inputs.image_sizes)
@@ -90,3 +92,26 @@ class Preview:
 
 def _digest(image: Image.Image) -> str:
     return f"{image.size}{hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest()}"
+
+
+def to_arrays(vision: Vision) -> dict[str, Any]:
+    """What the tower saw as plain values and float32 arrays, for another process."""
+    return {
+        "grid": asdict(vision.grid),
+        "features": vision.features.float().cpu().numpy(),  # (T, N, D)
+        "cls": {layer: rows.float().cpu().numpy() for layer, rows in vision.cls.items()},
+        "feature_tap": vision.feature_tap,
+        "keys": None if vision.keys is None else vision.keys.float().cpu().numpy(),
+    }
+
+
+def from_arrays(arrays: dict[str, Any]) -> Vision:
+    """The inverse of `to_arrays`, on the CPU."""
+    keys = arrays["keys"]
+    return Vision(
+        TileGrid(**arrays["grid"]),
+        torch.from_numpy(arrays["features"]),
+        {layer: torch.from_numpy(rows) for layer, rows in arrays["cls"].items()},
+        arrays["feature_tap"],
+        keys=None if keys is None else torch.from_numpy(keys),
+    )

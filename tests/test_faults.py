@@ -68,17 +68,17 @@ def test_a_client_that_leaves_mid_stream_frees_the_device(served, caller, good) 
 
 def test_fifty_that_leave_at_once(tiny) -> None:
     async def visit(url: str, image: dict) -> list[int]:
-        async with httpx.AsyncClient(base_url=f"{url}gradio_api/", timeout=60) as http:
-            body = {"data": [image, QUESTION, *SELECT, 400]}
+        body = {"data": [image, QUESTION, *SELECT, 400]}
+        async with (
+            httpx.AsyncClient(base_url=f"{url}gradio_api/", timeout=PATIENCE_S) as http,
+            contextlib.AsyncExitStack() as open_streams,
+        ):
             asked = await asyncio.gather(*(http.post("call/compare", json=body) for _ in range(50)))
-            events = [answer.json().get("event_id") for answer in asked]
-            streams = [
-                asyncio.create_task(http.get(f"call/compare/{event}")) for event in events if event
-            ]
-            await asyncio.sleep(1)
-            for stream in streams:
-                stream.cancel()
-            return [answer.status_code for answer in asked]
+            for answer in asked:
+                event = answer.json()["event_id"]
+                stream = http.stream("GET", f"call/compare/{event}")
+                await open_streams.enter_async_context(stream)
+            return [answer.status_code for answer in asked]  # and all fifty hang up
 
     with serve(Engine.holding(*tiny), queue=60, per_client=60) as demo:
         caller = Caller(demo.local_url)
@@ -152,7 +152,7 @@ def test_a_run_is_ended_at_its_limit(tiny) -> None:
         with before_each_step(tiny[0], lambda _: time.sleep(0.02)):
             found = lanes(caller, image, 512)
             kind, said = caller.call("sweep", [image, QUESTION, "0.1 " * 20, "none", "", 40])
-    assert {lane["phase"] for lane in found} == {"stopped"} and found[0]["text"]
+    assert {lane["phase"] for lane in found} == {"stopped"}
     assert all("Stopped after 1 s, the longest a request may take" in x["error"] for x in found)
     assert kind == "error" and "Stopped after 1 s" in said
 

@@ -32,8 +32,8 @@ def test_one_partition_model(tiny_15) -> None:
 def test_an_image_is_looked_at_once_whoever_asks(tiny, monkeypatch) -> None:
     preview, image = Preview(*tiny), make_image(200, 200)
     passes = []
-    encode = preview._encode
-    monkeypatch.setattr(preview, "_encode", lambda one: passes.append(1) or encode(one))
+    encode = preview.encode
+    monkeypatch.setattr(preview, "encode", lambda one: passes.append(1) or encode(one))
     budgets = [0.1, 0.2, 0.3, 0.4]
     threads = [
         threading.Thread(target=preview.select, args=(image.copy(), build("hired", budget=b)))

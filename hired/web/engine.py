@@ -18,6 +18,7 @@ from hired.images import open_image
 from hired.machine import versions
 from hired.models import ALLOWED, EMBEDDED, describe, load
 from hired.preview import Preview
+from hired.web import gpu
 from hired.web.limits import Limits
 
 MAX_RUNS = 256  # stop signs kept at once
@@ -42,6 +43,8 @@ class Loaded:
         """`hired.compare` on this model, or on the servers."""
         if self.servers is not None:
             return self.servers.compare(image, question, lanes, **options)
+        if gpu.BORROWED:
+            return gpu.borrow(image, question, lanes, **options)
         return compare(self.model, self.processor, image, question, lanes, **options)
 
 
@@ -162,7 +165,9 @@ class Engine:
     def _dress(self, model: Any, processor: Any) -> Loaded:
         info = describe(model)
         self.choices.setdefault(info["name"], "the model this server was started with")
-        return Loaded(model, processor, Preview(model, processor), info)
+        gpu.hold(model, processor)
+        look = gpu.BorrowedPreview if gpu.BORROWED else Preview
+        return Loaded(model, processor, look(model, processor), info)
 
     def versions(self) -> dict[str, str]:
         """What a result depends on."""

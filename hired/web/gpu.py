@@ -1,0 +1,104 @@
+"""ZeroGPU: a GPU that is there only inside one decorated generator, which runs in a forked process.
+
+Nothing but plain values crosses the fork; the model is what the fork inherits. Everywhere else
+`spaces` is missing or inert, `BORROWED` is false and nothing here is used.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+from typing import Any
+
+from PIL import Image
+
+from hired.compare import FINAL, Lane, Step, compare
+from hired.metrics import Metrics
+from hired.preview import Preview, from_arrays, to_arrays
+from hired.selectors import build
+from hired.vision import Vision
+
+BORROWED = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+START_S, LANE_S, TOKEN_S = 8.0, 4.0, 0.06  # of a 7B model on the H200 slice a Space is lent
+LONGEST_S = 120  # a Space may not ask for more
+
+_held: list[Any] = []  # model, processor; filled before the first fork
+
+
+def hold(model: Any, processor: Any) -> None:
+    """Keep the model where a forked process finds it."""
+    _held[:] = [model, processor]
+
+
+def estimate(task: str, *asked: Any) -> int:
+    """Seconds of GPU to ask for; what was asked says how much there is to do."""
+    if task == "look":
+        return int(START_S + LANE_S)
+    _, _, lanes, options = asked
+    tokens = options["max_new_tokens"]
+    return min(LONGEST_S, int(START_S + len(lanes) * (LANE_S + tokens * TOKEN_S)))
+
+
+def decorated(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """`spaces.GPU` where the package is installed, else the function itself."""
+    try:
+        import spaces
+    except ImportError:
+        return function
+    return spaces.GPU(duration=estimate)(function)
+
+
+@decorated
+def work(task: str, *asked: Any) -> Iterator[Any]:
+    """The one function that touches the GPU on a Space: plain values in, plain values out.
+
+    `work("look", picture)` gives `to_arrays` of a picture; `work("compare", picture, question,
+    lanes, options)` the steps of a comparison as dictionaries. A picture is (mode, size, bytes).
+    """
+    model, processor = _held
+    image = Image.frombytes(*asked[0])
+    if task == "look":
+        yield to_arrays(Preview(model, processor).encode(image))
+        return
+    _, question, lanes, options = asked
+    chosen = [Lane(name, build(method, **settings)) for name, method, settings in lanes]
+    with closing(compare(model, processor, image, question, chosen, **options)) as steps:
+        for step in steps:
+            plain = {name: getattr(step, name) for name in _PLAIN}
+            yield plain | {"metrics": step.metrics.as_dict() if step.metrics else None}
+
+
+_PLAIN = ("lane", "phase", "text", "new_tokens", "elapsed_s", "error")
+
+
+def borrow(
+    image: Image.Image, question: str, lanes: Sequence[Lane], **options: Any
+) -> Iterator[Step]:
+    """`hired.compare` on a borrowed GPU. A stop ends all lanes: the worker hears only the end."""
+    stop = options.pop("stop", None)
+    told = [(lane.name, lane.selector.name, asdict(lane.selector)) for lane in lanes]
+    latest = {index: Step(index) for index in range(len(lanes))}
+    with closing(work("compare", _plain(image), question, told, options)) as steps:
+        for plain in steps:
+            metrics = plain.pop("metrics")
+            step = Step(**plain, metrics=Metrics(**metrics) if metrics else None)
+            latest[step.lane] = step
+            yield step
+            if (stop and stop.is_set()) or any(lane.stop.is_set() for lane in lanes):
+                break
+    for step in latest.values():
+        if step.phase not in FINAL:
+            yield replace(step, phase="stopped")
+
+
+class BorrowedPreview(Preview):
+    """Looks through a borrowed GPU once per image; sliders then move on the CPU."""
+
+    def encode(self, image: Image.Image) -> Vision:
+        """One pass of the tower, in the worker."""
+        with closing(work("look", _plain(image))) as found:
+            return from_arrays(next(found))
+
+
+def _plain(image: Image.Image) -> tuple[str, tuple[int, int], bytes]:
+    return image.mode, image.size, image.tobytes()

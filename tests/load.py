@@ -1,0 +1,117 @@
+"""Many clients at once against a served page: `python tests/load.py URL`, or `load()` in a test.
+
+Every request carries an image of its own size, so that an answer that belongs to another image is
+seen. A request is answered, or told at once that the queue is full; anything else is lost.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import httpx
+from conftest import make_image
+from serving import SELECT, encoded
+
+TIMEOUT_S = 3600
+
+
+@dataclass
+class Outcome:
+    """What became of all requests; seconds from asking to the last word."""
+
+    answered_s: list[float] = field(default_factory=list)
+    full: int = 0
+    lost: list[str] = field(default_factory=list)
+    mixed_up: int = 0
+    turns: list[tuple[int, float]] = field(default_factory=list)  # (place in line, when served)
+    page_s: list[float] = field(default_factory=list)
+
+    def report(self) -> dict[str, float | int]:
+        """Counts and waiting times."""
+        waits = sorted(self.answered_s) or [0.0]
+        return {
+            "answered": len(self.answered_s),
+            "told the queue is full": self.full,
+            "lost": len(self.lost),
+            "mixed up": self.mixed_up,
+            "p50_s": round(statistics.median(waits), 2),
+            "p95_s": round(waits[int(0.95 * (len(waits) - 1))], 2),
+            "page_p95_s": round(sorted(self.page_s)[int(0.95 * (len(self.page_s) - 1))], 3),
+        }
+
+    @property
+    def fair(self) -> bool:
+        """Was everyone served in the order they asked?"""
+        served = [when for _, when in sorted(self.turns)]
+        return served == sorted(served)
+
+
+async def _client(
+    http: httpx.AsyncClient, number: int, requests: int, tokens: int, out: Outcome
+) -> None:
+    height, width = 100 + 2 * number, 400 - 3 * number  # of no other client
+    files = {"files": (f"{number}.png", encoded(make_image(height, width, seed=number)))}
+    path = (await http.post("upload", files=files)).json()[0]
+    image = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    body = {"data": [image, "what is in the picture ?", *SELECT, tokens]}
+    for _ in range(requests):
+        begin = perf_counter()
+        try:
+            asked = await http.post("call/compare", json=body)
+            if asked.status_code == 503:
+                out.full += 1
+                continue
+            place = perf_counter()
+            text = (await http.get(f"call/compare/{asked.json()['event_id']}")).text
+            last = [part for part in text.split("\n\n") if part.strip()][-1]
+            assert last.startswith("event: complete"), last[:200]
+            details = json.loads(last.split("data: ", 1)[1])[2]
+        except (httpx.HTTPError, AssertionError, KeyError, ValueError) as error:
+            out.lost.append(f"{type(error).__name__}: {error}"[:200])
+            continue
+        out.answered_s.append(perf_counter() - begin)
+        out.turns.append((place, perf_counter()))
+        seen = (details["image"]["height"], details["image"]["width"])
+        out.mixed_up += seen != (height, width)
+
+
+async def _watch(http: httpx.AsyncClient, root: str, out: Outcome) -> None:
+    """Does the page itself still answer?"""
+    while True:
+        begin = perf_counter()
+        await http.get(root)
+        out.page_s.append(perf_counter() - begin)
+        await asyncio.sleep(0.5)
+
+
+async def load(url: str, clients: int = 50, requests: int = 4, tokens: int = 8) -> Outcome:
+    """Ask with `clients` at once, each `requests` times in a row."""
+    out = Outcome()
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(
+        base_url=f"{url}gradio_api/", timeout=TIMEOUT_S, limits=limits
+    ) as http:
+        watcher = asyncio.create_task(_watch(http, url, out))
+        await asyncio.sleep(0)
+        await asyncio.gather(
+            *(_client(http, number, requests, tokens, out) for number in range(clients))
+        )
+        watcher.cancel()
+    out.page_s = out.page_s or [0.0]
+    return out
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url", help="such as http://127.0.0.1:7860/")
+    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--requests", type=int, default=4)
+    parser.add_argument("--tokens", type=int, default=8)
+    options = parser.parse_args()
+    outcome = asyncio.run(load(options.url, options.clients, options.requests, options.tokens))
+    print(json.dumps(outcome.report(), indent=2), f"\nserved in order: {outcome.fair}")
+    sys.exit(bool(outcome.lost or outcome.mixed_up))

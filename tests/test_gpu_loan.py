@@ -1,0 +1,110 @@
+"""ZeroGPU's one decorated generator: the real package, inert, and a fake that forks and pickles."""
+
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import make_image
+
+from hired.compare import Lane
+from hired.preview import Preview
+from hired.selectors import build
+from hired.web import gpu
+
+ROOT = Path(__file__).parents[1]
+FAKE = '''
+"""What `spaces` does on ZeroGPU: the generator runs in a fork, everything is pickled on its way."""
+import multiprocessing, pickle
+calls = []
+def GPU(duration=None):
+    assert callable(duration)
+    def decorate(function):
+        def forked(*args):
+            calls.append((args[0], duration(*args)))
+            context = multiprocessing.get_context("fork")
+            here, there = context.Pipe()
+            data = pickle.dumps(args)
+            def child():
+                for value in function(*pickle.loads(data)):
+                    there.send_bytes(pickle.dumps(value))
+                there.send_bytes(b"")
+            process = context.Process(target=child, daemon=True)
+            process.start()
+            there.close()
+            try:
+                while value := here.recv_bytes():
+                    yield pickle.loads(value)
+            finally:
+                process.kill()
+                process.join()
+        return forked
+    return decorate
+'''
+SCRIPT = """
+import sys, threading
+sys.path.insert(0, "tests")
+import spaces
+from conftest import make_image, make_tiny
+from hired.web import gpu
+from hired.web.engine import Engine, Stops
+from hired.web.runs import run
+from hired.web.settings import Settings
+assert gpu.BORROWED
+engine, image = Engine.holding(*make_tiny()), make_image(120, 160)
+loaded = engine.get()
+settings = Settings(max_new_tokens=6, right="prumerge")
+kept = [loaded.preview.select(image, settings.selector("hired")).kept for _ in range(2)]
+assert kept == [36, 36]
+views = list(run(loaded, image, "what is in the picture ?", settings, Stops()))[-1]
+assert [view.phase for view in views] == ["done", "done"], views
+assert [view.metrics["new_tokens"] for view in views] == [6, 6]
+stops, seen = Stops(), []
+for views in run(loaded, image, "what ?", Settings(max_new_tokens=500), stops):
+    stops.everything.set()
+assert [view.phase for view in views] == ["stopped", "stopped"], views
+from hired.compare import _warm
+assert not list(_warm)  # nothing ran in this process
+print([call[0] for call in spaces.calls], spaces.calls[1][1] > spaces.calls[0][1])
+"""
+
+
+def test_it_runs_in_a_fork_that_gets_and_gives_plain_values(tmp_path) -> None:
+    (tmp_path / "spaces.py").write_text(FAKE)
+    environment = os.environ | {
+        "SPACES_ZERO_GPU": "true", "PYTHONPATH": f"{tmp_path}:{ROOT}", "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    # One look for two previews, then two comparisons.
+    assert done.stdout.split("\n")[-2] == "['look', 'compare', 'compare'] True"
+
+
+def test_the_real_package_is_inert_here() -> None:
+    import spaces
+
+    assert not gpu.BORROWED and inspect.isgeneratorfunction(gpu.work)
+    assert spaces.GPU(duration=gpu.estimate)(gpu.work) is gpu.work
+
+
+def test_work_gives_what_the_library_gives(tiny) -> None:
+    gpu.hold(*tiny)
+    image, selector = make_image(120, 160), build("hired", budget=0.3)
+    expected = Preview(*tiny).select(image, selector)
+    found = gpu.BorrowedPreview(*tiny).select(image, selector)
+    assert bool((found.mask == expected.mask).all())
+    steps = list(gpu.borrow(image, "what ?", [Lane("a", selector)], max_new_tokens=4))
+    assert steps[-1].phase == "done" and steps[-1].metrics.new_tokens == 4
+
+
+@pytest.mark.parametrize(("tokens", "lanes", "seconds"), [(1, 1, 12), (64, 2, 23), (512, 3, 112)])
+def test_the_duration_follows_the_settings(tokens, lanes, seconds) -> None:
+    options = {"max_new_tokens": tokens}
+    assert gpu.estimate("compare", None, "?", [None] * lanes, options) == seconds
+    assert gpu.estimate("compare", None, "?", [None] * 9, options) <= gpu.LONGEST_S
+    assert gpu.estimate("look", None) == 12

@@ -1,6 +1,7 @@
 """The verdict between the panes: figures, a plain sentence, what changed, where it was run."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from test_web import ABOUT, FEWER, HIRED, METRICS, STOCK
@@ -18,6 +19,11 @@ def test_verdict_says_what_it_bought() -> None:
     assert "3.0× faster tokens/s" in " ".join(words.split())
     assert "≈ 50 % less peak memory" in " ".join(words.split())
     assert "Same answer" in words and "2.6× sooner" in words and "<del>" not in text
+
+
+def test_verdict_says_how_many_runs_it_rests_on() -> None:
+    thrice = [replace(view, repeats=3) for view in (STOCK, HIRED)]
+    assert "Medians of 3 runs." in verdict(thrice) and "One run" in verdict([STOCK, HIRED])
 
 
 def test_verdict_says_plainly_when_it_is_not_faster() -> None:

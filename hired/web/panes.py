@@ -79,10 +79,6 @@ def pane(view: View, index: int, known: str = "") -> str:
         state = {"right": "✓ right", "wrong": "✗ wrong"}[mark]
     if view.phase in BUSY:
         state += f" · {view.elapsed_s:.1f} s"
-    if "new_tokens" in metrics:
-        state += f" · {metrics['new_tokens']} tokens"
-    if view.phase == "done" and view.repeats > 1:
-        state += f" · median of {view.repeats}"
     tokens = metrics.get("visual_tokens", view.visual_tokens)
     chip = f"{tokens:,} visual tokens" if tokens is not None else "visual tokens: –"
     if metrics and tokens is None:
@@ -121,11 +117,12 @@ def _figures(view: View) -> str:
     m = view.metrics or {}
     speed = m.get("tokens_per_s")
     roughly = "≈ " if m.get("peak_is_approximate") else ""
+    written = f", {m['new_tokens']} tokens" if "new_tokens" in m else ""
     blank, kept = "unknown" if m else "–", m.get("kv_cache_bytes") is not None
     figures = [
         ("First token", seconds(m.get("ttft_s")), "preparing, looking, selecting and reading"),
         ("Speed", f"{speed:.1f} tok/s" if speed else "–", "tokens after the first, per second"),
-        ("Total", seconds(m.get("total_s")), "start to last token"),
+        (f"Total{written}", seconds(m.get("total_s")), "start to last token"),
         (
             "KV cache",
             size(m.get("kv_cache_bytes")) if kept else blank,

@@ -82,7 +82,9 @@ def sentence(base: View, other: View) -> str:
         words = f"{kept}, yet both were equally fast to the first token."
     else:
         words = f"{kept}, yet it was not faster: its first token took {1 / ratio:.2f}× as long."
-    if _words(base.text) and other.repeats == 1:
+    if other.repeats > 1:
+        words += f" Medians of {other.repeats} runs."
+    elif _words(base.text):
         words += " One run; choose repeats for a median."
     return words
 

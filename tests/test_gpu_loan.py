@@ -71,6 +71,7 @@ print([call[0] for call in spaces.calls], spaces.calls[1][1] > spaces.calls[0][1
 """
 
 
+@pytest.mark.timeout(1300)
 def test_it_runs_in_a_fork_that_gets_and_gives_plain_values(tmp_path) -> None:
     (tmp_path / "spaces.py").write_text(FAKE)
     environment = os.environ | {
@@ -78,7 +79,7 @@ def test_it_runs_in_a_fork_that_gets_and_gives_plain_values(tmp_path) -> None:
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280,
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     # One look for two previews, then two comparisons.

@@ -88,9 +88,10 @@ def describe(info: dict[str, Any]) -> str:
     )
 
 
-def head(info: dict[str, Any] | None) -> str:
-    """Title and which model answers."""
+def head(info: dict[str, Any] | None, note: str = "") -> str:
+    """Title, which model answers, and a note on why it is this one."""
     model, toy = "loading the model …", ""
+    why = f'<span class="chip">{panes.esc(note)}</span>' if note else ""
     if info:
         quantized = f", {info['quantization']}" if info["quantization"] else ""
         model = f"{info['name']} · {info['device']} · {info['dtype']}{quantized}"
@@ -101,5 +102,5 @@ def head(info: dict[str, Any] | None) -> str:
     return (
         '<header class="top"><h1>HiRED <span>side by side</span></h1>'
         "<p>The same model twice: left it reads every visual token, right only the best.</p>"
-        f'<p class="model"><span class="chip">{panes.esc(model)}</span>{toy}</p></header>'
+        f'<p class="model"><span class="chip">{panes.esc(model)}</span>{toy}{why}</p></header>'
     )

@@ -51,7 +51,9 @@ def build(engine: Engine) -> Page:
             with gr.Tab("API", id="api") as api:
                 add_api_tab(handlers, asked, api)
         add_endpoints(engine)
-        demo.load(lambda: head(engine.get().info), None, header, js=READY, **LOOK, **QUIET)
+        demo.load(
+            lambda: head(engine.get().info, engine.note), None, header, js=READY, **LOOK, **QUIET
+        )
     demo.queue(max_size=engine.limits.queue, api_open=False)
     return demo
 

@@ -16,7 +16,7 @@ from hired.compare import Lane
 from hired.errors import InputError
 from hired.inputs import prepare
 from hired.selectors import build
-from hired.serving.client import Endpoint, Usage
+from hired.serving.client import Endpoint, Usage, as_data_uri
 from hired.serving.launch import Server, command
 from hired.serving.models import find_folder
 from hired.serving.remote import Pair, compare_remote
@@ -73,7 +73,9 @@ def asked():
 
 
 def answer(place, image, question, settings, usage=None):
-    pieces = place.ask("shapes", image, question, NEW, settings, lambda: False, usage or Usage())
+    pieces = place.ask(
+        "shapes", as_data_uri(image), question, NEW, settings, lambda: False, usage or Usage()
+    )
     return "".join(pieces).strip()
 
 
@@ -98,7 +100,7 @@ def test_counts_are_the_library_s(place, asked) -> None:
     for image, question, _, _ in asked[:5]:
         usage = Usage()
         answer(place, image, question, {"budget": 0.1}, usage)
-        kept = place.visual_tokens("shapes", image, question, {"budget": 0.1})
+        kept = place.visual_tokens("shapes", as_data_uri(image), question, {"budget": 0.1})
         assert kept == build("hired", budget=0.1).total(fit(image.size[::-1]))
         assert usage.prompt_tokens > kept and usage.new_tokens > 0
     # 4 layers of keys and values, 4 heads of 64, float32; less what the blocks do not divide

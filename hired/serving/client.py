@@ -70,7 +70,7 @@ class Endpoint:
     def ask(
         self,
         model: str,
-        image: Image.Image,
+        picture: str,
         question: str,
         max_new_tokens: int,
         settings: dict[str, Any] | None,
@@ -81,7 +81,7 @@ class Endpoint:
 
         Args:
             model: its name there.
-            image: RGB.
+            picture: from `as_data_uri`.
             question: text of the user.
             max_new_tokens: at most.
             settings: HiRED's, for a server with the plug-in; None for a stock one.
@@ -93,7 +93,7 @@ class Endpoint:
             ModelError: it cannot be reached, or broke off.
         """
         body = {
-            **_body(model, image, question, settings),
+            **_body(model, picture, question, settings),
             "max_tokens": max_new_tokens,
             "temperature": 0,
             "stream": True,
@@ -111,13 +111,13 @@ class Endpoint:
                         return
 
     def visual_tokens(
-        self, model: str, image: Image.Image, question: str, settings: dict[str, Any] | None
+        self, model: str, picture: str, question: str, settings: dict[str, Any] | None
     ) -> int | None:
         """Visual tokens of this prompt: the longest run of one token in it (vLLM's /tokenize)."""
         try:
             with self._client(SILENCE_S) as client:
                 found = client.post(
-                    f"{self.root}/tokenize", json=_body(model, image, question, settings)
+                    f"{self.root}/tokenize", json=_body(model, picture, question, settings)
                 )
             tokens = found.json()["tokens"] if found.status_code == 200 else []
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
@@ -197,12 +197,16 @@ class _Explained:
             ) from error
 
 
-def _body(
-    model: str, image: Image.Image, question: str, settings: dict[str, Any] | None
-) -> dict[str, Any]:
+def as_data_uri(image: Image.Image) -> str:
+    """An RGB image as PNG in a URL, as chat requests carry it; encoded before the clock runs."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    picture = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _body(
+    model: str, picture: str, question: str, settings: dict[str, Any] | None
+) -> dict[str, Any]:
     content = [
         {"type": "image_url", "image_url": {"url": picture}},
         {"type": "text", "text": question},

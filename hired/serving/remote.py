@@ -10,15 +10,13 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from PIL import Image
-
 from hired.compare import Lane, Step, check_asked, follow
 from hired.images import open_image
 from hired.inputs import check_question
 from hired.lane import Tell, explain
 from hired.metrics import Metrics
 from hired.selectors import Selector
-from hired.serving.client import Endpoint, Usage
+from hired.serving.client import Endpoint, Usage, as_data_uri
 from hired.serving.settings import make_selector, settings_from
 
 
@@ -49,7 +47,7 @@ class Question:
 
     pair: Pair
     models: tuple[str, str]
-    image: Image.Image
+    picture: str
     text: str
     max_new_tokens: int
 
@@ -72,7 +70,8 @@ def compare_remote(
         SettingError: no lanes, or a bad `max_new_tokens`.
     """
     check_asked(lanes, max_new_tokens)
-    asked = Question(pair, models, open_image(image), check_question(question), max_new_tokens)
+    picture = as_data_uri(open_image(image))
+    asked = Question(pair, models, picture, check_question(question), max_new_tokens)
     return follow(lanes, partial(run_remote, asked), "".join, race=race, stop=stop)
 
 
@@ -101,14 +100,14 @@ def _measure(
     begin = perf_counter()
     tell(phase="reading")
     pieces = place.ask(
-        model, asked.image, asked.text, asked.max_new_tokens, settings, stopped, usage
+        model, asked.picture, asked.text, asked.max_new_tokens, settings, stopped, usage
     )
     for piece in pieces:
         stamps.append(perf_counter())
         tell(token=piece)
     if not stamps:
         return None
-    visual = place.visual_tokens(model, asked.image, asked.text, settings)
+    visual = place.visual_tokens(model, asked.picture, asked.text, settings)
     return summarise(begin, stamps, usage, visual, place.kv_bytes_per_token(), contended)
 
 

@@ -71,9 +71,7 @@ def add_sweep_tab(handlers: Handlers, asked: Any) -> None:
     def cancel(request: gr.Request) -> None:
         handlers.engine.stop(_place(request))
 
-    run = start.click(
-        begin, None, [start, stop], queue=False, trigger_mode="once", **QUIET
-    ).then(
+    run = start.click(begin, None, [start, stop], queue=False, trigger_mode="once", **QUIET).then(
         _runner(handlers),
         [asked.image, asked.question, asked.known, budgets, axis, values, *asked.form.all],
         [bar, picture, table, rows], **GPU, **QUIET,

@@ -24,6 +24,8 @@ from hired.tower import read_tower
 from hired.wrapper import select
 
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # the tests look into the engine
+os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
+os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
 vllm = pytest.importorskip("vllm", reason="vLLM has an environment of its own: make serve-test")
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(3600)]
 

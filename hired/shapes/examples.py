@@ -1,7 +1,8 @@
 """The bundled example images: found among the `examples` stream, which no training or test sees.
 
 Each example makes one point. A candidate is taken if the model answers it right with all tokens
-and, at a budget of 20 %, right (or, where the point is the loss, wrong).
+and, at a budget of 20 %, right (or, where the point is the loss, wrong). Where the point is
+neither, the first one that all tokens answer is taken, whatever 20 % makes of it.
 """
 
 import json
@@ -23,13 +24,16 @@ SCALE = 2
 
 @dataclass(frozen=True)
 class Point:
-    """What an example shows: a maker of scenes, the kind asked, and how 20 % should fare."""
+    """What an example shows: a maker of scenes, the kind asked, and how 20 % should fare.
+
+    `survives` is None where that is left to the first poster that comes.
+    """
 
     file: str
     title: str
     note: str
     kind: str
-    survives: bool
+    survives: bool | None
     size: tuple[int, int]
     count: tuple[int, int]
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
@@ -64,8 +68,11 @@ POINTS = (
           "Three of the four crops are empty: the budget moves to the fourth.",
           "colour", True, (2 * TILE, 2 * TILE), (3, 3), (0.48, 0.0, 1.0, 0.5)),
     Point("count.png", "How many?",
-          "Counting needs all of them, not one.",
-          "count", True, (2 * TILE, TILE), (4, 4)),
+          "Counting needs all of them: it is what dropping costs this model most.",
+          "count", None, (2 * TILE, TILE), (4, 4)),
+    Point("describe.png", "A longer answer",
+          "One prompt, a whole sentence for every shape: watch the tokens come.",
+          "describe", None, (TILE, 2 * TILE), (3, 3)),
 )  # fmt: skip
 
 
@@ -95,7 +102,7 @@ def write_examples(model: Any, processor: Any, folder: Path, tries: int = 80) ->
             ):
                 [reply], _ = answer(model, processor, scene, [question], selector, SCALE)
                 right = is_right(reply, question)
-                if right != wanted:
+                if wanted is not None and right != wanted:
                     fits = False
                     break
             if fits:

@@ -1,5 +1,6 @@
 """The command line, the share guard, the choice of a model, and an end that loses no answer."""
 
+import json
 import os
 import platform
 import re
@@ -185,11 +186,15 @@ def test_shared_behind_a_password_until_it_is_told_to_end(start, tmp_path) -> No
     caller.http.cookies = login.cookies
     image = caller.upload(encoded(make_image(200, 300)))
     _, event = caller.ask("compare", [image, "Which digit is on the red star?", *SELECT, 300])
-    while httpx.get(f"{url}healthz").json()["queue"]["running"] == 0:
-        time.sleep(0.05)
-    app.process.send_signal(signal.SIGTERM)  # in the middle of an answer
-    kind, values = caller.result("compare", event)
-    assert kind == "complete"
+    kinds, told = [], ""
+    with caller.http.stream("GET", f"call/compare/{event}") as answer:
+        for line in answer.iter_lines():
+            if line == "event: generating" and line not in kinds:
+                app.process.send_signal(signal.SIGTERM)  # in the middle of an answer
+            kinds.append(line) if line.startswith("event:") else None
+            told = line if line.startswith("data:") else told
+    assert "event: generating" in kinds and kinds[-1] == "event: complete"
+    values = json.loads(told.removeprefix("data: "))
     assert [lane["phase"] for lane in values[2]["lanes"]] == ["done", "done"]
     assert app.process.wait(PATIENCE_S) == 0
     with socket.socket() as probe:  # the port is free again

@@ -16,6 +16,11 @@ import yaml
 from packaging.requirements import Requirement
 
 from hired import SELECTORS, cli
+from hired.bench.records import read_lines, rounds_in
+from hired.bench.summary import summarise_rounds
+from hired.bench.tables import main_table
+from hired.evaluation.summary import summarise
+from hired.evaluation.tables import ablation_table, accuracy_table
 from hired.selectors import settings_of
 
 ROOT = Path(__file__).parents[1]
@@ -85,13 +90,22 @@ def test_methods_table_is_the_registry() -> None:
         f"{', '.join(f'`{setting}`' for setting in settings_of(name))} |"
         for name, method in SELECTORS.items()
     ]
-    found = re.findall(r"^\| `[a-z0-9-]+` \| .*\|$", TEXT, flags=re.MULTILINE)
+    section = TEXT.split("\n## Methods\n")[1].split("\n## ")[0]
+    found = re.findall(r"^\| `[a-z0-9-]+` \| .*\|$", section, flags=re.MULTILINE)
     assert found == rows, "The table should be:\n" + "\n".join(rows)
 
 
 def listed_files() -> list[str]:
     block = next(block for _, block in FENCES if block.startswith("hired/"))
     return [line.split()[0] for line in block.splitlines() if line.startswith("  ")]
+
+
+def test_measured_tables_are_the_records() -> None:
+    results = ROOT / "assets" / "results"
+    scores = summarise(rounds_in(read_lines(results / "eval-sparse.jsonl", "eval")))
+    assert accuracy_table(scores) in TEXT and ablation_table(scores) in TEXT
+    timed = summarise_rounds(rounds_in(read_lines(results / "bench.jsonl")))
+    assert timed and all(main_table(group) in TEXT for group in timed)
 
 
 def test_file_list_is_the_tree() -> None:

@@ -35,9 +35,9 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
 def _add_train(commands: argparse._SubParsersAction) -> None:
     train = commands.add_parser("train", help="train both stages; goes on from its checkpoints")
     train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--vision-steps", type=int, default=7000)
-    train.add_argument("--language-steps", type=int, default=1500)
-    train.add_argument("--posters", type=int, default=4000, help="posters the language stage reads")
+    train.add_argument("--vision-steps", type=int, default=6500)
+    train.add_argument("--language-steps", type=int, default=3200)
+    train.add_argument("--posters", type=int, default=7000, help="posters the language stage reads")
     train.add_argument("--threads", type=int, default=2)
     train.add_argument("--checkpoints", type=Path, default=CHECKPOINTS)
     train.add_argument("--resume-from", type=Path, help="start from a saved model's weights")

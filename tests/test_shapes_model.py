@@ -19,6 +19,7 @@ from hired.shapes.assemble import (
     own_name,
     save,
 )
+from hired.shapes.examples import POINTS
 from hired.shapes.questions import content
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -91,7 +92,9 @@ def test_bundled_examples(shipped, example, method):
     output = hired.HiredModel(model, selector).generate(**inputs, max_new_tokens=110)
     reply = processor.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     right = content(reply) == content(example["answer"])
-    assert right == (method == "full" or example["file"] != "dense.png"), reply
+    survives = {point.file: point.survives for point in POINTS}[example["file"]]
+    wanted = True if method == "full" else survives  # None: not chosen by it
+    assert wanted in (None, right), reply
 
 
 def test_save_and_load_keep_every_weight(tmp_path):

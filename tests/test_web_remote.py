@@ -1,8 +1,10 @@
 """The page on two servers: answers stream in, what they do not tell is shown as unknown."""
 
 import pytest
+from browsing import PATIENCE_MS, browser, serving
 from conftest import make_image
 from fake_server import FakeServer
+from playwright.sync_api import expect
 
 from hired.errors import ModelError
 from hired.web import model_box, panes, record
@@ -98,6 +100,20 @@ def test_the_page_shows_the_image_and_says_why_no_patches(servers, tmp_path) -> 
     said = model_box.describe(handlers.engine.get().info)
     assert "Two servers answer" in said and "unknown layers" in said
     assert "two servers" in model_box.head(handlers.engine.get().info)
+
+
+@pytest.mark.browser
+def test_nothing_is_offered_that_only_the_servers_know(servers, browser) -> None:
+    """Neither kept tokens nor attention can be shown, so there is no choice of pictures."""
+    with serving(engine_on(servers)) as address:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(address)
+        expect(page.locator("#seen figcaption")).to_contain_text(UNSEEN, timeout=PATIENCE_MS)
+        expect(page.locator("#mode")).to_be_hidden(timeout=PATIENCE_MS)
+        page.get_by_role("tab", name="How it works").click()
+        expect(page.locator("#walk")).to_contain_text(UNSEEN, timeout=PATIENCE_MS)
+        page.close()
 
 
 def test_visitors_do_not_switch_what_servers_serve(servers) -> None:

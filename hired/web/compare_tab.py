@@ -207,6 +207,7 @@ def _wire_runs(
             asked.known,
             asked.note,
             *asked.examples,
+            shown.mode,
             *outputs,
         ],
         **LOOK,

@@ -56,6 +56,7 @@ class Handlers:
             known,
             panes.note(example) if example and known else "",
             *self.fit_examples(),
+            gr.update(visible=self.engine.servers is None),  # servers leave no choice of pictures
             *self._greet(settings, asked=bool(query)),
         ]
 

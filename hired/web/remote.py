@@ -18,7 +18,7 @@ from hired.web.panes import esc
 from hired.web.pictures import data_uri
 
 UNKNOWN = "unknown"
-UNSEEN = "The servers do not tell which patches they keep; here is the image they are sent."
+UNSEEN = "The servers tell neither which patches they keep nor where the model looks."
 MOST = 64  # layers offered in the form; a server refuses those it has not
 
 
@@ -92,5 +92,6 @@ def plain_picture(image: Image.Image) -> str:
         f'<figure class="seen"><div class="picture" style="aspect-ratio:{width}/{height};'
         f'--wide:{width / height:.4f}"><img alt="The image that is asked about" '
         f'src="{data_uri(image)}"></div>'
-        f'<div class="partitions"><figcaption>{esc(UNSEEN)}</figcaption></div></figure>'
+        f'<div class="partitions"><figcaption>{esc(UNSEEN)} This is '
+        "the image they are sent.</figcaption></div></figure>"
     )

@@ -168,7 +168,7 @@ def test_places_in_the_queue_are_limited_and_fair(tiny) -> None:
                 time.sleep(0.02)
             second, third = (caller.ask("compare", values)[1] for _ in range(2))
             status, said = caller.ask("compare", values)
-            assert status == 429 and "2 of your requests wait already" in said
+            assert status == 429 and "At most 2 of your requests may wait" in said
             assert httpx.get(f"{demo.local_url}healthz").json() == {
                 "status": "ok",
                 "model": {"name": demo.engine.name, "loaded": True},
@@ -181,14 +181,18 @@ def test_places_in_the_queue_are_limited_and_fair(tiny) -> None:
         assert order == sorted(order)
 
 
-def test_a_full_queue_is_told_at_once(tiny) -> None:
+def test_a_full_queue_is_told_at_once_with_its_length(tiny) -> None:
     with serve(Engine.holding(*tiny), queue=1) as demo:
         caller = Caller(demo.local_url)
         image = caller.upload(encoded(make_image(120, 160)))
+        index = next(fn._id for fn in demo.fns.values() if fn.api_name == "compare")
+        page = {"data": [image, QUESTION, *SELECT, 40], "fn_index": index, "session_hash": "page"}
         with before_each_step(tiny[0], lambda _: time.sleep(0.02)):
-            asked = [caller.ask("compare", [image, QUESTION, *SELECT, 40]) for _ in range(4)]
-        assert [status for status, _ in asked].count(503) >= 1
-        assert all("Max size is 1" in said for status, said in asked if status == 503)
+            asked = [caller.ask("compare", page["data"]) for _ in range(4)]
+            shown = caller.http.post("queue/join", json=page)  # how the page itself asks
+        refused = [said for status, said in asked if status == 429]
+        assert refused and set(refused) == {shown.json()["detail"]} and shown.status_code == 429
+        assert refused[0].startswith("The queue is full: at most 1 may wait")
         done = [caller.result("compare", event) for status, event in asked if status == 200]
         assert done and all(kind == "complete" for kind, _ in done)
 

@@ -92,7 +92,7 @@ class Gate:
                     raise _too_long(most)
                 body = await _read(receive, most)
                 self._check_call(scope["app"].get_blocks(), path, _parse(body), _client(scope))
-                receive = _replay(body, receive)
+                receive, send = _replay(body, receive), self._reworded(send)
         await self.app(scope, receive, send)
 
     def _admit(self, scope: Message) -> None:
@@ -122,6 +122,24 @@ class Gate:
         if folder.is_dir():
             await asyncio.to_thread(trim, folder, self.limits.disk_mb * 1_000_000 - size)
 
+    def _reworded(self, send: Send) -> Send:
+        """A `send` that says how many wait where gradio's 503, which its page hides, does not."""
+        full = False
+
+        async def told(message: Message) -> None:
+            nonlocal full
+            if message["type"] == "http.response.start" and message["status"] == 503:
+                full = True
+                words = (
+                    f"The queue is full: at most {self.limits.queue} may wait on this server. "
+                    f"Try again in a minute."
+                )
+                await _answer(send, 429, {"detail": words})
+            elif not full:
+                await send(message)
+
+        return told
+
     def _check_call(self, blocks: Any, path: str, body: Any, client: str) -> None:
         """Has this client a place in the queue of the GPU left, if that is what it asks for?"""
         if not path.startswith(("call/", "queue/join")) or not isinstance(body, dict):
@@ -140,8 +158,8 @@ class Gate:
         if mine >= self.limits.per_client:
             raise Refusal(
                 429,
-                f"{mine} of your requests wait already, the most one visitor may have. Wait for "
-                f"an answer first.",
+                f"At most {self.limits.per_client} of your requests may wait on this server. Wait "
+                f"for an answer first.",
             )
 
 

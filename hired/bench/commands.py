@@ -17,16 +17,10 @@ RESULTS = Path("assets") / "results"
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command `bench` with its subcommand `report`."""
-    parser = subparsers.add_parser(
-        "bench",
-        help="time methods at the same exact budgets, and show what was measured",
-        epilog="A budget is what is kept: 0.2 or 20%% is a rate, 640 a count per image. Stop with "
-        "Ctrl-C and call again with the same --out to go on.",
-    )
+    words = "time methods at the same exact budgets, and show what was measured"
+    parser = add_measuring(subparsers, "bench", words, "40%% 20%% 10%% 5%%")
     add = parser.add_argument
     add("--models", nargs="+", metavar="NAME", help="default: shapes")
-    add("--methods", nargs="+", metavar="NAME", help="such as hired, hired:fuse=True or all")
-    add("--budgets", nargs="+", metavar="KEEP", help="default: 40%% 20%% 10%% 5%%")
     add("--batches", nargs="+", type=int, metavar="B", help="prompts at once (default: 1)")
     add("--prompt-tokens", nargs="+", type=int, metavar="N", help="lengths of the prompt's text")
     add("--repeats", type=int, help="rounds to take the median of (default: 5)")
@@ -35,7 +29,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--image-size", nargs=2, type=int, metavar=("HEIGHT", "WIDTH"), help="default: 672 672")
     add("--quantization", help="8bit or 4bit, through bitsandbytes")
     add("--dtype", help="auto, float32, float16, bfloat16")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--paper", action="store_true", help="the release's protocol: 15 new tokens on 600x600")
     add("--out", type=Path, help="the record (default: assets/results/bench.jsonl)")
     parser.set_defaults(run=run_bench)
@@ -48,12 +41,33 @@ def run_bench(args: argparse.Namespace) -> int:
     """Measure what is not recorded yet."""
     from hired.bench.measure import run_sweep
 
-    sweep = read_sweep(args)
     path = args.out or RESULTS / ("bench-paper.jsonl" if args.paper else "bench.jsonl")
+    return measure("bench", run_sweep, read_sweep(args), path, args.device)
+
+
+def add_measuring(
+    subparsers: argparse._SubParsersAction, name: str, words: str, budgets: str
+) -> argparse.ArgumentParser:
+    """Add a command that measures methods at budgets, by default at `budgets`, and resumes."""
+    parser = subparsers.add_parser(
+        name,
+        help=words,
+        epilog="A budget is what is kept: 0.2 or 20% is a rate, 640 a count per image. Stop with "
+        "Ctrl-C and call again with the same --out to go on.",
+    )
+    add = parser.add_argument
+    add("--methods", nargs="+", metavar="NAME", help="such as hired:fuse=True (default: all)")
+    add("--budgets", nargs="+", metavar="KEEP", help=f"default: {budgets}")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    return parser
+
+
+def measure(name: str, run: Callable[..., object], asked: object, path: Path, device: str) -> int:
+    """Let `run` measure what was asked and `path` does not hold yet; say how to show it."""
     command = "python -m hired " + shlex.join(sys.argv[1:])
     with progress_bar() as tell:
-        run_sweep(sweep, path, command, args.device, tell)
-    sys.stderr.write(f"Recorded in {path}. Show it with: python -m hired bench report {path}\n")
+        run(asked, path, command, device, tell)
+    sys.stderr.write(f"Recorded in {path}. Show it with: python -m hired {name} report {path}\n")
     return 0
 
 

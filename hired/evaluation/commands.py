@@ -1,12 +1,11 @@
 """`python -m hired eval`, `eval report FILE` and `eval attention`: measure and show accuracy."""
 
 import argparse
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hired.bench.commands import RESULTS, add_report, progress_bar, write_report
+from hired.bench.commands import RESULTS, add_measuring, add_report, measure, write_report
 
 if TYPE_CHECKING:
     from hired.evaluation.lanes import Plan
@@ -18,22 +17,15 @@ EXAMPLES = tuple(
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command `eval` with its subcommands `report` and `attention`."""
-    parser = subparsers.add_parser(
-        "eval",
-        help="accuracy of the methods on test posters, and show what was measured",
-        epilog="A budget is what is kept: 0.2 or 20%% is a rate, 160 a count per image. Stop with "
-        "Ctrl-C and call again with the same --out to go on.",
-    )
+    words = "accuracy of the methods on test posters, and show what was measured"
+    parser = add_measuring(subparsers, "eval", words, "5%% 10%% 20%% 40%% 100%%")
     add = parser.add_argument
-    add("--methods", nargs="+", metavar="NAME", help="such as hired:alpha=0.3 (default: all)")
-    add("--budgets", nargs="+", metavar="KEEP", help="default: 5%% 10%% 20%% 40%% 100%%")
     add("--ablations", nargs="*", metavar="KEEP", help="HiRED with parts changed (at 20%%)")
     add("--splits", nargs="+", metavar="NAME", help="sparse, large (default: both)")
     add("--posters", type=int, help="per split, about 9 questions each (default: 200)")
     add("--seed", type=int, help="of posters and questions (default: 0)")
     add("--batch", type=int, help="posters answered at once (default: 8)")
     add("--model", help="default: shapes")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--out", type=Path, default=RESULTS / "eval.jsonl", help="the record")
     parser.set_defaults(run=run_eval)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -52,12 +44,7 @@ def run_eval(args: argparse.Namespace) -> int:
     """Measure what is not recorded yet."""
     from hired.evaluation.measure import run_plan
 
-    plan = read_plan(args)
-    command = "python -m hired " + shlex.join(sys.argv[1:])
-    with progress_bar() as tell:
-        run_plan(plan, args.out, command, args.device, tell)
-    _say(f"Recorded in {args.out}. Show it with: python -m hired eval report {args.out}")
-    return 0
+    return measure("eval", run_plan, read_plan(args), args.out, args.device)
 
 
 def read_plan(args: argparse.Namespace) -> "Plan":

@@ -116,30 +116,20 @@ def _add_place(parser: argparse.ArgumentParser, environment: Mapping[str, str]) 
         "--host", default=host, help="0.0.0.0 for other machines (default: %(default)s)"
     )
     group.add_argument("--port", type=_port, default=port, help="default: %(default)s")
-    group.add_argument(
-        "--share",
-        action="store_true",
-        default=_is_on(environment, "HIRED_SHARE"),
-        help="ask Gradio for a public link; needs --auth or --public",
-    )
+    switches = {
+        "share": "ask Gradio for a public link; needs --auth or --public",
+        "public": "let in anyone who has the link",
+        "mcp": "offer the endpoints as MCP tools too; needs hired/web/mcp-requirements.txt",
+    }
+    for name, words in switches.items():
+        is_on = environment.get(f"HIRED_{name.upper()}", "").lower() in ("1", "true", "yes", "on")
+        group.add_argument(f"--{name}", action="store_true", default=is_on, help=words)
     group.add_argument(
         "--auth",
         type=_login,
         default=environment.get("HIRED_AUTH") or None,
         metavar="USER:PASSWORD",
         help="let in only who knows both; HIRED_AUTH keeps them out of the process list",
-    )
-    group.add_argument(
-        "--public",
-        action="store_true",
-        default=_is_on(environment, "HIRED_PUBLIC"),
-        help="let in anyone who has the link",
-    )
-    group.add_argument(
-        "--mcp",
-        action="store_true",
-        default=_is_on(environment, "HIRED_MCP"),
-        help="offer the endpoints as MCP tools too; needs hired/web/mcp-requirements.txt",
     )
     group.add_argument(
         "--log",
@@ -163,10 +153,6 @@ def _add_limits(parser: argparse.ArgumentParser, environment: Mapping[str, str])
             metavar="N",
             help=f"{words} (default: %(default)s)",
         )
-
-
-def _is_on(environment: Mapping[str, str], name: str) -> bool:
-    return environment.get(name, "").lower() in ("1", "true", "yes", "on")
 
 
 def _one_of(*names: str) -> Callable[[str], str]:

@@ -1,6 +1,5 @@
 """Bad input through the running app's HTTP API: a clear refusal or a right answer, then go on."""
 
-import io
 import json
 import struct
 import zlib
@@ -263,14 +262,27 @@ def test_an_unknown_endpoint(caller) -> None:
     assert caller.http.post("call/..%2f..%2fetc", json={"data": []}).status_code == 404
 
 
+def press(caller, served, name: str, values) -> tuple[bool, str]:
+    """What the page's own queue says to a handler's button: (success, its answer as text)."""
+    index = next(fn._id for fn in served.fns.values() if fn.name == name)
+    body = {"data": values, "fn_index": index, "session_hash": "tester"}
+    caller.http.post("queue/join", json=body).raise_for_status()
+    stream = caller.http.get("queue/data", params={"session_hash": "tester"}).text
+    events = [json.loads(line[6:]) for line in stream.splitlines() if line[:5] == "data:"]
+    done = next(event for event in events if event["msg"] == "process_completed")
+    return done["success"], json.dumps(done["output"])
+
+
 def test_a_record_that_is_none_is_refused(caller, served) -> None:
-    """What the page's import button does with a file, through the page's own queue."""
-    index = next(fn._id for fn in served.fns.values() if fn.name == "import_record")
-    for data in (b"", b"{}", b"[1", b'{"lanes": [{}], "settings": {}}', io.BytesIO().getvalue()):
-        file = caller.upload(data, "record.json")
-        body = {"data": [file], "fn_index": index, "session_hash": "tester"}
-        caller.http.post("queue/join", json=body).raise_for_status()
-        stream = caller.http.get("queue/data", params={"session_hash": "tester"}).text
-        events = [json.loads(line[6:]) for line in stream.splitlines() if line[:5] == "data:"]
-        done = next(event for event in events if event["msg"] == "process_completed")
-        assert not done["success"] and "not a comparison" in done["output"]["error"]
+    for data in (b"", b"{}", b"[1", b'{"lanes": [{}], "settings": {}}'):
+        good, said = press(caller, served, "import_record", [caller.upload(data, "record.json")])
+        assert not good and "not a comparison" in said
+
+
+@pytest.mark.parametrize("name", ["gpt-5", "../../etc/passwd", "random:7b/1", 5, ["shapes"], None])
+def test_a_model_that_is_not_on_the_list(caller, served, monkeypatch, name) -> None:
+    monkeypatch.setattr(served.engine, "may_switch", True)
+    before = served.engine.get()
+    good, said = press(caller, served, "switch", [name])
+    assert "model is one of" in said if good else "not in the list of choices" in said, said
+    assert served.engine.get() is before

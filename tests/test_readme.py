@@ -19,6 +19,7 @@ from hired import SELECTORS, cli
 from hired.bench.records import read_lines, rounds_in
 from hired.bench.summary import summarise_rounds
 from hired.bench.tables import main_table
+from hired.deploy import HARDWARE
 from hired.evaluation.summary import summarise
 from hired.evaluation.tables import ablation_table, accuracy_table
 from hired.selectors import settings_of
@@ -69,6 +70,8 @@ def test_front_matter_is_what_a_space_needs() -> None:
     assert TEXT.startswith("---\n")
     assert (space["sdk"], space["app_file"], space["license"]) == ("gradio", "app.py", "mit")
     assert space["python_version"] == "3.12"
+    assert space["suggested_hardware"] in HARDWARE
+    assert "preload_from_hub" not in space  # the README's head says why
     assert len(str(space["short_description"])) <= 60
     gradio = next(
         Requirement(line)

@@ -30,7 +30,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format tests-only chromium soak load audit lock docker-check gpu-check serve-test lmms-test bench screenshots shapes clean
+.PHONY: help demo test lint format tests-only chromium soak load audit lock lowest docker-check gpu-check serve-test lmms-test bench screenshots shapes clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -65,11 +65,16 @@ docker-check: ## the Dockerfile's steps for real, without an engine; needs root 
 audit: $(VENV)/.app ## known vulnerabilities of everything that is installed
 	@test -x $(VENV)-audit/bin/pip-audit || { $(BIN)/python -m venv $(VENV)-audit \
 	  && $(VENV)-audit/bin/python -m pip --quiet --quiet install "pip-audit>=2.9,<3"; }
-	$(VENV)-audit/bin/pip-audit -r .ci/constraints.txt --no-deps --disable-pip
+	$(BIN)/python -m pip freeze | sed -n 's/+[a-z0-9.]*$$//; /==/p' > $(VENV)-audit/installed.txt
+	$(VENV)-audit/bin/pip-audit -r $(VENV)-audit/installed.txt --no-deps --disable-pip --strict
 
 lock: $(VENV)/.tests ## write down the versions that are installed; make CONSTRAINTS=.ci/constraints.txt uses them
 	$(BIN)/python -m pip freeze --exclude pip --exclude setuptools --exclude torch \
 	  | grep -E '^[A-Za-z0-9._-]+==[^+]+$$' > .ci/constraints.txt
+
+lowest: $(VENV)-lowest/.done ## the core tests on the lowest versions that requirements.txt allows, torch aside
+	$(VENV)-lowest/bin/python -m pytest tests/test_tiles.py tests/test_selectors.py tests/test_parity.py \
+	  tests/test_web.py $(PYTEST_ARGS)
 
 gpu-check: $(VENV)/.app ## both lanes on a model of LLaVA-NeXT-7B's shape; needs an NVIDIA GPU
 	$(BIN)/python -m hired gpu-check $(ARGS)
@@ -133,6 +138,12 @@ $(VENV)-lmms/.done: $(LMMS) requirements.txt
 	@$(MAKE) --no-print-directory VENV=$(VENV)-lmms $(VENV)-lmms/.app
 	@$(PIP:$(BIN)/%=$(VENV)-lmms/bin/%) install -r hired/lmms/requirements.txt
 	@$(PIP:$(BIN)/%=$(VENV)-lmms/bin/%) install --no-deps "lmms-eval==0.7.3" ./hired/lmms/plugin
+	@touch $@
+
+$(VENV)-lowest/.done: requirements.txt tests/requirements.txt
+	@mkdir -p $(@D)
+	@sed -n '/^torch/d; s/>=\([^,]*\).*/==\1/p' requirements.txt > $(@D)/lowest.txt
+	@$(MAKE) --no-print-directory VENV=$(VENV)-lowest CONSTRAINTS=$(VENV)-lowest/lowest.txt $(VENV)-lowest/.tests
 	@touch $@
 
 # vLLM pins its own torch; on a CPU some of what it installs does not fit that: see fix.py.

@@ -6,9 +6,12 @@ Plays vLLM for the client's tests; it answers words, knows no model, and says wh
 import base64
 import io
 import json
+import stat
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -19,6 +22,37 @@ METRICS = """# HELP vllm:cache_config_info Information of the LLMEngine CacheCon
 vllm:cache_config_info{block_size="16",cpu_kvcache_space_bytes="1024000",engine="0",num_gpu_blocks="64"} 1.0
 vllm:num_requests_running{engine="0",model_name="toy"} 2.0
 """  # noqa: E501
+
+# Stands in for the program `vllm`: `serve` answers /health, `bench serve` writes a result whose
+# speed depends on the budget it is asked for, as vLLM's own client would.
+PROGRAM = """#!{python}
+import http.server, json, re, sys
+words = sys.argv[1:]
+def after(name, default=None):
+    return words[words.index(name) + 1] if name in words else default
+if words == ["--version"]:
+    print("0.32.0")
+elif words[0] == "serve":
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = b'vllm:num_requests_running{{engine="0"}} 3.0\\n'
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        def log_message(self, *_): pass
+    http.server.ThreadingHTTPServer(("127.0.0.1", int(after("--port"))), Handler).serve_forever()
+else:
+    import pathlib, time
+    asked = int(after("--num-prompts"))
+    body = json.loads(after("--extra-body", "{{}}"))
+    budget = body.get("mm_processor_kwargs", {{}}).get("hired", {{}}).get("budget", 1.0)
+    time.sleep(0.5)
+    pathlib.Path(after("--result-dir"), after("--result-filename")).write_text(json.dumps({{
+        "completed": asked - {lost}, "duration": 2.0, "request_throughput": 1 / budget,
+        "output_throughput": 16 / budget, "ttfts": [budget] * asked,
+        "latencies": [2 * budget] * asked}}))
+"""
 
 
 class FakeServer:
@@ -127,3 +161,11 @@ def picture_of(body: dict[str, Any]) -> Image.Image:
     """The image in a chat request."""
     url = body["messages"][0]["content"][0]["image_url"]["url"]
     return Image.open(io.BytesIO(base64.b64decode(url.split(",", 1)[1])))
+
+
+def make_program(folder: Path, lost: int = 0) -> str:
+    """The program `vllm`, played; its client loses as many requests as asked."""
+    path = folder / "vllm"
+    path.write_text(PROGRAM.format(python=sys.executable, lost=lost))
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)

@@ -3,11 +3,7 @@
 vLLM itself is not needed here; `make serve-test` runs tests/test_vllm.py with it.
 """
 
-import json
-import re
-import sys
 import threading
-import time
 import tomllib
 from pathlib import Path
 
@@ -15,7 +11,6 @@ import pytest
 from conftest import make_image
 from fake_server import TEXT_TOKENS, FakeServer, picture_of
 
-from hired import cli
 from hired.compare import FINAL, Lane
 from hired.errors import ModelError, SettingError
 from hired.selectors import SELECTORS, build
@@ -107,49 +102,7 @@ def test_bad_settings_are_refused_in_words(settings, words) -> None:
         resolve({}, settings)
 
 
-# The commands
-
-
-def test_dry_run_prints_the_two_commands(capsys) -> None:
-    assert cli.main(["serve", "--dry-run", "--budget", "40%", "--vllm-args=--dtype float32"]) == 0
-    stock, hired = capsys.readouterr().out.splitlines()
-    assert re.match(r"vllm serve \S+/assets/shapes --port 8000 --served-model-name shapes", stock)
-    assert "hf-overrides" not in stock and stock.endswith("--dtype float32")
-    words = json.loads(re.search(r"--hf-overrides '(.*?)'", hired)[1])
-    assert words["architectures"] == ["HiredLlavaNextForConditionalGeneration"]
-    assert (words["hired"]["budget"], words["hired"]["method"]) == (0.4, "hired")
-    assert "--port 8001" in hired and "--trust-request-mm-kwargs --dtype" in hired
-
-
-def test_llava_15_has_its_own_architecture() -> None:
-    found = launch.overrides("llava-hf/llava-1.5-7b-hf", {"budget": 64})
-    assert found["architectures"] == ["HiredLlavaForConditionalGeneration"]
-
-
-def test_what_cannot_be_served_is_refused_before_anything_starts(capsys) -> None:
-    assert cli.main(["serve", "--dry-run", "--method", "prumerge-adaptive"]) == 2
-    assert "before it sees the image" in capsys.readouterr().err
-    assert cli.main(["serve", "--dry-run", "--model", "no/such"]) == 1
-    assert "neither a directory nor a model" in capsys.readouterr().err
-
-
-def test_a_server_that_ends_early_is_explained(tmp_path) -> None:
-    words = [sys.executable, "-c", "print('no such model')"]
-    with launch.Server(words, 1, tmp_path / "log") as server:
-        with pytest.raises(ModelError, match="ended before it was ready"):
-            server.wait(60)
-    assert "no such model" in (tmp_path / "log").read_text()
-
-
-def test_a_server_is_ended_with_its_children(tmp_path) -> None:
-    child = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; "
-    child += "time.sleep(600)']); print('up', flush=True); time.sleep(600)"
-    server = launch.Server([sys.executable, "-c", child], 1, tmp_path / "log").start()
-    while "up" not in (tmp_path / "log").read_text():
-        time.sleep(0.05)
-    server.stop()
-    assert server.process.poll() is not None
-    server.stop()  # twice does no harm
+# The plug-in
 
 
 def test_the_plugin_names_what_exists() -> None:

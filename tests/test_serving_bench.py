@@ -1,12 +1,11 @@
 """The benchmark around vLLM's own client: rounds, commands, records, tables; no vLLM needed."""
 
 import json
-import stat
-import sys
 import time
 
 import pytest
-from fake_server import FakeServer
+from fake_server import FakeServer, make_program
+from serving import free_port
 
 from hired import cli
 from hired.errors import InputError, ModelError, SettingError
@@ -14,49 +13,6 @@ from hired.models import SHAPES
 from hired.serving import benchmark
 from hired.serving.benchmark import Bench, Round, blocks_for, client_command, measure, rounds
 from hired.serving.report import draw, make_report, read_record
-
-# Stands in for the program `vllm`: `serve` answers /health, `bench serve` writes a result whose
-# speed depends on the budget it is asked for, as vLLM's own client would.
-PROGRAM = """#!{python}
-import http.server, json, re, sys
-words = sys.argv[1:]
-def after(name, default=None):
-    return words[words.index(name) + 1] if name in words else default
-if words == ["--version"]:
-    print("0.32.0")
-elif words[0] == "serve":
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = b'vllm:num_requests_running{{engine="0"}} 3.0\\n'
-            self.send_response(200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-        def log_message(self, *_): pass
-    http.server.ThreadingHTTPServer(("127.0.0.1", int(after("--port"))), Handler).serve_forever()
-else:
-    import pathlib, time
-    asked = int(after("--num-prompts"))
-    body = json.loads(after("--extra-body", "{{}}"))
-    budget = body.get("mm_processor_kwargs", {{}}).get("hired", {{}}).get("budget", 1.0)
-    time.sleep(0.5)
-    pathlib.Path(after("--result-dir"), after("--result-filename")).write_text(json.dumps({{
-        "completed": asked - {lost}, "duration": 2.0, "request_throughput": 1 / budget,
-        "output_throughput": 16 / budget, "ttfts": [budget] * asked,
-        "latencies": [2 * budget] * asked}}))
-"""
-
-
-def make_program(folder, lost=0):
-    path = folder / "vllm"
-    path.write_text(PROGRAM.format(python=sys.executable, lost=lost))
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return str(path)
-
-
-def free_port():
-    with FakeServer() as taken:
-        return taken.http.server_port
 
 
 def test_rounds_are_stock_first_and_every_budget() -> None:

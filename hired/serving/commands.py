@@ -5,8 +5,10 @@ The servers are vLLM's own, in an environment of its own; this side only starts,
 
 import argparse
 import shlex
+import signal
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +58,13 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def serve(args: argparse.Namespace) -> int:
-    """Print the two commands, run them, and stop them on Ctrl-C."""
+    """Print the two commands, run them, and stop them on Ctrl-C.
+
+    Raises:
+        ModelError: a server does not start, or ends by itself.
+    """
     from hired.budget import parse_budget
+    from hired.errors import ModelError
     from hired.serving.launch import Server, command, find_vllm
     from hired.serving.models import find_folder
 
@@ -77,16 +84,16 @@ def serve(args: argparse.Namespace) -> int:
         print(server.show(), flush=True)
     if args.dry_run:
         return 0
-    try:
+    for each in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: they would outlive this process
+        if signal.getsignal(each) is signal.SIG_DFL:
+            signal.signal(each, signal.default_int_handler)
+    with ExitStack() as running:
         for server in servers:  # one after the other: loading takes a machine for itself
-            server.start().wait()
+            running.enter_context(server).wait()
         _invite(servers, args.only)
-        while all(server.process.poll() is None for server in servers):
+        while not (ended := [one for one in servers if one.process.poll() is not None]):
             time.sleep(1)
-        return 1
-    finally:
-        for server in servers:
-            server.stop()
+    raise ModelError(f"A server ended by itself: {ended[0].show()}")
 
 
 def _invite(servers: list[Any], only: str | None) -> None:

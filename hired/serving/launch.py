@@ -8,9 +8,11 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +26,7 @@ from hired.serving.settings import KEY, resolve
 
 PLACE = Path(".cache") / "vllm" / "bin" / "vllm"  # where `make serve-test` puts it
 PER_REQUEST = "--trust-request-mm-kwargs"  # the plug-in then takes its own settings and no others
+HOST = "127.0.0.1"  # vLLM's own default is every network; extra words may ask for that
 START_S, STOP_S, ASK_EVERY_S = 1800.0, 60.0, 0.5
 
 
@@ -77,8 +80,8 @@ def command(
     extra: Sequence[str] = (),
     name: str | None = None,
 ) -> list[str]:
-    """One `vllm serve` command; stock without settings, HiRED with them."""
-    words = [vllm, "serve", model, "--port", str(port)]
+    """One `vllm serve` command for this machine alone; stock without settings, HiRED with them."""
+    words = [vllm, "serve", model, "--host", HOST, "--port", str(port)]
     if name is not None:
         words += ["--served-model-name", name]
     if settings is not None:
@@ -103,14 +106,24 @@ class Server:
     environment: Mapping[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
     _out: IO[bytes] | None = field(default=None, init=False, repr=False)
+    _stopped: bool = field(default=False, init=False, repr=False)
 
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{HOST}:{self.port}"
 
     def start(self) -> "Server":
-        """Start it, in a group of its own, so that its workers can be ended with it."""
+        """Start it, in a group of its own, so that its workers can be ended with it.
+
+        Raises:
+            ModelError: something else answers on its port.
+        """
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, self.port)) == 0:
+                raise ModelError(
+                    f"Port {self.port} is taken. End what listens there, or use another --port."
+                )
         self._out = self.log.open("wb") if self.log else None
         self.process = subprocess.Popen(
             self.words,
@@ -149,16 +162,21 @@ class Server:
         return shlex.join(self.words)
 
     def stop(self) -> None:
-        """End it and its workers."""
-        if self.process is not None and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGTERM)
-            try:
-                self.process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
+        """End it and its workers; at once if this is interrupted."""
+        if self.process is None or self._stopped:
+            return
+        self._stopped = True
+        try:
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    self.process.wait(STOP_S)
+        finally:
+            with suppress(ProcessLookupError):  # what it left running, if anything
                 os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait()
-        if self._out is not None:
-            self._out.close()
+            self.process.wait()
+            if self._out is not None:
+                self._out.close()
 
     def __enter__(self) -> "Server":
         return self.start()

@@ -16,6 +16,7 @@ from hired.selectors import build
 from hired.web.engine import Engine
 from hired.web.page import build as build_page
 from hired.web.page import launch_options
+from hired.web.plain import POLL_S
 from hired.wrapper import select
 
 ROOT = Path(__file__).parents[1]
@@ -184,3 +185,7 @@ def test_unknown_model_is_one_sentence(monkeypatch, capsys) -> None:
         assert app.main(["--model", "no/such-model"]) == 1
     said = capsys.readouterr().err
     assert "neither a directory nor a model" in said and "Traceback" not in said
+
+
+def test_the_queue_is_not_polled_every_millisecond(served) -> None:
+    assert served._queue.sleep_when_free == POLL_S

@@ -8,11 +8,12 @@ from conftest import make_image
 
 from hired.errors import ModelError, SettingError
 from hired.selectors import SELECTORS
-from hired.web import explain, pictures
+from hired.web import explain, pictures, runs
 from hired.web.engine import MAX_RUNS, Engine, Stops
 from hired.web.runs import run
 from hired.web.settings import Settings
 from hired.web.sweep import plan, plot, sweep
+from hired.web.views import View
 
 QUESTION = "what is in the picture ?"
 
@@ -89,6 +90,26 @@ def test_closing_a_run_frees_the_device(engine, image) -> None:
     frames.close()
     views = last(run(engine.get(), image, QUESTION, Settings(max_new_tokens=2), Stops()))
     assert [view.phase for view in views] == ["done", "done"]
+
+
+def test_frames_take_a_small_share_of_the_time(monkeypatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(runs, "perf_counter", lambda: clock[0])
+    told = [View("full", "answering", "a"), View("hired", "waiting")]
+    word = [View("full", "answering", "a b"), told[1]]
+    phase = [View("full", "done", "a"), told[1]]
+    tick = [View("full", "answering", "a", elapsed_s=9.0), told[1]]
+    pace = runs.Pace()
+    pace.took(seconds=0.01)
+    clock[0] += 0.6
+    assert pace.due(told, word) and pace.due(told, tick)
+    pace.took(seconds=0.01)
+    clock[0] += 0.3
+    assert not pace.due(told, word), "10 ms of every 300 ms would be 3 %"
+    assert pace.due(told, phase), "a new phase does not wait"
+    pace.took(seconds=0.001)
+    clock[0] += 0.1
+    assert pace.due(told, word) and not pace.due(told, tick)
 
 
 def test_stop_signs_are_per_visitor_and_bounded(engine) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 TITLE = "That did not work"
+POLL_S = 0.02
 LONGEST = 600  # characters of a message; it may quote what was sent
 BROKEN = "Something went wrong on the server. Try again; if it stays, tell who runs it."
 FULL_DISK = "The disk of this server is full. Try again later."
@@ -64,6 +65,15 @@ class Page(gr.Blocks):
     def __init__(self, engine: "Engine", **options: Any) -> None:
         super().__init__(**options)
         self.engine = engine
+
+    def queue(self, *args: Any, **options: Any) -> gr.Blocks:
+        """Gradio's own; it looks for requests every `POLL_S` instead of every millisecond.
+
+        A thousand times a second it would take the interpreter from the thread that generates.
+        """
+        super().queue(*args, **options)
+        self._queue.sleep_when_free = POLL_S
+        return self
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False

@@ -19,6 +19,8 @@ from hired.web.views import View, median, show
 
 log = logging.getLogger(__name__)
 FRAME_S = 0.08  # a browser is told at most this often; tokens in between come together
+TICK_S = 0.5  # and this often where only the clock went on
+SHARE = 0.02  # of the time may go into telling it: a slow machine tells it less often
 
 
 def run(
@@ -91,16 +93,36 @@ def _once(
         stop=stops.everything,
     )
     views = [View(method, "waiting") for method in settings.methods]
-    shown, phases = 0.0, [view.phase for view in views]
+    pace, told = Pace(), list(views)
     with closing(steps):
         for step in steps:
             index = order[step.lane]
             views[index] = show(lanes[index].name, step)
-            now = perf_counter()
-            if views[index].phase != phases[index] or now - shown >= FRAME_S:
-                shown, phases[index] = now, views[index].phase
-                yield list(views)
+            if pace.due(told, views):
+                told, begin = list(views), perf_counter()
+                yield told
+                pace.took(perf_counter() - begin)
     yield list(views)
+
+
+class Pace:
+    """When the next frame is due: at once for a new phase, else so that frames cost little."""
+
+    def __init__(self) -> None:
+        self.last = self.cost = 0.0
+
+    def took(self, seconds: float) -> None:
+        """How long the consumer of a frame was busy with it."""
+        self.last, self.cost = perf_counter(), seconds
+
+    def due(self, told: list[View], views: list[View]) -> bool:
+        """Is what changed since the frame `told` worth another one now?"""
+        pairs = list(zip(told, views, strict=True))
+        if any(old.phase != new.phase for old, new in pairs):
+            return True
+        news = any(old.text != new.text for old, new in pairs)
+        wait = max(FRAME_S if news else TICK_S, self.cost / SHARE)
+        return perf_counter() - self.last >= wait
 
 
 def _log(views: list[View], seconds: float) -> None:

@@ -13,7 +13,8 @@ import torch
 from conftest import make_image, make_tiny, prompt
 
 from hired import HiRED, HiredModel, load
-from hired.inputs import MARK, prepare, render
+from hired.inputs import MARK, render
+from hired.lmms.prompts import ask_batch
 from hired.selectors import build
 from hired.serving.launch import overrides
 from hired.serving.models import find_folder, save_for_vllm
@@ -98,17 +99,9 @@ def visual(output):
 def answer(image, question, selector):
     """What the library itself answers."""
     model, processor = shapes()
-    inputs = prepare(processor, read_tower(model).fit, image, question)
-    output = HiredModel(model, selector).generate(
-        input_ids=inputs.input_ids,
-        attention_mask=inputs.attention_mask,
-        pixel_values=inputs.pixel_values,
-        image_sizes=inputs.image_sizes,
-        max_new_tokens=NEW,
-        do_sample=False,
-    )
-    new = output[0, inputs.input_ids.shape[1] :]
-    return processor.tokenizer.decode(new, skip_special_tokens=True).strip()
+    wrapped, pairs = HiredModel(model, selector), [(question, image)]
+    [text] = ask_batch(wrapped, processor, pairs, max_new_tokens=NEW, do_sample=False)
+    return text
 
 
 def both_selections(engine, image, selector):

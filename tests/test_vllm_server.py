@@ -14,7 +14,7 @@ import pytest
 from hired import HiRED, HiredModel, load
 from hired.compare import Lane
 from hired.errors import InputError
-from hired.inputs import prepare
+from hired.lmms.prompts import ask_batch
 from hired.selectors import build
 from hired.serving.client import Endpoint, Usage, as_data_uri
 from hired.serving.launch import Server, command
@@ -52,22 +52,13 @@ def place(tmp_path_factory):
 def asked():
     """(image, question, budget, what the library answers) of 64 different posters."""
     model, processor = load("shapes")
-    fit, made = read_tower(model).fit, []
+    made = []
     for index in range(AT_ONCE):
         scene, questions = ask_about("sparse" if index % 2 else "large", 100 + index)
         image, question = render(scene), questions[index % len(questions)].text
         budget = (0.1, 0.2, 0.4)[index % 3]
-        inputs = prepare(processor, fit, image, question)
-        output = HiredModel(model, HiRED(budget)).generate(
-            input_ids=inputs.input_ids,
-            attention_mask=inputs.attention_mask,
-            pixel_values=inputs.pixel_values,
-            image_sizes=inputs.image_sizes,
-            max_new_tokens=NEW,
-            do_sample=False,
-        )
-        new = output[0, inputs.input_ids.shape[1] :]
-        text = processor.tokenizer.decode(new, skip_special_tokens=True).strip()
+        wrapped, pairs = HiredModel(model, HiRED(budget=budget)), [(question, image)]
+        [text] = ask_batch(wrapped, processor, pairs, max_new_tokens=NEW, do_sample=False)
         made.append((image, question, budget, text))
     return made
 

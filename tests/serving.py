@@ -81,3 +81,17 @@ def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+@contextmanager
+def before_each_step(model, do):
+    """Call `do(length of the input)` before every pass of the language model."""
+
+    def hook(_, args, kwargs):
+        do(kwargs["inputs_embeds"].shape[1])
+
+    handle = model.model.language_model.register_forward_pre_hook(hook, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()

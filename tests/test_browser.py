@@ -2,10 +2,12 @@
 
 import json
 import re
+import time
 
 import pytest
 from browsing import (
     PATIENCE_MS,
+    QUESTION,
     ask,
     browser,
     finish,
@@ -17,6 +19,9 @@ from browsing import (
     visit,
 )
 from playwright.sync_api import expect
+from serving import SELECT, Caller, before_each_step, serve
+
+from hired.web.engine import Engine
 
 pytestmark = pytest.mark.browser
 
@@ -142,3 +147,19 @@ def test_comparison_fits_without_scrolling(visit, picture) -> None:
     for part in ("#run", "#pane-0", "#pane-1", "#verdict", "#timeline"):
         box = page.locator(part).bounding_box()
         assert box["y"] + box["height"] <= 800, f"{part} ends below the first screen"
+
+
+def test_a_full_queue_is_told_with_its_limit(browser, tiny, picture) -> None:
+    with serve(Engine.holding(*tiny, name="tiny"), queue=1) as demo:
+        page, caller = browser.new_page(), Caller(demo.local_url)
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(demo.local_url)
+        ask(page, picture)
+        values = [caller.upload(picture.read_bytes()), QUESTION, *SELECT, 200]
+        with before_each_step(tiny[0], lambda _: time.sleep(0.05)):
+            while caller.ask("compare", values)[0] == 200:
+                pass
+            page.click("#run")
+            told = page.locator(".toast-body", has_text="at most 1 may wait on this server")
+            expect(told).to_be_visible(timeout=PATIENCE_MS)
+        page.close()

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import torch
 from conftest import make_image
-from serving import SELECT, Caller, encoded, serve
+from serving import SELECT, Caller, before_each_step, encoded, serve
 
 from hired.web.engine import Engine
 from hired.web.gate import gpu_queue
@@ -24,20 +24,6 @@ PATIENCE_S = 120
 @pytest.fixture(scope="module")
 def good(caller):
     return caller.upload(encoded(make_image(120, 160)))
-
-
-@contextlib.contextmanager
-def before_each_step(model, do):
-    """Call `do(length of the input)` before every pass of the language model."""
-
-    def hook(_, args, kwargs):
-        do(kwargs["inputs_embeds"].shape[1])
-
-    handle = model.model.language_model.register_forward_pre_hook(hook, with_kwargs=True)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def lanes(caller, image, tokens=3):

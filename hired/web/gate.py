@@ -8,6 +8,7 @@ import asyncio
 import errno
 import json
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import perf_counter
@@ -43,6 +44,7 @@ class Gate:
 
     def __init__(self, app: Any, limits: Limits) -> None:
         self.app, self.limits, self.rate = app, limits, Rate(limits.rate)
+        self.entering: Counter[str] = Counter()  # let in, not yet seen in the queue; by client
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request, whatever it is."""
@@ -91,8 +93,10 @@ class Gate:
                     await _drain(receive, _length(scope), DRAIN * most)
                     raise _too_long(most)
                 body = await _read(receive, most)
-                self._check_call(scope["app"].get_blocks(), path, _parse(body), _client(scope))
-                receive, send = _replay(body, receive), self._reworded(send)
+                if _asks_gpu(scope["app"].get_blocks(), path, _parse(body)):
+                    await self._queue(scope, _replay(body, receive), send)
+                    return
+                receive = _replay(body, receive)
         await self.app(scope, receive, send)
 
     def _admit(self, scope: Message) -> None:
@@ -122,45 +126,30 @@ class Gate:
         if folder.is_dir():
             await asyncio.to_thread(trim, folder, self.limits.disk_mb * 1_000_000 - size)
 
-    def _reworded(self, send: Send) -> Send:
-        """A `send` that says how many wait where gradio's 503, which its page hides, does not."""
-        full = False
+    async def _queue(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Let a comparison or sweep into the queue if there is a place left, for it and its client.
 
-        async def told(message: Message) -> None:
-            nonlocal full
-            if message["type"] == "http.response.start" and message["status"] == 503:
-                full = True
-                words = (
-                    f"The queue is full: at most {self.limits.queue} may wait on this server. "
-                    f"Try again in a minute."
-                )
-                await _answer(send, 429, {"detail": words})
-            elif not full:
-                await send(message)
-
-        return told
-
-    def _check_call(self, blocks: Any, path: str, body: Any, client: str) -> None:
-        """Has this client a place in the queue of the GPU left, if that is what it asks for?"""
-        if not path.startswith(("call/", "queue/join")) or not isinstance(body, dict):
-            return
-        name = path.removeprefix("call/").removeprefix("v2/").strip("/")
-        index = body.get("fn_index")
-        asked = [
-            fn
-            for fn in blocks.fns.values()
-            if (fn._id == index if path.startswith("queue") else fn.api_name == name)
-        ]
-        if not any(fn.concurrency_id == GPU["concurrency_id"] for fn in asked):
-            return
-        waiting = [event for event in gpu_queue(blocks)[1] if event.request.client]
-        mine = sum(event.request.client.host == client for event in waiting)
-        if mine >= self.limits.per_client:
+        Gradio's own limit counts previews too, and its page hides the 503 it answers with.
+        """
+        client, waiting = _client(scope), gpu_queue(scope["app"].get_blocks())[1]
+        hosts = [event.request.client.host for event in waiting if event.request.client]
+        if hosts.count(client) + self.entering[client] >= self.limits.per_client:
             raise Refusal(
                 429,
                 f"At most {self.limits.per_client} of your requests may wait on this server. Wait "
                 f"for an answer first.",
             )
+        if len(waiting) + self.entering.total() >= self.limits.queue:
+            raise Refusal(
+                429,
+                f"The queue is full: at most {self.limits.queue} may wait on this server. Try "
+                f"again in a minute.",
+            )
+        self.entering[client] += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.entering -= Counter((client,))
 
 
 def explain(error: Exception) -> Refusal:
@@ -173,6 +162,19 @@ def explain(error: Exception) -> Refusal:
         return Refusal(507, "The disk of this server is full. Try again later.")
     log.error("request failed", exc_info=error)
     return Refusal(500, "Something went wrong on the server. Try again.")
+
+
+def _asks_gpu(blocks: Any, path: str, body: Any) -> bool:
+    """Is this a call of something that waits for the GPU?"""
+    if not path.startswith(("call/", "queue/join")) or not isinstance(body, dict):
+        return False
+    name = path.removeprefix("call/").removeprefix("v2/").strip("/")
+    index = body.get("fn_index")
+    return any(
+        fn.concurrency_id == GPU["concurrency_id"]
+        for fn in blocks.fns.values()
+        if (fn._id == index if path.startswith("queue") else fn.api_name == name)
+    )
 
 
 def gpu_queue(blocks: Any) -> tuple[int, list[Any]]:

@@ -31,7 +31,7 @@ ELSEWHERE = {
     "eval": ("hired.evaluation.commands", "accuracy of the methods on test posters, and report"),
     "lmms-task": ("hired.lmms.commands", "write test posters as a task for lmms-eval"),
     "serve": ("hired.serving.commands", "two vLLM servers, stock and HiRED; benchmark them"),
-    "shapes": ("hired.shapes.commands", "render posters, train the embedded model"),
+    "shapes": ("hired.shapes.commands", "render posters, train and evaluate the embedded model"),
 }
 SETTINGS = ("budget", "alpha", "init_layer", "final_layer", "heads", "newline")
 

@@ -20,7 +20,7 @@ from hired.shapes.assemble import (
     save,
 )
 from hired.shapes.examples import POINTS
-from hired.shapes.questions import content
+from hired.shapes.questions import KINDS, content
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 LISTED = json.loads((ASSETS / "examples" / "examples.json").read_text())
@@ -113,3 +113,35 @@ def test_processor_uses_the_models_grids():
     model = build_model()
     assert processor.image_processor.image_grid_pinpoints == model.config.image_grid_pinpoints
     assert processor.patch_size == model.config.vision_config.patch_size
+
+
+def test_evaluate_counts_questions(capsys):
+    from hired.cli import main
+    from hired.shapes.evaluate import answer, ask_about, is_right
+
+    asked = ["--method", "hired", "--budget", "20%", "--limit", "11", "--seed", "7", "--json"]
+    assert main(["shapes", "evaluate", *asked]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["questions"] == 11 and set(found["by_kind"]) <= set(KINDS)
+
+    model, processor = hired.load("shapes")
+    right, tokens, left = 0, 0, 11
+    for index in range(11):
+        scene, questions = ask_about("sparse", index, seed=7)
+        questions = questions[:left]
+        if not questions:
+            break
+        left -= len(questions)
+        replies, visual = answer(model, processor, scene, questions, hired.HiRED(budget=0.2))
+        right += sum(map(is_right, replies, questions))
+        tokens += visual * len(questions)
+    assert found["accuracy"] == pytest.approx(right / 11, abs=1e-4)
+    assert found["visual_tokens_mean"] == pytest.approx(tokens / 11, abs=0.01)
+
+
+@pytest.mark.parametrize("limit", ["0", "-3"])
+def test_evaluate_wants_a_question(limit, capsys):
+    from hired.cli import main
+
+    assert main(["shapes", "evaluate", "--limit", limit]) == 2
+    assert limit in capsys.readouterr().err

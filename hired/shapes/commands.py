@@ -1,4 +1,4 @@
-"""`python -m hired shapes render | train | examples`."""
+"""`python -m hired shapes render | train | evaluate | examples`."""
 
 import argparse
 import json
@@ -10,11 +10,12 @@ CHECKPOINTS = Path(".cache") / "shapes"
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the command `shapes` with its three subcommands."""
+    """Add the command `shapes` with its subcommands."""
     parser = subparsers.add_parser("shapes", help="render posters, train the embedded model")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_render(commands)
     _add_train(commands)
+    _add_evaluate(commands)
     examples = commands.add_parser("examples", help="choose and write the bundled example images")
     examples.add_argument("--out", type=Path, default=ASSETS.parent / "examples")
     examples.set_defaults(run=run_examples)
@@ -36,13 +37,26 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train = commands.add_parser("train", help="train both stages; goes on from its checkpoints")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--vision-steps", type=int, default=6500)
-    train.add_argument("--language-steps", type=int, default=3200)
+    train.add_argument("--language-steps", type=int, default=5400)
     train.add_argument("--posters", type=int, default=7000, help="posters the language stage reads")
     train.add_argument("--threads", type=int, default=2)
     train.add_argument("--checkpoints", type=Path, default=CHECKPOINTS)
     train.add_argument("--resume-from", type=Path, help="start from a saved model's weights")
     train.add_argument("--out", type=Path, default=ASSETS)
     train.set_defaults(run=run_train)
+
+
+def _add_evaluate(commands: argparse._SubParsersAction) -> None:
+    evaluate = commands.add_parser("evaluate", help="accuracy of one method on test posters")
+    evaluate.add_argument("--split", choices=("sparse", "large"), default="sparse")
+    evaluate.add_argument("--method", default="full")
+    evaluate.add_argument("--budget", help="rate (0.2) or count (160) to keep")
+    evaluate.add_argument("--limit", type=int, default=2000, help="questions (default: 2000)")
+    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--model", default="shapes", help="or a directory")
+    evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    evaluate.add_argument("--json", action="store_true", help="one line of JSON, last on stdout")
+    evaluate.set_defaults(run=run_evaluate)
 
 
 def run_render(args: argparse.Namespace) -> int:
@@ -68,6 +82,32 @@ def run_train(args: argparse.Namespace) -> int:
     from hired.shapes.training import train_all
 
     train_all(args)
+    return 0
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """One method at one budget; `python -m hired eval` compares many and records them."""
+    from tqdm import tqdm
+
+    from hired.budget import parse_budget
+    from hired.models import load
+    from hired.selectors import build
+    from hired.shapes.evaluate import evaluate
+
+    budget = {} if args.budget is None else {"budget": parse_budget(args.budget)}
+    selector = build(args.method, **budget)
+    model, processor = load(args.model, device=args.device)
+    with tqdm(total=args.limit, unit=" questions", disable=None) as bar:
+        found = evaluate(model, processor, selector, args.split, args.limit, args.seed, bar.update)
+    asked = {"split": args.split, "seed": args.seed, "method": args.method, "budget": args.budget}
+    if args.json:
+        sys.stdout.write(json.dumps(asked | found) + "\n")
+        return 0
+    kinds = "\n".join(f"  {kind:<10}{share:.1%}" for kind, share in found["by_kind"].items())
+    sys.stdout.write(
+        f"{found['accuracy']:.1%} of {found['questions']} questions right, "
+        f"{found['visual_tokens_mean']:.0f} visual tokens on average\n{kinds}\n"
+    )
     return 0
 
 

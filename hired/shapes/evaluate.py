@@ -5,7 +5,7 @@ and many are answered in one greedy batch, by the same stages that `HiredModel` 
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hired.errors import SettingError
 from hired.generate import as_encoder_outputs
 from hired.pack import project
 from hired.selectors import Selection, Selector
@@ -22,7 +23,10 @@ from hired.vision import Vision
 from hired.wrapper import look
 
 LONGEST, SHORTEST = 110, 32
-"""New tokens at most: of a description (six objects take 80), and of any other answer."""
+"""New tokens at most: of an answer that names objects (six take 60), and of any other."""
+
+POSTERS = 8
+"""Posters whose questions `evaluate` asks at once."""
 
 
 def ask_about(
@@ -41,7 +45,7 @@ def is_right(reply: str, question: Question) -> bool:
 
 def new_tokens(question: Question) -> int:
     """How long an answer may become."""
-    return LONGEST if question.kind == "describe" else SHORTEST
+    return LONGEST if question.kind in ("count", "describe") else SHORTEST
 
 
 def prompt_rows(
@@ -132,3 +136,64 @@ def answer(
     seen = look(model, images["pixel_values"], images["image_sizes"], selector)
     [replies] = answer_all(model, processor, seen, [questions])
     return replies, seen[0][1].visual_tokens
+
+
+def evaluate(
+    model: Any,
+    processor: Any,
+    selector: Selector,
+    split: str = "sparse",
+    limit: int = 2000,
+    seed: int = 0,
+    tell: Callable[[int], None] = lambda more: None,
+) -> dict[str, Any]:
+    """Accuracy of one method on the first `limit` questions of a test stream.
+
+    Args:
+        model, processor: stock; only read.
+        selector: the method and its settings.
+        split: "sparse" or "large".
+        limit: questions, one at least; posters have one of every kind that they offer.
+        seed: of the test stream.
+        tell: called with the number of questions answered since the last call.
+
+    Returns:
+        "accuracy" and "by_kind" as shares of 1, "questions", "visual_tokens_mean" per question.
+
+    Raises:
+        SettingError: no questions, or a layer or head does not exist.
+    """
+    if limit < 1:
+        raise SettingError(f"The limit counts questions, one at least; got {limit}.")
+    tally: dict[str, list[int]] = {kind: [0, 0] for kind in KINDS}
+    index = asked = tokens = 0
+    while asked < limit:
+        posters = [ask_about(split, index + more, seed) for more in range(POSTERS)]
+        index += POSTERS
+        seen, questions, before = [], [], asked
+        for scene, many in posters:
+            if many := many[: limit - asked]:
+                images = processor.image_processor(render(scene), return_tensors="pt")
+                images = images.to(model.device)
+                seen += look(model, images["pixel_values"], images["image_sizes"], selector)
+                questions.append(many)
+                asked += len(many)
+                tokens += len(many) * seen[-1][1].visual_tokens
+        _count(tally, questions, answer_all(model, processor, seen, questions))
+        tell(asked - before)
+    return {
+        "accuracy": round(sum(right for right, _ in tally.values()) / asked, 4),
+        "by_kind": {kind: round(right / n, 4) for kind, (right, n) in tally.items() if n},
+        "questions": asked,
+        "visual_tokens_mean": round(tokens / asked, 2),
+    }
+
+
+def _count(
+    tally: dict[str, list[int]], asked: list[list[Question]], replies: list[list[str]]
+) -> None:
+    """Add right answers and questions to the tally of each kind."""
+    for many, said in zip(asked, replies, strict=True):
+        for question, reply in zip(many, said, strict=True):
+            tally[question.kind][0] += is_right(reply, question)
+            tally[question.kind][1] += 1

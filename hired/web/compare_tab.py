@@ -39,6 +39,11 @@ class Asked:
     form: Form
     examples: list[gr.Row]
 
+    @property
+    def example(self) -> list[Any]:
+        """What a bundled example fills."""
+        return [self.image, self.question, self.known, self.note]
+
 
 @dataclass(frozen=True, eq=False)
 class Shown:
@@ -200,16 +205,7 @@ def _wire_runs(
     opened = demo.load(
         handlers.open,
         None,
-        [
-            *asked.form.all,
-            asked.image,
-            asked.question,
-            asked.known,
-            asked.note,
-            *asked.examples,
-            shown.mode,
-            *outputs,
-        ],
+        [*asked.form.all, *asked.example, *asked.examples, shown.mode, *outputs],
         **LOOK,
         **QUIET,
     )
@@ -224,7 +220,7 @@ def _choose(
     chosen = chip.click(
         lambda: (example.image, example.question, example.answer, panes.note(example)),
         None,
-        [asked.image, asked.question, asked.known, asked.note],
+        asked.example,
         queue=False,
         **QUIET,
     )

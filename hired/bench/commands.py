@@ -16,7 +16,7 @@ RESULTS = Path("assets") / "results"
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the command `bench` with its subcommand `report`."""
+    """Add the command `bench` with its subcommands."""
     words = "time methods at the same exact budgets, and show what was measured"
     parser = add_measuring(subparsers, "bench", words, "40%% 20%% 10%% 5%%")
     add = parser.add_argument
@@ -32,9 +32,33 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--paper", action="store_true", help="the release's protocol: 15 new tokens on 600x600")
     add("--out", type=Path, help="the record (default: assets/results/bench.jsonl)")
     parser.set_defaults(run=run_bench)
-    report = add_report(parser.add_subparsers(title="commands", metavar="COMMAND"))
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_vision(commands)
+    report = add_report(commands)
     report.add_argument("--figures", type=Path, metavar="DIR", help="write SVG files there")
     report.set_defaults(run=run_report)
+
+
+def _add_vision(commands: argparse._SubParsersAction) -> None:
+    vision = commands.add_parser("vision", help="HiRED's vision pass beside stock's")
+    add = vision.add_argument
+    add("--model", default="random:7b/16", help="default: random:7b/16")
+    add("--method", default="hired", help="default: hired")
+    add("--repeats", type=int, default=11, help="pairs to take the median of (default: 11)")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    vision.set_defaults(run=run_vision)
+
+
+def run_vision(args: argparse.Namespace) -> int:
+    """Measure both passes in turns and print the ratio."""
+    from hired.bench.vision_pass import describe_passes, measure_passes
+    from hired.models import load
+    from hired.selectors import build
+
+    model, processor = load(args.model, device=args.device)
+    found = measure_passes(model, processor, build(args.method), args.repeats)
+    sys.stdout.write(describe_passes(found) + "\n")
+    return 0
 
 
 def run_bench(args: argparse.Namespace) -> int:

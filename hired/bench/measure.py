@@ -111,12 +111,15 @@ def _plain(one: Round) -> dict[str, Any]:
     return plain
 
 
+def make_image(size: tuple[int, int]) -> Image.Image:
+    """Noise of (height, width): no patch is like another."""
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8))
+
+
 def _prompt(one: Round, model: Any, processor: Any) -> Prompt:
-    height, width = one.image_size
-    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     question = make_question(processor, one.prompt_tokens)
     kwargs = {"max_new_tokens": one.new_tokens, "min_new_tokens": one.new_tokens}
-    return Prompt(model, processor, Image.fromarray(noise), question, kwargs, one.batch)
+    return Prompt(model, processor, make_image(one.image_size), question, kwargs, one.batch)
 
 
 def _warm_up(prompt: Prompt, one: Round, times: int) -> None:

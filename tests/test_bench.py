@@ -22,11 +22,9 @@ from hired.bench.sweep import (
     parse_method,
 )
 from hired.bench.tables import make_report
-from hired.bench.vision_pass import describe_passes, measure_passes
 from hired.cli import main
 from hired.errors import InputError, SettingError
 from hired.inputs import prompt_ids
-from hired.selectors import build
 
 SMALL = Sweep(
     models=("tiny",),
@@ -293,13 +291,3 @@ def test_a_model_by_name_from_the_command_line(tiny, tmp_path, capsys):
     assert full["prompt_tokens"] == hired["prompt_tokens"] == 40
     assert hired["visual_tokens"] == int(0.2 * 108) and one["lanes"][1]["settings"]["fuse"] is True
     assert json.loads(path.read_text().splitlines()[0])["warm_up"] == 1
-
-
-def test_the_vision_pass_beside_stocks(tiny, capsys):
-    found = measure_passes(*tiny, build("hired"), repeats=3)
-    assert len(found["stock_s"]) == len(found["hired_s"]) == 3
-    assert all(seconds > 0 for times in found.values() for seconds in times)
-    said = describe_passes({"stock_s": [1.0, 2.0, 4.0], "hired_s": [1.5, 2.0, 5.0]})
-    assert "1.250 times" in said and "1.000 to 1.500" in said
-    with pytest.raises(SettingError, match="got 0"):
-        measure_passes(*tiny, build("hired"), repeats=0)

@@ -34,7 +34,8 @@ def test_fifty_clients_four_times_on_the_embedded_model(capsys) -> None:
         out = asyncio.run(load(demo.local_url, clients=50, requests=4))
     with capsys.disabled():
         print(json.dumps(out.report()), "in order:", out.fair)
-    assert len(out.answered_s) + len(out.refused_s) == 200 and not out.lost and not out.mixed_up
+    assert not out.lost, out.lost
+    assert len(out.answered_s) + len(out.refused_s) == 200 and not out.mixed_up
 
 
 @pytest.mark.soak

@@ -97,7 +97,8 @@ async def _watch(http: httpx.AsyncClient, root: str, out: Outcome) -> None:
 async def load(url: str, clients: int = 50, requests: int = 4, tokens: int = 8) -> Outcome:
     """Ask with `clients` at once, each `requests` times in a row."""
     out = Outcome()
-    limits = httpx.Limits(max_connections=None)
+    # A connection of its own each: one that rested may be closed by the server as it is used again.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(
         base_url=f"{url}gradio_api/", timeout=TIMEOUT_S, limits=limits
     ) as http:

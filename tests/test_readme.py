@@ -21,7 +21,7 @@ from hired.bench.summary import summarise_rounds
 from hired.bench.tables import main_table
 from hired.deploy import HARDWARE
 from hired.evaluation.summary import summarise
-from hired.evaluation.tables import ablation_table, accuracy_table
+from hired.evaluation.tables import ablation_table, accuracy_table, is_ablation
 from hired.selectors import settings_of
 
 ROOT = Path(__file__).parents[1]
@@ -105,10 +105,16 @@ def listed_files() -> list[str]:
 
 def test_measured_tables_are_the_records() -> None:
     results = ROOT / "assets" / "results"
-    scores = summarise(rounds_in(read_lines(results / "eval-sparse.jsonl", "eval")))
-    assert accuracy_table(scores) in TEXT and ablation_table(scores) in TEXT
-    timed = summarise_rounds(rounds_in(read_lines(results / "bench.jsonl")))
-    assert timed and all(main_table(group) in TEXT for group in timed)
+    for name in ("eval-sparse.jsonl", "eval-2000.jsonl"):
+        scores = summarise(rounds_in(read_lines(results / name, "eval")))
+        assert accuracy_table(scores) in TEXT, name
+        if any(is_ablation(score.what) for score in scores):
+            assert ablation_table(scores) in TEXT
+    records = sorted(results.glob("bench*.jsonl"))
+    assert records
+    for path in records:
+        timed = summarise_rounds(rounds_in(read_lines(path)))
+        assert timed and all(main_table(group) in TEXT for group in timed), path.name
 
 
 def test_file_list_is_the_tree() -> None:

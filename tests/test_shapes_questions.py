@@ -54,9 +54,17 @@ def test_exists_and_absent_never_contradict_the_poster():
 
 def test_count():
     found = dict(answers("count"))
-    assert found["how many shapes are there?"] == "There are three shapes."
-    assert found["how many circles are there?"] == "There are two circles."
-    assert found["how many stars are there?"] == "There is one star."
+    assert found["how many shapes are there?"] == (
+        "I see a red circle with the digit 3, a green circle with the digit 3 and a blue star with "
+        "the digit 7. There are three shapes."
+    )
+    assert found["how many circles are there?"] == (
+        "I see a red circle with the digit 3 and a green circle with the digit 3. "
+        "There are two circles."
+    )
+    assert found["how many stars are there?"] == (
+        "I see a blue star with the digit 7. There is one star."
+    )
     assert "There are no hearts." in found.values()
 
 
@@ -75,8 +83,8 @@ def test_compare(question, answer):
 def test_describe_names_all_by_colour():
     [(answer)] = {a for _, a in answers("describe")}
     assert answer == (
-        "The poster shows three shapes. I see a red circle with the digit 3, a green circle with "
-        "the digit 3 and a blue star with the digit 7."
+        "The poster shows a red circle with the digit 3, a green circle with the digit 3 and a "
+        "blue star with the digit 7."
     )
 
 
@@ -100,6 +108,7 @@ def test_draw_is_deterministic():
 def test_content_words():
     assert content("There are two red shapes.") == ("red", "two")
     assert content("There are three circles.") == ("circle", "three")
+    assert content("I see a red star with the digit 3. There is one star.") == ("one", "star")
     assert content("The blue star shows the digit 7.") == content("7: a star, blue")
     assert content("The star is at the top left.") != content("The star is at the top right.")
     assert content("The blue star shows the digit 77.") != content("The blue star shows 7.")

@@ -15,7 +15,7 @@ import numpy as np
 
 from hired.selectors import build
 from hired.shapes.evaluate import answer, is_right
-from hired.shapes.questions import KINDS, Question
+from hired.shapes.questions import KINDS, Question, conclusion
 from hired.shapes.scenes import SMALL, TILE, Scene, generator, place, render
 
 SCALE = 2
@@ -68,7 +68,7 @@ POINTS = (
           "Three of the four crops are empty: the budget moves to the fourth.",
           "colour", True, (2 * TILE, 2 * TILE), (3, 3), (0.48, 0.0, 1.0, 0.5)),
     Point("count.png", "How many?",
-          "Counting needs all of them: it is what dropping costs this model most.",
+          "It names what it counts: where much is dropped it may name a shape twice.",
           "count", None, (2 * TILE, TILE), (4, 4)),
     Point("describe.png", "A longer answer",
           "One prompt, a whole sentence for every shape: watch the tokens come.",
@@ -108,7 +108,7 @@ def write_examples(model: Any, processor: Any, folder: Path, tries: int = 80) ->
             if fits:
                 render(scene, SCALE).save(folder / point.file, optimize=True)
                 listed.append({"file": point.file, "question": question.text,
-                               "answer": question.answer, "title": point.title,
+                               "answer": conclusion(question.answer), "title": point.title,
                                "note": point.note})  # fmt: skip
                 break
     (folder / "examples.json").write_text(json.dumps(listed, indent=1) + "\n")

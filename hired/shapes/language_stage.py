@@ -33,7 +33,7 @@ SHARES = {
     "shape": 2.5,
     "where": 4.0,
     "exists": 3.0,
-    "count": 4.0,
+    "count": 3.0,
     "compare": 4.0,
     "absent": 2.0,
     "unknown": 1.0,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hired.shapes.phrases import ANSWERS_NOTHING, PHRASES, UNKNOWN, nonsense
-from hired.shapes.scenes import SIDE, Scene, Thing
+from hired.shapes.scenes import Scene, Thing
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight")
@@ -70,11 +70,6 @@ def region(scene: Scene, thing: Thing) -> str | None:
         return None
     row, column = ROWS[int(y * 3)], COLUMNS[int(x * 3)]
     return "middle" if row == column == "middle" else f"{row} {column}"
-
-
-def plural(shape: str, count: int) -> str:
-    """The shape's name for `count` of them."""
-    return shape if count == 1 else shape + "s"
 
 
 def ask(kind: str, rng: np.random.Generator, **words: str) -> str:
@@ -145,30 +140,39 @@ def exists(scene: Scene, rng: np.random.Generator) -> Question | None:
     return Question("exists", ask("exists", rng, it=words, a_it=some(words)), answer)
 
 
+def listed(things: list[Thing]) -> str:
+    """The objects in words with their digits, by colour, then shape, then digit."""
+    ordered = sorted(
+        things, key=lambda t: (COLOUR_NAMES.index(t.colour), SHAPES.index(t.shape), t.digit)
+    )
+    parts = [f"{some(name(t))} with the digit {t.digit}" for t in ordered]
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
 def count(scene: Scene, rng: np.random.Generator) -> Question | None:
-    """How many shapes, red shapes, stars are there?"""
+    """How many shapes, red shapes, stars are there?  The answer names them, then counts them."""
     draw = rng.random()
     if draw < 0.4:
-        total, one, many = len(scene.things), "shape", "shapes"
+        things, one = list(scene.things), "shape"
     elif draw < 0.7:
         tints = [t.colour for t in scene.things]
         tint = tints[rng.integers(len(tints))] if tints and rng.random() < 0.8 else None
         tint = tint or COLOUR_NAMES[rng.integers(len(COLOUR_NAMES))]
-        total, one, many = tints.count(tint), f"{tint} shape", f"{tint} shapes"
+        things, one = [t for t in scene.things if t.colour == tint], f"{tint} shape"
     else:
         kinds = [t.shape for t in scene.things]
         kind = kinds[rng.integers(len(kinds))] if kinds and rng.random() < 0.8 else None
         kind = kind or SHAPES[rng.integers(len(SHAPES))]
-        total, one, many = kinds.count(kind), kind, kind + "s"
-    if total >= len(NUMBERS):
+        things, one = [t for t in scene.things if t.shape == kind], kind
+    if len(things) >= len(NUMBERS):
         return None
-    if total == 0:
-        answer = f"There are no {many}."
-    elif total == 1:
-        answer = f"There is one {one}."
+    if not things:
+        answer = f"There are no {one}s."
+    elif len(things) == 1:
+        answer = f"I see {listed(things)}. There is one {one}."
     else:
-        answer = f"There are {NUMBERS[total]} {many}."
-    return Question("count", ask("count", rng, them=many), answer)
+        answer = f"I see {listed(things)}. There are {NUMBERS[len(things)]} {one}s."
+    return Question("count", ask("count", rng, them=one + "s"), answer)
 
 
 def compare(scene: Scene, rng: np.random.Generator) -> Question | None:
@@ -211,27 +215,13 @@ def absent(scene: Scene, rng: np.random.Generator) -> Question | None:
 
 
 def describe(scene: Scene, rng: np.random.Generator) -> Question | None:
-    """Describe the poster: every object, by colour, then by shape, then in reading order."""
+    """Describe the poster: every object, by colour, then by shape, then by digit."""
     text = ask("describe", rng)
     if not scene.things:
         return Question("describe", text, "The poster shows no shapes.")
     if len(scene.things) >= len(NUMBERS):
         return None
-    rows = scene.height / SIDE
-    ordered = sorted(
-        scene.things,
-        key=lambda t: (
-            COLOUR_NAMES.index(t.colour),
-            SHAPES.index(t.shape),
-            int(t.centre[1] / rows),
-            t.centre[0],
-        ),
-    )
-    parts = [f"{some(name(t))} with the digit {t.digit}" for t in ordered]
-    many = len(parts)
-    listed = parts[0] if many == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
-    noun = plural("shape", many)
-    return Question("describe", text, f"The poster shows {NUMBERS[many]} {noun}. I see {listed}.")
+    return Question("describe", text, f"The poster shows {listed(list(scene.things))}.")
 
 
 def unknown(scene: Scene, rng: np.random.Generator) -> Question:
@@ -285,8 +275,13 @@ CONTENT = (
 )
 
 
+def conclusion(answer: str) -> str:
+    """The last sentence, which carries the answer: a count comes after what was counted."""
+    return re.split(r"[.!?]\s+(?=\S)", answer.strip())[-1]
+
+
 def content(answer: str) -> tuple[str, ...]:
-    """The words of an answer that carry its content, sorted: what exact match compares."""
-    words = re.findall(r"[a-z]+|[0-9]+", answer.lower())
+    """The words of its conclusion that carry its content, sorted: what exact match compares."""
+    words = re.findall(r"[a-z]+|[0-9]+", conclusion(answer).lower())
     singular = [w[:-1] if w.endswith("s") and w[:-1] in SHAPES else w for w in words]
     return tuple(sorted(w for w in singular if w in CONTENT or w.isdigit()))

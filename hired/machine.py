@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import platform
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,18 @@ DTYPES = {
 }
 PACKAGES = ("torch", "transformers", "bitsandbytes", "accelerate", "gradio")
 _CGROUP = Path("/sys/fs/cgroup")
+
+
+def run_aside(work: Callable[[], Any]) -> Any:
+    """What `work` returns or raises, computed in a thread of its own that ends with it.
+
+    OpenMP keeps a team of threads for every thread that has computed on the CPU. Once all of them
+    together are more than the cores, they sleep at every wait, and whoever computes next is slow:
+    on two cores a token takes up to twice as long. So what computes once, such as loading, must
+    not leave a team behind.
+    """
+    with ThreadPoolExecutor(1, "aside") as thread:
+        return thread.submit(work).result()
 
 
 def list_devices() -> list[str]:

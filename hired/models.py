@@ -6,6 +6,7 @@ and reads weights from safetensors only. Every failure is one sentence with a re
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import nn
 from hired import quantization as bits
 from hired import random_models
 from hired.errors import HiredError, MemoryShortage, ModelError
-from hired.machine import free_bytes, list_devices, name_device, pick_device, pick_dtype
+from hired.machine import free_bytes, list_devices, name_device, pick_device, pick_dtype, run_aside
 
 EMBEDDED = "shapes"
 SHAPES = Path(__file__).resolve().parent.parent / "assets" / "shapes"
@@ -63,14 +64,9 @@ def load(
     precision = pick_dtype(dtype, place, config.dtype)
     _check_memory(name, config, place, precision, quantization)
     settings = bits.make_settings(quantization, precision) if quantization else None
+    build = partial(_build, name, config, folder, place, precision, settings)
     try:
-        if folder is None:
-            model = random_models.build_model(config, place, precision, settings)
-            processor = random_models.make_processor()
-        else:
-            folder = _fetch(name) if name in ALLOWED and name != EMBEDDED else folder
-            model = _read_model(folder, place, precision, settings)
-            processor = _read_processor(folder, config)
+        model, processor = run_aside(build) if place.type == "cpu" else build()
         if quantization:
             bits.verify(model, quantization)
             bits.settle(model, precision)
@@ -80,6 +76,23 @@ def load(
         raise _explain(name, error, place) from error
     model.name_or_path = model.config.name_or_path = name
     return model.eval(), processor
+
+
+def _build(
+    name: str,
+    config: Any,
+    folder: Path | None,
+    place: torch.device,
+    precision: torch.dtype,
+    settings: Any,
+) -> tuple[Any, Any]:
+    """Model and processor, from a directory or, without one, from the config alone."""
+    if folder is None:
+        model = random_models.build_model(config, place, precision, settings)
+        return model, random_models.make_processor()
+    folder = _fetch(name) if name in ALLOWED and name != EMBEDDED else folder
+    model = _read_model(folder, place, precision, settings)
+    return model, _read_processor(folder, config)
 
 
 def describe(model: Any) -> dict[str, Any]:

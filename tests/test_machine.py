@@ -1,10 +1,14 @@
 """Devices and number formats: what is chosen, and what is said when there is no such thing."""
 
+import threading
+import time
+
+import psutil
 import pytest
 import torch
 
 from hired.errors import ModelError
-from hired.machine import free_bytes, pick_device, pick_dtype, versions
+from hired.machine import free_bytes, pick_device, pick_dtype, run_aside, versions
 
 
 def test_cpu_computes_in_float32_unless_told() -> None:
@@ -42,3 +46,21 @@ def test_free_memory_is_a_plausible_number() -> None:
 
 def test_versions_name_the_engine() -> None:
     assert versions()["torch"] == torch.__version__ and "python" in versions()
+
+
+def test_aside_leaves_no_threads_behind() -> None:
+    def compute() -> int:
+        torch.randn(600, 600) @ torch.randn(600, 600)  # large enough for a team of threads
+        return threading.get_ident()
+
+    before = psutil.Process().num_threads()
+    assert run_aside(compute) != threading.get_ident()
+    deadline = time.monotonic() + 60
+    while psutil.Process().num_threads() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert psutil.Process().num_threads() <= before
+
+
+def test_aside_raises_what_went_wrong() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_aside(lambda: 1 / 0)

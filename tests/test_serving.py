@@ -3,6 +3,7 @@
 vLLM itself is not needed here; `make serve-test` runs tests/test_vllm.py with it.
 """
 
+import json
 import threading
 import tomllib
 from pathlib import Path
@@ -16,6 +17,7 @@ from hired.errors import ModelError, SettingError
 from hired.selectors import SELECTORS, build
 from hired.serving import capacity, launch
 from hired.serving.client import Endpoint, read_gauges
+from hired.serving.models import save_for_vllm
 from hired.serving.remote import Pair, compare_remote
 from hired.serving.settings import (
     from_tensor,
@@ -236,3 +238,12 @@ def test_fewer_tokens_fit_more_requests() -> None:
         fits = [capacity.plan(model, capacity.DEVICES[0], 2, rate).requests
                 for rate in (None, 0.4, 0.2, 0.1)]  # fmt: skip
         assert fits == sorted(fits) and fits[0] > 0
+
+
+def test_a_saved_model_says_that_it_generates(tiny, tmp_path) -> None:
+    model, processor = tiny
+    before = model.config.architectures
+    save_for_vllm(model, processor, tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    assert saved["architectures"] == ["LlavaNextForConditionalGeneration"]
+    assert model.config.architectures == before

@@ -1,5 +1,6 @@
 """A model's name as a directory or hub name that vLLM can load."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,9 @@ def save_for_vllm(model: Any, processor: Any, folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     processor.save_pretrained(folder)
-    model.config.save_pretrained(folder)
+    config = copy.deepcopy(model.config)
+    config.architectures = [type(model).__name__]  # without it vLLM takes it for an embedder
+    config.save_pretrained(folder)
     model.generation_config.save_pretrained(folder)
     weights = {hub_name(name): value for name, value in model.state_dict().items()}
     weights = {name: value.contiguous() for name, value in weights.items()}

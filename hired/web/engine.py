@@ -15,9 +15,10 @@ from PIL import Image
 from hired.compare import Lane, Step, compare
 from hired.errors import MemoryShortage, ModelError
 from hired.images import open_image
-from hired.machine import versions
+from hired.machine import run_aside, versions
 from hired.models import ALLOWED, EMBEDDED, describe, load
 from hired.preview import Preview
+from hired.vision import Vision
 from hired.web import gpu
 from hired.web.limits import Limits
 
@@ -46,6 +47,14 @@ class Loaded:
         if gpu.BORROWED:
             return gpu.borrow(image, question, lanes, **options)
         return compare(self.model, self.processor, image, question, lanes, **options)
+
+
+class AsidePreview(Preview):
+    """Previews for a server, whose threads stay and would slow down the lanes on a CPU."""
+
+    def encode(self, image: Image.Image) -> Vision:
+        """One pass of the tower over an RGB image, not cached."""
+        return run_aside(functools.partial(super().encode, image))
 
 
 @dataclass(eq=False)
@@ -166,7 +175,7 @@ class Engine:
         info = describe(model)
         self.choices.setdefault(info["name"], "the model this server was started with")
         gpu.hold(model, processor)
-        look = gpu.BorrowedPreview if gpu.BORROWED else Preview
+        look = gpu.BorrowedPreview if gpu.BORROWED else AsidePreview
         return Loaded(model, processor, look(model, processor), info)
 
     def versions(self) -> dict[str, str]:

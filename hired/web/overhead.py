@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -24,7 +25,7 @@ import psutil
 
 from hired.errors import ModelError, SettingError
 from hired.lane import Prompt, run_lane
-from hired.machine import versions
+from hired.machine import run_aside, versions
 from hired.models import load
 from hired.web import form
 from hired.web.engine import Engine, Loaded, read_image
@@ -108,7 +109,9 @@ def measure(
     try:
         _click(demo.local_url, asked)  # warms up
         for index in range(repeats):
-            plain.append(_plain(engine.get(), example.image, example.question, settings))
+            # In a thread of its own, as the lanes behind the page are.
+            alone = partial(_plain, engine.get(), example.image, example.question, settings)
+            plain.append(run_aside(alone))
             page.append(_click(demo.local_url, asked))
             tell(f"{index + 1} of {repeats}: plain {plain[-1]:.2f} s, page {page[-1]['s']:.2f} s")
     finally:

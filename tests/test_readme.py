@@ -23,6 +23,7 @@ from hired.deploy import HARDWARE
 from hired.evaluation.summary import summarise
 from hired.evaluation.tables import ablation_table, accuracy_table, is_ablation
 from hired.selectors import settings_of
+from hired.serving.report import make_report, read_record
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -115,6 +116,12 @@ def test_measured_tables_are_the_records() -> None:
     for path in records:
         timed = summarise_rounds(rounds_in(read_lines(path)))
         assert timed and all(main_table(group) in TEXT for group in timed), path.name
+
+
+def test_the_serving_table_is_the_record() -> None:
+    report = make_report(read_record(ROOT / "assets" / "results" / "serving.jsonl"))
+    table = report[report.index("| Kept |") :].strip()
+    assert table.count("\n") > 4 and table in TEXT
 
 
 def test_file_list_is_the_tree() -> None:

@@ -100,12 +100,12 @@ def test_frames_take_a_small_share_of_the_time(monkeypatch) -> None:
     phase = [View("full", "done", "a"), told[1]]
     tick = [View("full", "answering", "a", elapsed_s=9.0), told[1]]
     pace = runs.Pace()
-    pace.took(seconds=0.01)
+    pace.took(seconds=0.02)
     clock[0] += 0.6
     assert pace.due(told, word) and pace.due(told, tick)
-    pace.took(seconds=0.01)
+    pace.took(seconds=0.02)
     clock[0] += 0.3
-    assert not pace.due(told, word), "10 ms of every 300 ms would be 3 %"
+    assert not pace.due(told, word), "20 ms of every 300 ms would be 7 %"
     assert pace.due(told, phase), "a new phase does not wait"
     pace.took(seconds=0.001)
     clock[0] += 0.1

@@ -20,7 +20,7 @@ from hired.web.views import View, median, show
 log = logging.getLogger(__name__)
 FRAME_S = 0.08  # a browser is told at most this often; tokens in between come together
 TICK_S = 0.5  # and this often where only the clock went on
-SHARE = 0.02  # of the time may go into telling it: a slow machine tells it less often
+SHARE = 0.05  # of the time at most goes into telling it: a slow machine tells it less often
 
 
 def run(

@@ -84,8 +84,15 @@ def serve(folder) -> tuple[subprocess.Popen, list[int]]:
     """`python -m hired serve` that has said it is ready, and the ports of its two servers."""
     port = free_port()
     words = ["serve", "--vllm", make_program(folder), "--port", str(port)]
-    process = subprocess.Popen([sys.executable, "-m", "hired", *words], cwd=ROOT, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hired", *words],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Where the tests run in the background, a shell lets them ignore Ctrl-C; a user does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert any(line.startswith("The demo on top") for line in process.stdout)
     ports = [port, port + 1]
     assert [launch.Server([], each).healthy() for each in ports] == [True, True]

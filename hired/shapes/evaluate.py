@@ -131,11 +131,18 @@ def answer(
     scale: int = 1,
 ) -> tuple[list[str], int]:
     """Greedy answers to questions about one poster, and the visual tokens it took."""
-    picture = render(scene, scale)
-    images = processor.image_processor(picture, return_tensors="pt").to(model.device)
-    seen = look(model, images["pixel_values"], images["image_sizes"], selector)
-    [replies] = answer_all(model, processor, seen, [questions])
-    return replies, seen[0][1].visual_tokens
+    seen = _look_at(model, processor, scene, selector, scale)
+    [replies] = answer_all(model, processor, [seen], [questions])
+    return replies, seen[1].visual_tokens
+
+
+def _look_at(
+    model: Any, processor: Any, scene: Scene, selector: Selector, scale: int = 1
+) -> tuple[Vision, Selection]:
+    """What the tower sees of one poster and what is kept of it."""
+    images = processor.image_processor(render(scene, scale), return_tensors="pt").to(model.device)
+    [seen] = look(model, images["pixel_values"], images["image_sizes"], selector)
+    return seen
 
 
 def evaluate(
@@ -173,9 +180,7 @@ def evaluate(
         seen, questions, before = [], [], asked
         for scene, many in posters:
             if many := many[: limit - asked]:
-                images = processor.image_processor(render(scene), return_tensors="pt")
-                images = images.to(model.device)
-                seen += look(model, images["pixel_values"], images["image_sizes"], selector)
+                seen.append(_look_at(model, processor, scene, selector))
                 questions.append(many)
                 asked += len(many)
                 tokens += len(many) * seen[-1][1].visual_tokens

@@ -129,9 +129,12 @@ class Gate:
     async def _queue(self, scope: Message, receive: Receive, send: Send) -> None:
         """Let a comparison or sweep into the queue if there is a place left, for it and its client.
 
-        Gradio's own limit counts previews too, and its page hides the 503 it answers with.
+        Gradio's own limit counts previews too, and its page hides the 503 it answers with. Who is
+        about to be taken by a free GPU does not wait.
         """
-        client, waiting = _client(scope), gpu_queue(scope["app"].get_blocks())[1]
+        client, (running, asked) = _client(scope), gpu_queue(scope["app"].get_blocks())
+        free = GPU["concurrency_limit"] - running
+        waiting = asked[free:]
         hosts = [event.request.client.host for event in waiting if event.request.client]
         if hosts.count(client) + self.entering[client] >= self.limits.per_client:
             raise Refusal(
@@ -139,7 +142,7 @@ class Gate:
                 f"At most {self.limits.per_client} of your requests may wait on this server. Wait "
                 f"for an answer first.",
             )
-        if len(waiting) + self.entering.total() >= self.limits.queue:
+        if len(asked) + self.entering.total() >= self.limits.queue + free:
             raise Refusal(
                 429,
                 f"The queue is full: at most {self.limits.queue} may wait on this server. Try "

@@ -17,6 +17,7 @@ from hired.web.engine import Engine
 from hired.web.page import build as build_page
 from hired.web.page import launch_options
 from hired.web.plain import POLL_S
+from hired.web.wiring import LOOKS
 from hired.wrapper import select
 
 ROOT = Path(__file__).parents[1]
@@ -187,5 +188,6 @@ def test_unknown_model_is_one_sentence(monkeypatch, capsys) -> None:
     assert "neither a directory nor a model" in said and "Traceback" not in said
 
 
-def test_the_queue_is_not_polled_every_millisecond(served) -> None:
+def test_the_queue_has_its_places_and_is_not_polled_every_millisecond(served) -> None:
+    assert served._queue.max_size == served.engine.limits.queue + LOOKS
     assert served._queue.sleep_when_free == POLL_S

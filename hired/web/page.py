@@ -17,7 +17,7 @@ from hired.web.plain import Page
 from hired.web.sweep_tab import add_sweep_tab
 from hired.web.tabs import add_api_tab, add_how_tab
 from hired.web.theme import STYLE, make_theme
-from hired.web.wiring import LOOK, LOOKS, QUIET
+from hired.web.wiring import LOOK, QUIET
 
 TITLE = "HiRED side by side"
 READY = """() => {
@@ -54,7 +54,6 @@ def build(engine: Engine) -> Page:
         demo.load(
             lambda: head(engine.get().info, engine.note), None, header, js=READY, **LOOK, **QUIET
         )
-    demo.queue(max_size=engine.limits.queue + LOOKS, api_open=False)
     return demo
 
 

@@ -12,6 +12,7 @@ from gradio.exceptions import InvalidPathError
 from hired.errors import HiredError
 from hired.web.gate import FULL
 from hired.web.panes import esc
+from hired.web.wiring import LOOKS
 
 if TYPE_CHECKING:
     from hired.web.engine import Engine
@@ -63,15 +64,17 @@ class Page(gr.Blocks):
     """
 
     def __init__(self, engine: "Engine", **options: Any) -> None:
+        self.engine = engine  # first: gradio makes a queue at once
         super().__init__(**options)
-        self.engine = engine
 
     def queue(self, *args: Any, **options: Any) -> gr.Blocks:
-        """Gradio's own; it looks for requests every `POLL_S` instead of every millisecond.
+        """Gradio's own, as long as the engine's limits say; to call again when they change.
 
-        A thousand times a second it would take the interpreter from the thread that generates.
+        It looks for requests every `POLL_S` instead of every millisecond: a thousand times a second
+        it would take the interpreter from the thread that generates.
         """
-        super().queue(*args, **options)
+        places = self.engine.limits.queue + LOOKS
+        super().queue(*args, **{"max_size": places, "api_open": False} | options)
         self._queue.sleep_when_free = POLL_S
         return self
 

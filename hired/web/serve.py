@@ -22,7 +22,6 @@ from hired.web.mcp_tools import PLACE, mcp_options
 from hired.web.page import launch_options
 from hired.web.plain import Page
 from hired.web.remote import Servers, attach
-from hired.web.wiring import LOOKS
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -41,7 +40,7 @@ def serve(demo: Page, options: argparse.Namespace, say: Say) -> int:
     except HiredError as error:
         print_error(error)
         return 1
-    demo.queue(max_size=options.limits.queue + LOOKS, api_open=False)
+    demo.queue()
     try:
         demo.launch(
             server_name=options.host,

@@ -11,6 +11,7 @@ from load import load
 from serving import SELECT, Caller, encoded, serve
 
 from hired.metrics import release_memory
+from hired.web import page
 from hired.web.engine import Engine
 
 
@@ -26,6 +27,16 @@ def test_too_many_are_told_at_once_and_nobody_is_lost(tiny) -> None:
         out = asyncio.run(load(demo.local_url, clients=12, requests=1, tokens=3))
     assert len(out.answered_s) + len(out.refused_s) == 12 and not out.lost and not out.mixed_up
     assert out.refused_s and len(out.answered_s) >= 3
+
+
+def test_old_sessions_are_forgotten(tiny, monkeypatch) -> None:
+    monkeypatch.setattr(page, "SESSIONS", 3)
+    with serve(Engine.holding(*tiny)) as demo:
+        caller = Caller(demo.local_url)
+        for _ in range(6):  # each a session of its own, as every call over HTTP is
+            kind, _ = caller.call("compare", ["no image", "what is it ?", *SELECT, 8])
+            assert kind == "error"
+        assert len(demo.app.state_holder.session_data) <= 4  # gradio looks before it adds
 
 
 @pytest.mark.soak

@@ -20,6 +20,7 @@ from hired.web.theme import STYLE, make_theme
 from hired.web.wiring import LOOK, QUIET
 
 TITLE = "HiRED side by side"
+SESSIONS = 100  # kept by gradio, the last used ones; each holds a copy of the page, 0.3 MB
 READY = """() => {
   document.documentElement.lang = 'en';
   const live = document.querySelector('#live');
@@ -65,6 +66,7 @@ def launch_options(limits: Limits | None = None) -> dict[str, Any]:
         "css_paths": [STYLE],
         "allowed_paths": [str(FOLDER)],
         "max_file_size": limits.upload_mb * 1_000_000,
+        "state_session_capacity": SESSIONS,
         "app_kwargs": {"middleware": [(Gate, (), {"limits": limits})]},
         "show_error": False,
         "enable_monitoring": False,

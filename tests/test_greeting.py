@@ -1,6 +1,8 @@
 """Examples that suit the model, the first answers shown again, and changing the model."""
 
+import gc
 import json
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +130,15 @@ def test_switching_there_and_back(switching) -> None:
     engine.switch("tiny")
     assert engine.name == engine.get().info["name"] == "tiny"
     assert [name for name, _ in tries] == ["shapes", "tiny"]
+
+
+def test_no_garbage_is_sought_in_the_model_that_stays_and_none_is_left_of_the_old(switching):
+    engine, _ = switching
+    old = weakref.ref(engine.switch("shapes"))
+    assert gc.get_freeze_count() > len(gc.get_objects())
+    vars(old())["itself"] = old()  # only the garbage collector sees that nobody needs it
+    engine.switch("tiny")
+    assert old() is None and gc.get_freeze_count() > len(gc.get_objects())
 
 
 def test_what_cannot_be_reached_leaves_the_old_model_as_it_is(switching) -> None:

@@ -37,7 +37,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train = commands.add_parser("train", help="train both stages; goes on from its checkpoints")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--vision-steps", type=int, default=6500)
-    train.add_argument("--language-steps", type=int, default=5400)
+    train.add_argument("--language-steps", type=int, default=7000)
     train.add_argument("--posters", type=int, default=7000, help="posters the language stage reads")
     train.add_argument("--threads", type=int, default=2)
     train.add_argument("--checkpoints", type=Path, default=CHECKPOINTS)

@@ -79,7 +79,7 @@ class HiRED(Selector):
         Differs from the release: attention mass in the crop's region, not a count of top tokens
         in bands of rows.
         """
-        attention = merge_heads(overview, self.heads).double().cpu()
+        attention = merge_heads(overview, self.heads).cpu().double()  # MPS has no float64
         attention = attention.view(grid.side, grid.side)
         scores = []
         for index in range(1, grid.tiles):

@@ -1,5 +1,6 @@
 """Examples that suit the model, the first answers shown again, and changing the model."""
 
+import copy
 import gc
 import json
 import weakref
@@ -102,9 +103,16 @@ def test_gradio_s_own_parameters_are_no_settings() -> None:
 
 
 @pytest.fixture
-def switching(tiny, monkeypatch):
+def switching(monkeypatch):
     """An engine that may switch; loading answers with another tiny model, or fails."""
-    engine = Engine.holding(*tiny, name="tiny")
+    alive = weakref.WeakSet()
+
+    def fresh(layers):
+        model, processor = make_tiny(layers=layers)
+        alive.add(model := copy.deepcopy(model))
+        return model, processor
+
+    engine = Engine.holding(*fresh(4), name="tiny")
     engine.may_switch = True
     tries = []
 
@@ -112,9 +120,12 @@ def switching(tiny, monkeypatch):
         tries.append((name, engine.ready))
         if name.endswith("13b-hf"):
             raise ModelError("the hub cannot be reached")
-        if name.endswith("8b-hf") or (name == "llava-hf/llava-1.5-7b-hf" and engine.ready):
-            raise MemoryShortage("too large")
-        model, processor = make_tiny(layers=5)
+        if name.endswith("8b-hf") or (name == "llava-hf/llava-1.5-7b-hf" and alive):
+            half = fresh(5)  # loaded when the memory ran out
+            raise MemoryShortage(f"too large after {len(half)} parts")
+        if name == "llava-hf/llava-1.5-7b-hf" or not engine.ready:
+            assert not alive, "something still holds a model that was let go"
+        model, processor = fresh(5)
         model.name_or_path = name
         return model, processor
 

@@ -17,6 +17,7 @@ from hired.compare import Lane, Step, compare
 from hired.errors import MemoryShortage, ModelError
 from hired.images import open_image
 from hired.machine import run_aside, versions
+from hired.metrics import release_memory
 from hired.models import ALLOWED, EMBEDDED, describe, load
 from hired.preview import Preview
 from hired.vision import Vision
@@ -166,20 +167,23 @@ class Engine:
         self._loaded = None
         try:
             return self._load(name)
-        except Exception:
-            self._loaded = self._load(self.name)
-            raise
+        except Exception as error:
+            failure = _without_frames(error)
+        self._loaded = self._load(self.name)
+        raise failure
 
     def _load(self, name: str) -> Loaded:
         if self.servers is not None:
             return self.servers.load()
         gc.unfreeze()  # what is left of the model before this one may go
+        release_memory()
         return self._dress(*load(name, **self.options))
 
     def _dress(self, model: Any, processor: Any) -> Loaded:
         info = describe(model)
         self.choices.setdefault(info["name"], "the model this server was started with")
-        gpu.hold(model, processor)
+        if gpu.BORROWED:
+            gpu.hold(model, processor)
         look = gpu.BorrowedPreview if gpu.BORROWED else AsidePreview
         return Loaded(model, processor, look(model, processor), info)
 
@@ -223,6 +227,15 @@ def read_image(path: str) -> Image.Image:
         InputError: it cannot be used.
     """
     return open_image(path)
+
+
+def _without_frames(error: Exception) -> Exception:
+    """The error without its traces, whose frames hold what had been loaded when it was raised."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
 
 
 def _settle() -> None:

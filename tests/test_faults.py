@@ -15,7 +15,7 @@ from conftest import make_image
 from serving import SELECT, Caller, before_each_step, encoded, serve
 
 from hired.web.engine import Engine
-from hired.web.gate import gpu_queue
+from hired.web.gate import LOGINS, gpu_queue
 
 QUESTION = "what colour is the circle ?"
 PATIENCE_S = 120
@@ -176,6 +176,8 @@ def test_a_full_queue_is_told_at_once_with_its_length(tiny) -> None:
         with before_each_step(tiny[0], lambda _: time.sleep(0.02)):
             asked = [caller.ask("compare", page["data"]) for _ in range(4)]
             shown = caller.http.post("queue/join", json=page)  # how the page itself asks
+            text = caller.http.post("queue/join", json=page | {"fn_index": str(index)})
+        assert text.status_code == 429, "a number as text is a number to gradio"
         refused = [said for status, said in asked if status == 429]
         assert len(refused) == 2 and set(refused) == {shown.json()["detail"]}
         assert shown.status_code == 429
@@ -207,6 +209,16 @@ def test_a_visitor_in_a_hurry_is_slowed_down(tiny) -> None:
         assert "60 requests a minute" in answer.json()["detail"]
         assert int(answer.headers["retry-after"]) >= 1
         assert httpx.get(f"{demo.local_url}healthz").is_success
+
+
+def test_a_password_is_not_guessed_and_a_form_not_flooded(tiny) -> None:
+    with serve(Engine.holding(*tiny), body_mb=1) as demo:
+        url = f"{demo.local_url}login"
+        flood = httpx.post(url, files={"username": b"x" * 3_000_000})
+        assert flood.status_code == 413 and "1 MB, the limit" in flood.json()["detail"]
+        tries = [httpx.post(url, data={"username": "a", "password": "b"}) for _ in range(20)]
+        assert tries[0].status_code == 302 and tries[-1].status_code == 429
+        assert f"{LOGINS} requests a minute" in tries[-1].json()["detail"]
 
 
 def test_the_log_says_what_happened_and_not_what_was_asked(tiny, caplog) -> None:

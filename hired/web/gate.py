@@ -16,6 +16,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.route_utils import FnIndexInferError
+from pydantic import TypeAdapter, ValidationError
 
 from hired.web.limits import Limits, Rate, trim
 from hired.web.logs import mark
@@ -27,7 +28,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 API = "/gradio_api/"
 ASKING = ("call/", "queue/join", "run/", "api/", "upload")
+INDEX = TypeAdapter(int | None)  # as gradio reads it: "5" is 5
 FULL = (errno.ENOSPC, errno.EDQUOT)
+LOGINS = 30  # tries of one client per minute
 DRAIN = 8  # times the limit of what is read and thrown away, so that the client hears the answer
 
 
@@ -43,7 +46,8 @@ class Gate:
     """The middleware. Finds the page and its engine through the app that the request is for."""
 
     def __init__(self, app: Any, limits: Limits) -> None:
-        self.app, self.limits, self.rate = app, limits, Rate(limits.rate)
+        self.app, self.limits = app, limits
+        self.rate, self.logins = Rate(limits.rate), Rate(LOGINS)
         self.entering: Counter[str] = Counter()  # let in, not yet seen in the queue; by client
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -82,9 +86,11 @@ class Gate:
 
     async def _pass(self, scope: Message, receive: Receive, send: Send) -> None:
         path = scope["path"].removeprefix(API)
-        if scope["method"] == "POST" and scope["path"].startswith(API):
+        if scope["method"] == "POST":
             if path.startswith(ASKING):
-                self._admit(scope)
+                self._admit(scope, self.rate)
+            if path.strip("/") == "login":
+                self._admit(scope, self.logins)
             if path.startswith("upload"):
                 await self._check_upload(scope, receive)
             else:
@@ -99,14 +105,14 @@ class Gate:
                 receive = _replay(body, receive)
         await self.app(scope, receive, send)
 
-    def _admit(self, scope: Message) -> None:
+    def _admit(self, scope: Message, rate: Rate) -> None:
         if scope["app"].get_blocks().engine.closing.is_set():
             raise Refusal(503, "This server is shutting down. Try again in a minute.")
-        wait = self.rate.wait_s(_client(scope))
+        wait = rate.wait_s(_client(scope))
         if wait:
             raise Refusal(
                 429,
-                f"That is more than {self.limits.rate} requests a minute, the limit for one "
+                f"That is more than {rate.per_minute} requests a minute, the limit for one "
                 f"visitor. Wait a moment.",
                 **{"retry-after": str(int(wait) + 1)},
             )
@@ -172,7 +178,10 @@ def _asks_gpu(blocks: Any, path: str, body: Any) -> bool:
     if not path.startswith(("call/", "queue/join")) or not isinstance(body, dict):
         return False
     name = path.removeprefix("call/").removeprefix("v2/").strip("/")
-    index = body.get("fn_index")
+    try:
+        index = INDEX.validate_python(body.get("fn_index"))
+    except ValidationError:
+        return False  # gradio refuses it too
     return any(
         fn.concurrency_id == GPU["concurrency_id"]
         for fn in blocks.fns.values()

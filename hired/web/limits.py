@@ -108,7 +108,7 @@ class Rate:
     """Requests per minute of each client: a bucket of ten seconds' worth that refills evenly."""
 
     def __init__(self, per_minute: int) -> None:
-        self.per_s = per_minute / 60
+        self.per_minute, self.per_s = per_minute, per_minute / 60
         self.burst = max(10.0, 10 * self.per_s)
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()

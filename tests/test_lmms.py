@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 from conftest import make_image
+from PIL import ExifTags, Image
 
 import hired
 from hired import lmms
@@ -39,6 +40,16 @@ def test_images_and_plain_questions_in_a_batch_are_answered_as_alone(tiny):
     together = ask_batch(wrapped, tiny[1], pairs, **settings)
     assert together == [ask_batch(wrapped, tiny[1], [pair], **settings)[0] for pair in pairs]
     assert len(set(together)) == 3 and ask_batch(wrapped, tiny[1], pairs[1:2], **settings)
+
+
+def test_a_picture_that_exif_turns_is_asked_about_upright(tiny):
+    wrapped = HiredModel(tiny[0], build("hired", budget=0.3))
+    turned, upright = make_image(84, 250), make_image(84, 250).transpose(Image.Transpose.ROTATE_270)
+    turned.getexif()[ExifTags.Base.Orientation] = 6
+    asked = [
+        ask_batch(wrapped, tiny[1], [("what ?", p)], max_new_tokens=4) for p in (turned, upright)
+    ]
+    assert asked[0] == asked[1] and turned.size == (250, 84)
 
 
 def test_one_partition_models_too(tiny_15):

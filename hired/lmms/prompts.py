@@ -29,9 +29,11 @@ def ask_batch(
         kwargs: for `generate`.
     """
     tower = read_tower(wrapped.model)
-    pictures = [open_image(picture) for _, picture in pairs if picture is not None]
+    # A camera's EXIF turns a picture: its size counts once it is upright.
+    opened = [(text, picture and open_image(picture)) for text, picture in pairs]
+    pictures = [picture for _, picture in opened if picture is not None]
     ids = []
-    for text, picture in pairs:
+    for text, picture in opened:
         if picture is None:
             ids.append(processor.tokenizer(text_prompt(processor, text))["input_ids"])
         else:

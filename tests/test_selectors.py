@@ -4,7 +4,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from hired.errors import SettingError
 from hired.selectors import SELECTORS, build, candidate_mask, settings_of
@@ -168,25 +167,3 @@ def test_the_register():
         "heads",
         "fuse",
     )
-
-
-class NoDouble(TorchDispatchMode):
-    """The meta device stands for one without float64, as Apple's; what leaves it is ones."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if func is torch.ops.aten._to_copy.default and kwargs.get("device") == torch.device("cpu"):
-            return torch.ones(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
-        out = func(*args, **kwargs)
-        if isinstance(out, torch.Tensor) and out.is_meta and out.dtype == torch.float64:
-            raise TypeError("This device has no float64.")
-        return out
-
-
-@pytest.mark.parametrize("name", SELECTORS)
-def test_budgets_need_no_float64_on_the_device(name):
-    grid = TileGrid.fit((300, 200), PINS, 84, 14)
-    selector, attention = build(name, budget=20), torch.empty(3, grid.patches, device="meta")
-    with NoDouble():
-        budgets = selector.budgets(grid, attention)
-    assert budgets is None or sum(budgets) == 20

@@ -46,11 +46,11 @@ def most_diverse(features: Tensor, count: int) -> Tensor:
     unit = normalize(features, dim=-1)
     distance = 1 - unit @ unit.T  # (n, n)
     distance.fill_diagonal_(torch.inf)
-    chosen = [distance.amin(dim=1).argmax()]
-    nearest = distance[chosen[0]].clone()
-    nearest[chosen[0]] = -torch.inf
+    # Never an index that the CPU would have to read: the device is waited for once, at the end.
+    chosen = [distance.amin(dim=1).argmax(dim=0, keepdim=True)]
+    nearest = distance.index_select(0, chosen[0])[0].index_fill_(0, chosen[0], -torch.inf)
     for _ in range(count - 1):
-        chosen.append(nearest.argmax())  # stays on the device: no wait per patch
-        nearest = torch.minimum(nearest, distance[chosen[-1]])
-        nearest[chosen[-1]] = -torch.inf
-    return torch.stack(chosen).cpu()
+        chosen.append(nearest.argmax(dim=0, keepdim=True))
+        nearest = torch.minimum(nearest, distance.index_select(0, chosen[-1])[0])
+        nearest.index_fill_(0, chosen[-1], -torch.inf)
+    return torch.cat(chosen).cpu()

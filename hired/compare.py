@@ -82,7 +82,7 @@ def compare(
         max_new_tokens: per lane.
         race: run all lanes at once; their times are then marked as contended.
         stop: ends every lane within one token, keeping what was generated.
-        warm_up: run a short generation before the first lane this model ever measures.
+        warm_up: run two short generations before the first lane this model ever measures.
         generate_kwargs: for `model.generate`; greedy unless they say otherwise.
 
     Returns:
@@ -263,12 +263,17 @@ class _Comparison:
 
 
 def _warm_up(prompt: Prompt, stopped: Callable[[], bool]) -> None:
-    """A short answer nobody sees, once per model: first calls load kernels and grow pools."""
+    """Short answers nobody sees, once per model: first calls load kernels and grow pools.
+
+    Stock too: the first long prefill would else be paid by the baseline, which runs first.
+    """
     if prompt.model in _warm:
         return
     prompt = replace(prompt, generate_kwargs={**prompt.generate_kwargs, "max_new_tokens": 2})
-    run_lane(prompt, build("hired", budget=8), _ignore, stopped, False)
-    _warm.add(prompt.model)
+    for selector in (build("full"), build("hired", budget=8)):
+        run_lane(prompt, selector, _ignore, stopped, False)
+    if not stopped():
+        _warm.add(prompt.model)
 
 
 def _ignore(**_: Any) -> None:

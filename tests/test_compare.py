@@ -1,5 +1,6 @@
 """The demo's engine: both lanes stream, stop, fail and are measured apart."""
 
+import copy
 import gc
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import ClassVar
 import pytest
 import torch
 from conftest import make_image, make_tiny
+from serving import before_each_step
 from test_vision import same, state
 
 from hired.compare import FINAL, Lane, compare
@@ -91,6 +93,20 @@ def test_race_marks_its_times_as_contended(tiny):
     assert all(end.phase == "done" and end.metrics.contended for end in ends)
     _, alone = run(tiny, lanes("full", "hired", "spatial"), max_new_tokens=10)
     assert [end.text for end in ends] == [end.text for end in alone]
+
+
+def test_both_kinds_of_lane_are_warmed_up_once(tiny):
+    model, processor = copy.deepcopy(tiny[0]), tiny[1]
+    seen = []
+    with before_each_step(model, seen.append):
+        stop = threading.Event()
+        stop.set()
+        run((model, processor), lanes("full"), max_new_tokens=1, stop=stop)
+        assert not seen, "who has stopped waits for no warm-up, and leaves it to the next"
+        for _ in range(2):
+            run((model, processor), lanes("hired"), max_new_tokens=1)
+    prefills = [length for length in seen if length > 1]
+    assert len(prefills) == 4 and prefills[0] > prefills[2] == prefills[3] > prefills[1]
 
 
 @pytest.mark.parametrize("race", [False, True])

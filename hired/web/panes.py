@@ -84,7 +84,7 @@ def pane(view: View, index: int, known: str = "") -> str:
     if metrics and tokens is None:
         chip = "visual tokens unknown"
     contended = metrics.get("contended")
-    note = '<span class="chip warn">raced: times are shared</span>' if contended else ""
+    note = '<span class="chip warn">raced: shared times and memory</span>' if contended else ""
     return (
         f'<section class="pane {view.phase}" data-lane="{index}" aria-label="{esc(view.title)}">'
         f'<header><h3>{esc(view.title)}</h3><span class="chip">{chip}</span>{note}'

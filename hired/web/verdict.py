@@ -54,7 +54,7 @@ def _figures(base: View, other: View) -> list[tuple[str, str, bool]]:
         ("Raced" if raced else _times(*spans) if all(spans) else "–", "tokens/s"),
         (_change(a["visual_tokens"], b["visual_tokens"], "fewer"), "visual tokens"),
         (_change(a["kv_cache_bytes"], b["kv_cache_bytes"], "less"), "KV cache"),
-        (peak if peak in (SAME, UNKNOWN) else roughly + peak, "peak memory"),
+        ("Raced" if raced else peak if peak in (SAME, UNKNOWN) else roughly + peak, "peak memory"),
     ]
     return [(big, small, big.endswith(("slower", "more"))) for big, small in figures]
 

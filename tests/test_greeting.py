@@ -20,6 +20,7 @@ from hired.web.engine import Engine
 from hired.web.examples import REAL
 from hired.web.greeting import Greeting
 from hired.web.handlers import Handlers
+from hired.web.limits import Limits
 from hired.web.record import Record, to_json
 from hired.web.settings import Settings
 from hired.web.share_box import _query
@@ -71,6 +72,16 @@ def test_first_answers_are_shown_to_who_comes_later(greeting) -> None:
     run, path = first_run(greeting)
     greeting.keep(run, path)
     assert greeting.run() == run
+
+
+def test_the_first_answers_keep_the_servers_limits(greeting) -> None:
+    greeting.engine.limits = Limits(new_tokens=5)
+    run, path = first_run(greeting)
+    greeting.keep(run, path)
+    assert greeting.run() is None, "64 tokens are more than this server gives"
+    run, path = first_run(greeting, settings=Settings(max_new_tokens=5))
+    greeting.keep(run, path)
+    assert greeting.run() == run and greeting.settings == run.settings
 
 
 def test_recorded_answers_are_shown_with_date_and_device(greeting, tmp_path) -> None:

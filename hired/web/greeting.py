@@ -5,6 +5,7 @@ Knows no gradio. The answers are of this server's last such run, or of one shipp
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from hired.errors import HiredError
@@ -38,8 +39,15 @@ class Greeting:
         fitting = self.posters if self.embedded else self.documents
         return next(iter(named or fitting), None)
 
+    @property
+    def settings(self) -> Settings:
+        """The usual ones, within the server's limits."""
+        usual = Settings()
+        most = self.engine.limits.new_tokens
+        return replace(usual, max_new_tokens=min(usual.max_new_tokens, most))
+
     def run(self) -> Record | None:
-        """The first example answered by this model before, with the usual settings."""
+        """The first example answered by this model before, with these settings."""
         name = self.engine.name
         path = self._recorded / (re.sub(r"[^\w.-]+", "-", name) + ".json")
         if name not in self._runs and path.is_file():
@@ -58,7 +66,7 @@ class Greeting:
         """Show a run to those who come later, if it is whole and of the first example."""
         first = self.example()
         whole = all(view.phase == "done" for view in run.views)
-        if first is None or not whole or run.settings != Settings():
+        if first is None or not whole or run.settings != self.settings:
             return
         if run.question == first.question and self.shown(path) == first:
             self._runs[self.engine.name] = run

@@ -80,11 +80,13 @@ class Handlers:
         if example is None or asked or greeting.run() or not greeting.embedded:
             yield [gr.skip()] * RESULTS
             return
-        with self._first_lock:
+        with plain_errors(), self._first_lock:
             if not greeting.run():
-                settings, image = Settings(), read_image(example.image)
+                loaded, limits = self.engine.start(), self.engine.limits
+                image = read_image(example.image)
+                settings = greeting.settings
                 views: list[View] = []
-                for views in run(self.engine.get(), image, example.question, settings, Stops()):
+                for views in run(loaded, image, example.question, settings, Stops(), limits):
                     yield [*self.draw(views, example.answer), gr.skip()]
                 kept = self._record(example.question, example.image, settings, views)
                 greeting.keep(kept, example.image)

@@ -1,7 +1,7 @@
 # The demo in a container. It serves the embedded model without any network:
 #   docker build -t hired . && docker run --rm -p 7860:7860 --stop-timeout 70 hired
 # For an NVIDIA GPU: docker build --build-arg DEVICE=cuda -t hired:cuda .
-#   docker run --rm --gpus all -p 7860:7860 -v hired-models:/home/user/.cache hired:cuda
+#   docker run --rm --gpus all -p 7860:7860 -e HIRED_MODEL=auto -v hired-models:/home/user/.cache hired:cuda
 
 FROM python:3.12-slim-bookworm AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore

@@ -15,8 +15,8 @@ from time import perf_counter
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import PredictBody
 from gradio.route_utils import FnIndexInferError
-from pydantic import TypeAdapter, ValidationError
 
 from hired.web.limits import Limits, Rate, trim
 from hired.web.logs import mark
@@ -28,7 +28,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 API = "/gradio_api/"
 ASKING = ("call/", "queue/join", "run/", "api/", "upload")
-INDEX = TypeAdapter(int | None)  # as gradio reads it: "5" is 5
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LOGINS = 30  # tries of one client per minute
 DRAIN = 8  # times the limit of what is read and thrown away, so that the client hears the answer
@@ -178,9 +177,9 @@ def _asks_gpu(blocks: Any, path: str, body: Any) -> bool:
     if not path.startswith(("call/", "queue/join")) or not isinstance(body, dict):
         return False
     name = path.removeprefix("call/").removeprefix("v2/").strip("/")
-    try:
-        index = INDEX.validate_python(body.get("fn_index"))
-    except ValidationError:
+    try:  # as gradio reads it: "5" is 5
+        index = PredictBody(data=[], fn_index=body.get("fn_index")).fn_index
+    except ValueError:
         return False  # gradio refuses it too
     return any(
         fn.concurrency_id == GPU["concurrency_id"]

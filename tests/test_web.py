@@ -81,11 +81,19 @@ HOSTILE = "<img src=x onerror=alert(1)> ${7*7} {{x}} `y` \"'"
         ("repeats", "inf"),
         ("race", "maybe"),
         ("seed", "-4"),
+        ("seed", 10**400),
+        ("init_layer", -(10**400)),
+        ("alpha", 10**400),
     ],
 )
 def test_bad_settings_are_refused_in_words(key, value) -> None:
     with pytest.raises(SettingError, match=r"\w+ .*; got|got "):
         from_mapping({key: value})
+
+
+def test_share_is_checked_whether_or_not_a_method_reads_it() -> None:
+    with pytest.raises(SettingError, match="from 0 to 1"):
+        from_mapping({"right": "random", "alpha": "inf"})
 
 
 def test_heads_by_number() -> None:

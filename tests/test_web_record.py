@@ -40,6 +40,24 @@ def test_what_is_no_export_is_refused_in_words(data) -> None:
         record.from_json(data)
 
 
+@pytest.mark.parametrize(
+    "repeats", [float("inf"), float("nan"), 10**400, -1, 2.5, "many"], ids=repr
+)
+def test_repeats_out_of_range_are_refused_in_words(repeats) -> None:
+    data = record.as_dict(RECORD)
+    data["lanes"][1]["repeats"] = repeats
+    with pytest.raises(SettingError, match="repeats is a whole number"):
+        record.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize("number", [float("inf"), 10**400])
+def test_measurements_beyond_every_float_are_refused_in_words(number) -> None:
+    data = record.as_dict(RECORD)
+    data["lanes"][1]["metrics"] |= {"kv_cache_bytes": number}
+    with pytest.raises(InputError, match="not a comparison"):
+        record.from_json(json.dumps(data))
+
+
 def test_csv_has_a_row_per_lane_and_no_formulas() -> None:
     evil = Record("=1+1", {}, Settings(), [View("full", "done", "=cmd()", metrics=METRICS)], ABOUT)
     lines = record.to_csv(evil).splitlines()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from hired.errors import InputError
+from hired.errors import HiredError, InputError
 from hired.metrics import Metrics
 from hired.web.settings import Settings, from_mapping
 from hired.web.views import View
@@ -136,6 +136,7 @@ def from_json(data: bytes | str) -> Record:
 
     Raises:
         InputError: it is too large, no JSON, or no comparison.
+        SettingError: a setting or a lane's repeats are out of range.
     """
     if len(data) > MAX_BYTES:
         raise InputError(f"The file has {len(data)} bytes; a comparison has at most {MAX_BYTES}.")
@@ -148,9 +149,9 @@ def from_json(data: bytes | str) -> Record:
         facts = {key: found.get(key) for key in _FACTS}
         facts["versions"] = {str(k): str(v) for k, v in dict(found.get("versions") or {}).items()}
         question = str(found.get("question", ""))[:MAX_TEXT]
-    except InputError:
+    except HiredError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except _MALFORMED as error:
         raise InputError(
             "The file is not a comparison exported as JSON from this page or from "
             "`python -m hired ask --json`. Choose another one."
@@ -160,6 +161,7 @@ def from_json(data: bytes | str) -> Record:
     return Record(question, image, settings, views, facts)
 
 
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 _FACTS = ("model", "device", "device_name", "dtype", "quantization", "date")
 
 
@@ -181,7 +183,7 @@ def _view(lane: dict[str, Any]) -> View:
         visual_tokens=metrics["visual_tokens"] if metrics else None,
         metrics=metrics,
         error=str(lane["error"])[:MAX_TEXT] if lane.get("error") else None,
-        repeats=int(lane.get("repeats") or 1),
+        repeats=from_mapping({"repeats": lane.get("repeats") or None}).repeats,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hired.budget import parse_budget
+from hired.budget import check_share, parse_budget
 from hired.errors import SettingError
 from hired.selectors import NEWLINES, SELECTORS, Selector, build
 
@@ -115,6 +115,8 @@ def _check_whole(name: str, value: int, low: int, high: int) -> None:
 
 
 def _whole(name: str, value: Any) -> int:
+    if isinstance(value, int):  # also one beyond every float; its range is checked later
+        return int(value)
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -124,11 +126,14 @@ def _whole(name: str, value: Any) -> int:
     return int(number)
 
 
-def _real(name: str, value: Any) -> float:
+def _share(name: str, value: Any) -> float:
     try:
-        return float(value)
+        number = float(value)
+    except OverflowError:  # a whole number beyond every float
+        number = value
     except (TypeError, ValueError):
         raise SettingError(f"{name} is a number; got {value!r}.") from None
+    return check_share(name, number)
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -158,7 +163,7 @@ _READERS = {
     "right": _text,
     "third": _text,
     "budget": lambda _, value: parse_budget(value),
-    "alpha": _real,
+    "alpha": _share,
     "init_layer": _whole,
     "final_layer": _layer,
     "heads": lambda _, value: parse_heads(value),

@@ -235,9 +235,19 @@ def test_the_papers_table_stands_beside_ours():
     assert "paper's own" not in make_report([SESSION, a_round(0, lane("full", None))])
 
 
+def test_batches_stand_beside_each_other():
+    rounds = [a_round(0, lane("full", None), lane("hired", 0.2), batch=size) for size in (1, 4)]
+    text = make_report([SESSION, *rounds])
+    batches = text[text.index("### Batches") :]
+    assert cells(batches, "| `full` | all | 1 ")[3:6] == ["1.50", "10.00 s", "1.00×"]
+    assert cells(batches, "| `hired` | 20 % | 4 ")[3] == "6.00"  # of the whole batch
+    assert "### Batches" not in make_report([SESSION, rounds[1]])
+
+
 def test_the_report_is_a_table_of_what_was_recorded(record):
     text = make_report(read_lines(record))
-    tables = re.findall(r"### (.+)\n\n((?:\|.+\|\n)+)", text)
+    *tables, (last, _) = re.findall(r"### (.+)\n\n((?:\|.+\|\n)+)", text)
+    assert last == "Batches"
     assert [title.split(" · ")[2] for title, _ in tables] == ["batch 1", "batch 2"]
     for _, table in tables:
         rows = [line.strip("|").split("|") for line in table.strip().splitlines()]

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from hired import SELECTORS, cli
 from hired.bench.records import read_lines, rounds_in
 from hired.bench.summary import summarise_rounds
-from hired.bench.tables import main_table
+from hired.bench.tables import batch_table, main_table, paper_table
 from hired.deploy import HARDWARE
 from hired.evaluation.summary import summarise
 from hired.evaluation.tables import ablation_table, accuracy_table, is_ablation
@@ -115,7 +115,12 @@ def test_measured_tables_are_the_records() -> None:
     assert records
     for path in records:
         timed = summarise_rounds(rounds_in(read_lines(path)))
-        assert timed and all(main_table(group) in TEXT for group in timed), path.name
+        tables = [main_table(group) for group in timed]
+        if timed[0].protocol == "paper":
+            tables = [paper_table(timed)]
+        elif len({group.about["batch"] for group in timed}) > 1:
+            tables = [batch_table(timed)]
+        assert tables and all(table in TEXT for table in tables), path.name
 
 
 def test_the_serving_table_is_the_record() -> None:

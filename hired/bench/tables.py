@@ -23,6 +23,7 @@ HEAD = (
     "Speed-up | Bound | Of the bound | Decode tokens/s | KV cache | Peak above rest"
 )
 PHASES = ("preprocess", "vision", "select", "prefill")
+BATCH_HEAD = "Method | Kept | Batch | Tokens/s | To the first token | Speed-up | Peak above rest"
 PAPER_HEAD = (
     "Method | Kept | Batch | Tokens/s | To the first token | Peak memory | "
     "Published tokens/s | Published first token | Published peak"
@@ -37,6 +38,8 @@ def make_report(lines: Sequence[dict[str, Any]]) -> str:
     parts += [f"### {group.title}\n\n{main_table(group)}" for group in groups]
     if paper:
         parts.append(f"### The paper's own protocol\n\n{paper_table(paper)}")
+    elif len({group.about["batch"] for group in groups}) > 1:
+        parts.append(f"### Batches\n\n{batch_table(groups)}")
     return "\n\n".join([*parts, _notes(lines, groups)]) + "\n"
 
 
@@ -65,7 +68,7 @@ def main_table(group: Group) -> str:
             _count(row.metrics["visual_tokens"]),
             *(_seconds(row.metrics[f"{phase}_s"]) for phase in PHASES),
             _range(row.metrics["ttft_s"], _time),
-            "" if row.speedup is None else _range(row.speedup, lambda value: f"{value:.2f}×"),
+            "" if row.speedup is None else _range(row.speedup, _times),
             "" if row.bound is None else f"{row.bound:.2f}×",
             "" if row.achieved is None else f"{row.achieved:.0%}",
             f"{row.metrics['tokens_per_s'].median:.1f}" if "tokens_per_s" in row.metrics else "",
@@ -73,6 +76,25 @@ def main_table(group: Group) -> str:
             _bytes(row.metrics["peak_bytes"].median),
         ]
         lines.append(" | ".join(cells))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def batch_table(groups: Sequence[Group]) -> str:
+    """What batches are worth: tokens per second over preparing, prefill and decoding together."""
+    lines = [BATCH_HEAD, _rule(BATCH_HEAD)]
+    for group in groups:
+        for row in group.rows:
+            cells = [_method(row), _kept(row), str(group.about["batch"])]
+            if row.error is not None:
+                cells += [row.error, "", "", ""]
+            else:
+                cells += [
+                    f"{row.metrics['end_to_end_tokens_per_s'].median:.2f}",
+                    _range(row.metrics["ttft_s"], _time),
+                    "" if row.speedup is None else _range(row.speedup, _times),
+                    _bytes(row.metrics["peak_bytes"].median),
+                ]
+            lines.append(" | ".join(cells))
     return "\n".join(f"| {line} |" for line in lines)
 
 
@@ -93,6 +115,10 @@ def paper_table(groups: Sequence[Group]) -> str:
                 ]
             lines.append(" | ".join(cells + _published(row, batch)))
     return "\n".join(f"| {line} |" for line in lines)
+
+
+def _times(value: float) -> str:
+    return f"{value:.2f}×"
 
 
 def _published(row: Row, batch: int) -> list[str]:

@@ -21,12 +21,21 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # what PIL may try; not
 def open_image(source: str | os.PathLike[str] | bytes | Image.Image) -> Image.Image:
     """An RGB image, upright, alpha laid onto white, first frame of an animation.
 
+    It is marked read-only: PIL copies its pixels before they are drawn on, so that whoever knows
+    the image knows what it shows.
+
     Args:
         source: a path, the bytes of a file, or an image already open.
 
     Raises:
         InputError: no such file, too large, no image, damaged, or of a format not taken.
     """
+    image = _decode(source)
+    image.readonly = 1
+    return image
+
+
+def _decode(source: str | os.PathLike[str] | bytes | Image.Image) -> Image.Image:
     if isinstance(source, Image.Image):
         return _checked_rgb(source)
     data = source if isinstance(source, bytes) else _read(Path(source))

@@ -6,7 +6,9 @@ import pytest
 import torch
 from conftest import make_image
 
+from hired import preview
 from hired.errors import SettingError
+from hired.images import open_image
 from hired.preview import Preview
 from hired.selectors import SELECTORS, build
 from hired.wrapper import select
@@ -44,6 +46,24 @@ def test_an_image_is_looked_at_once_whoever_asks(tiny, monkeypatch) -> None:
     for thread in threads:
         thread.join()
     assert len(passes) == 1
+
+
+def test_an_opened_image_is_read_once_until_it_is_drawn_on(tiny, monkeypatch) -> None:
+    looked, image = Preview(*tiny), open_image(make_image(90, 90))
+    reads = []
+    digest = preview._digest
+    monkeypatch.setattr(preview, "_digest", lambda one: reads.append(1) or digest(one))
+    first = looked.look(image)
+    assert looked.look(image) is first and len(reads) == 1
+    image.paste("white", (0, 0, 40, 40))
+    assert looked.look(image) is not first and len(reads) == 2
+    image.paste("black", (0, 0, 40, 40))  # no longer as it was opened: read each time
+    assert looked.look(image) is not first and len(reads) == 3
+    kept, again = looked._keys, open_image(image)
+    looked.look(again)
+    assert len(kept) == 2
+    del image, again
+    assert not kept, "no key outlives its image"
 
 
 def test_forgets_the_oldest(tiny) -> None:

@@ -8,8 +8,9 @@ from conftest import make_image
 
 from hired.errors import ModelError, SettingError
 from hired.selectors import SELECTORS
-from hired.web import explain, pictures, runs
+from hired.web import explain, form, pictures, runs
 from hired.web.engine import MAX_RUNS, Engine, Stops
+from hired.web.handlers import Handlers
 from hired.web.runs import run
 from hired.web.settings import Settings
 from hired.web.sweep import plan, plot, sweep
@@ -168,12 +169,25 @@ def test_sweep_says_what_cannot_be(engine, image) -> None:
 @pytest.mark.parametrize("name", SELECTORS)
 def test_every_method_has_a_picture(engine, image, name) -> None:
     settings = Settings(right=name, budget=0.3)
+    selection = pictures.select(engine.get(), image, settings)
     for mode in pictures.MODES:
-        shown = pictures.preview(engine.get(), image, settings, mode)
+        shown = pictures.preview(engine.get(), image, settings, selection, mode)
         assert shown.count('class="spot"') == 5 and 'alt="' in shown
-    assert "of 180 tokens" in pictures.readout(
-        pictures.select(engine.get(), image, settings), settings.budget
-    )
+    assert "of 180 tokens" in pictures.readout(selection, settings.budget)
+
+
+@pytest.mark.parametrize("mode", pictures.MODES)
+def test_a_moved_slider_selects_once(tiny, image, tmp_path, monkeypatch, mode) -> None:
+    engine = Engine.holding(*tiny)
+    looked = engine.get().preview
+    selections, select = [], looked.select
+    monkeypatch.setattr(looked, "select", lambda *asked: selections.append(1) or select(*asked))
+    image.save(tmp_path / "a.png")
+    values = form.write(Settings())
+    for tick in (1, 2):
+        picture, readout = Handlers(engine).preview(str(tmp_path / "a.png"), mode, *values)
+        assert "data:image/webp" in picture and "of 180 tokens" in readout
+        assert len(selections) == tick
 
 
 def test_walk_says_this_image_s_numbers(engine, image) -> None:

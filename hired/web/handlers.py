@@ -124,7 +124,7 @@ class Handlers:
             if loaded.servers is not None:
                 return plain_picture(image), ""
             selection = pictures.select(loaded, image, settings)
-            picture = pictures.preview(loaded, image, settings, mode)
+            picture = pictures.preview(loaded, image, settings, selection, mode)
             return picture, pictures.readout(selection, settings.budget)
         except HiredError as error:
             return f'<div class="nothing"><p class="fault">{panes.esc(error)}</p></div>', ""

@@ -38,9 +38,10 @@ def select(loaded: Loaded, image: Image.Image, settings: Settings) -> Selection:
     return loaded.preview.select(image, settings.selector(shown_method(settings)))
 
 
-def preview(loaded: Loaded, image: Image.Image, settings: Settings, mode: str) -> str:
-    """The picture of one mode with its partitions and their numbers."""
-    selection = select(loaded, image, settings)
+def preview(
+    loaded: Loaded, image: Image.Image, settings: Settings, selection: Selection, mode: str
+) -> str:
+    """The picture of one mode with the partitions of a selection and their numbers."""
     layout = Layout(image, selection.grid)
     if mode == KEPT:
         picture, words = draw_kept(layout, selection), describe_kept(selection)

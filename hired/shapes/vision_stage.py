@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from transformers import CLIPVisionModel
 
 from hired.shapes.journal import Journal
-from hired.shapes.scenes import SIDE
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 from hired.shapes.tiles import COMBOS, IGNORE, UNREADABLE, batches
 from hired.shapes.tower import FEATURE_BLOCK, LAYERS, WIDTH, new_tower
@@ -230,47 +229,3 @@ def save(path: Path, tower: nn.Module, heads: nn.Module, adam: nn.Module, step: 
     torch.save({"tower": tower.state_dict(), "heads": heads.state_dict(),
                 "optimiser": adam.state_dict(), "step": step}, spare)  # fmt: skip
     spare.replace(path)
-
-
-@torch.no_grad()
-def diagnose(tower: CLIPVisionModel, heads: Heads, batch: dict) -> dict:
-    """What the tower sees on a batch: patch accuracies, and per block the CLS attention's mass
-    on objects and the share of object patches among its top 20 %.
-    """
-    blocks: list[torch.Tensor] = []
-    vision = getattr(tower, "vision_model", tower)
-    x = vision.pre_layrnorm(vision.embeddings(batch["pixels"]))
-    for layer in vision.encoder.layers[: LAYERS - 1]:
-        attention, y = layer.self_attn, layer.layer_norm1(x)
-        size = (len(y), -1, attention.num_heads, attention.head_dim)
-        query = attention.q_proj(y[:, :1]).view(size).transpose(1, 2)
-        key = attention.k_proj(y).view(size).transpose(1, 2)
-        row = (query @ key.transpose(2, 3) * attention.scale).softmax(-1)
-        blocks.append(row[:, :, 0, 1:].sum(1) / attention.num_heads)
-        x = x + attention(y)[0]
-        x = x + layer.mlp(layer.layer_norm2(x))
-    seen = heads.norm(x[:, 1:])
-    report: dict = {}
-    for name in ("shape", "colour", "digit"):
-        guess = heads.patch[name](seen).argmax(-1)
-        kinds = [("crop", ~batch["overview"]), ("view", batch["overview"])]
-        for label, rows in kinds:
-            mask = (batch["colour"] > 0) & (batch[name] != IGNORE) & rows[:, None]
-            mask &= (batch["digit"] < UNREADABLE) if name == "digit" else True
-            right = (guess == batch[name])[mask].float()
-            report[f"{name}_{label}"] = round(right.mean().item(), 3)
-    on = batch["colour"] > 0
-    few = (on.sum(1) > 0) & (on.sum(1) <= SIDE * SIDE * 0.14)
-    top = SIDE * SIDE // 5
-    for name, rows in (("all", on.sum(1) > 0), ("sparse", few)):
-        mass, found = [], []
-        for score in blocks:
-            share = (score * on).sum(1) / score.sum(1)
-            mass.append(round(share[rows].mean().item(), 3))
-            best = torch.zeros_like(on).scatter_(1, score.topk(top).indices, True)
-            caught = (best & on).sum(1) / on.sum(1).clamp(min=1)
-            found.append(round(caught[rows].mean().item(), 3))
-        area = on[rows].float().mean().item()
-        report[f"mass_{name}"], report[f"top20_{name}"] = mass, found
-        report[f"area_{name}"] = round(area, 3)
-    return report

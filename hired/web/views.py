@@ -55,11 +55,6 @@ class View:
         """Is there nothing more to come?"""
         return self.phase in FINAL
 
-    @property
-    def first_token_s(self) -> float | None:
-        """Time to first token."""
-        return self.metrics["ttft_s"] if self.metrics else None
-
 
 def show(method: str, step: Step) -> View:
     """A step of a running comparison as a view."""

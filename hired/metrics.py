@@ -188,3 +188,23 @@ def summarise(
         peak_is_approximate=probe.approximate,
         contended=contended,
     )
+
+
+def seconds(value: float | None) -> str:
+    """`0.41 s`, `12.3 s` or `43 ms`."""
+    if value is None:
+        return "–"
+    if value < 0.0995:
+        return f"{value * 1000:.0f} ms" if value >= 0.001 else f"{value * 1000:.1f} ms"
+    return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+
+
+def size(value: float | None) -> str:
+    """Bytes as `318 kB`, `3.2 MB` or `1.1 GB`."""
+    if value is None:
+        return "–"
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if abs(value) >= scale:
+            number = value / scale
+            return f"{number:.1f} {unit}" if number < 100 else f"{number:.0f} {unit}"
+    return f"{value:.0f} B"

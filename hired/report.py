@@ -10,7 +10,7 @@ from rich.text import Text
 
 from hired.compare import FINAL, Lane, Step
 from hired.machine import versions
-from hired.metrics import Metrics
+from hired.metrics import Metrics, seconds, size
 
 PHASES = {
     "waiting": "waiting",
@@ -20,23 +20,6 @@ PHASES = {
     "reading": "reading the prompt",
     "answering": "answering",
 }
-
-
-def seconds(value: float | None) -> str:
-    """12.3 s, or milliseconds below one second."""
-    if value is None:
-        return "–"
-    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.0f} ms"
-
-
-def size(value: int | None) -> str:
-    """Bytes in the largest unit that leaves a number above one."""
-    if value is None:
-        return "–"
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if value >= factor:
-            return f"{value / factor:.1f} {unit}"
-    return f"{value} B"
 
 
 def plain(text: str) -> str:

@@ -1,9 +1,11 @@
 """What the terminal shows: honest verdicts, readable numbers, nothing that steers it."""
 
 from hired.compare import Lane, Step
-from hired.metrics import Metrics
-from hired.report import Screen, plain, seconds, size, verdict
+from hired.metrics import Metrics, seconds, size
+from hired.report import Screen, plain, verdict
 from hired.selectors import build
+from hired.web.panes import pane
+from hired.web.views import View
 
 
 def metrics(**changes) -> Metrics:
@@ -37,7 +39,18 @@ def test_sizes_and_seconds_are_readable() -> None:
         "2.5 MB",
         "14.0 GB",
     ]
-    assert [seconds(s) for s in (None, 0.0123, 2.5)] == ["–", "12 ms", "2.50 s"]
+    assert [size(n) for n in (99_900, 317_600)] == ["99.9 kB", "318 kB"]
+    assert [seconds(s) for s in (None, 0.0004, 0.0123, 0.0999, 2.5, 12.34)] == [
+        "–", "0.4 ms", "12 ms", "0.10 s", "2.50 s", "12.3 s",
+    ]  # fmt: skip
+
+
+def test_terminal_and_page_say_a_number_alike(capsys) -> None:
+    done = metrics(ttft_s=12.34, kv_cache_bytes=317_600)
+    page = pane(View("full", "done", metrics=done.as_dict()), 0)
+    Screen().conclude([Step(0, "done", metrics=done)], [Lane("one", build("full"))])
+    terminal = capsys.readouterr().out
+    assert all(words in page and words in terminal for words in ("12.3 s", "318 kB"))
 
 
 def test_an_answer_cannot_steer_the_terminal(capsys) -> None:

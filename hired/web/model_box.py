@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from hired.errors import HiredError
+from hired.metrics import size
 from hired.web import panes
 from hired.web.handlers import Handlers
 from hired.web.settings import Settings
@@ -77,7 +78,7 @@ def describe(info: dict[str, Any]) -> str:
         ("Vision", f"{info['vision_layers']} layers, {info['vision_heads']} heads, "
                    f"{info['tile']} px tiles, {info['patch']} px patches"),
         ("Language", f"{info['text_layers']} layers, {info['text_width']} wide"),
-        ("Resting memory", panes.size(info["resting_bytes"])),
+        ("Resting memory", size(info["resting_bytes"])),
     ]  # fmt: skip
     cells = "".join(
         f'<tr><th scope="row">{name}</th><td>{panes.esc(value)}</td></tr>' for name, value in rows

@@ -9,6 +9,7 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
@@ -22,7 +23,7 @@ from hired.metrics import Metrics
 from hired.selectors import Selection, Selector, build
 from hired.tower import read_tower
 
-__all__ = ["FINAL", "Lane", "Step", "compare", "follow"]
+__all__ = ["FINAL", "Lane", "Step", "compare", "device_turn", "follow"]
 
 HEARTBEAT_S = 0.2  # a step at least this often, so that a consumer can leave while a lane works
 FINAL = ("done", "stopped", "failed")
@@ -117,6 +118,17 @@ def check_asked(lanes: Sequence[Lane], max_new_tokens: int) -> None:
         raise SettingError(f"max_new_tokens is a whole number; got {max_new_tokens!r}.")
     if max_new_tokens < 1:
         raise SettingError(f"max_new_tokens is at least 1; got {max_new_tokens}.")
+
+
+@contextmanager
+def device_turn(patience_s: float) -> Iterator[None]:
+    """Work beside no comparison, so that it spoils no measurement, or after `patience_s` anyway."""
+    taken = _device.acquire(timeout=patience_s)
+    try:
+        yield
+    finally:
+        if taken:
+            _device.release()
 
 
 Work = Callable[[Selector, Tell, Callable[[], bool], bool], None]  # `run_lane` without its prompt

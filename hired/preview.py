@@ -51,6 +51,10 @@ class Preview:
             return self.tower.fit((self.tower.tile, self.tower.tile))
         return self.tower.fit((image.height, image.width))
 
+    def knows(self, image: Image.Image) -> bool:
+        """Would a look at this RGB image cost nothing?"""
+        return self._key(image) in self._seen
+
     def look(self, image: Image.Image) -> Vision:
         """The tower's pass over an RGB image with every layer tapped; cached."""
         key = self._key(image)

@@ -6,8 +6,10 @@ import time
 import pytest
 from conftest import make_image
 
+from hired.compare import device_turn
 from hired.errors import ModelError, SettingError
 from hired.selectors import SELECTORS
+from hired.web import engine as engine_module
 from hired.web import explain, form, pictures, runs
 from hired.web.engine import MAX_RUNS, Engine, Stops
 from hired.web.handlers import Handlers
@@ -49,6 +51,21 @@ def test_swapped_run_begins_with_the_second_pane(engine, image) -> None:
             break
         if views[1].phase != "waiting":
             assert views[0].phase == "waiting" or views[1].ended
+
+
+def test_a_new_image_is_not_looked_at_beside_a_lane_that_is_measured(engine, monkeypatch) -> None:
+    preview, seen, new = engine.get().preview, make_image(60, 61), make_image(60, 62)
+    preview.look(seen)
+    looking = threading.Thread(target=preview.look, args=(new,))
+    with device_turn(60):
+        looking.start()
+        looking.join(0.3)
+        assert looking.is_alive() and not preview.knows(new)
+        preview.look(seen)
+        monkeypatch.setattr(engine_module, "PATIENCE_S", 0.1)
+        preview.look(make_image(60, 63))
+    looking.join()
+    assert preview.knows(new)
 
 
 def test_three_panes_raced(engine, image) -> None:

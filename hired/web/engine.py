@@ -7,13 +7,13 @@ import functools
 import gc
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image
 
-from hired.compare import Lane, Step, compare
+from hired.compare import Lane, Step, compare, device_turn
 from hired.errors import MemoryShortage, ModelError
 from hired.images import open_image
 from hired.machine import run_aside, versions
@@ -25,6 +25,7 @@ from hired.web import gpu
 from hired.web.limits import Limits
 
 MAX_RUNS = 256  # stop signs kept at once
+PATIENCE_S = 10.0  # then a preview is worth more than the measurement beside it
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,14 @@ class Loaded:
 
 
 class AsidePreview(Preview):
-    """Previews for a server, whose threads stay and would slow down the lanes on a CPU."""
+    """Previews for a server: off its threads, which stay and would slow down the lanes on a CPU,
+    and not beside a lane that is measured.
+    """
+
+    def look(self, image: Image.Image) -> Vision:
+        """As `Preview`; a new image waits for a comparison to end, `PATIENCE_S` at most."""
+        with nullcontext() if self.knows(image) else device_turn(PATIENCE_S):
+            return super().look(image)
 
     def encode(self, image: Image.Image) -> Vision:
         """One pass of the tower over an RGB image, not cached."""

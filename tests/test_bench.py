@@ -26,16 +26,9 @@ from hired.cli import main
 from hired.errors import InputError, SettingError
 from hired.inputs import prompt_ids
 
-SMALL = Sweep(
-    models=("tiny",),
-    methods=(Entry("hired"), Entry("visionzip")),
-    budgets=(0.2, 30),
-    batches=(1, 2),
-    repeats=2,
-    warm_up=0,
-    new_tokens=3,
-    image_size=(168, 168),
-)
+SMALL = Sweep(models=("tiny",), methods=(Entry("hired"), Entry("visionzip")), budgets=(0.2, 30),
+              batches=(1, 2), repeats=2, warm_up=0, new_tokens=3,
+              image_size=(168, 168))  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -281,9 +274,12 @@ def test_the_command_line(record, tmp_path, capsys):
     assert main(["bench", "report", str(record), "--figures", str(tmp_path)]) == 0
     assert capsys.readouterr().out == make_report(read_lines(record))
     assert len(list(tmp_path.glob("*.svg"))) == 6
-    assert main(["bench", "report", str(tmp_path / "missing")]) == 2
-    assert main(["bench", "--methods", "nobody"]) == 2
-    assert main(["bench", "--budgets", "0"]) == 2
+    for wrong in (
+        ["report", str(tmp_path / "missing")],
+        ["--methods", "nobody"],
+        ["--budgets", "0"],
+    ):
+        assert main(["bench", *wrong]) == 2
     assert "576 keeps 576 per image" in capsys.readouterr().err
 
 

@@ -44,6 +44,13 @@ def test_no_verdict_without_both(view, words) -> None:
     assert words in verdict([STOCK, view])
 
 
+@pytest.mark.parametrize("pane", [0, 1])
+def test_no_time_at_all_is_no_ratio(pane) -> None:
+    views = [View("full", "done", "a", metrics=METRICS), HIRED]
+    views[pane] = replace(views[pane], metrics=METRICS | {"ttft_s": 0.0, "tokens_per_s": 0.0})
+    assert "As fast" in verdict(views)
+
+
 def test_raced_times_are_not_compared() -> None:
     raced = [View("full", "done", "a", metrics=METRICS | {"contended": True}), HIRED]
     assert "not compared" in verdict(raced)

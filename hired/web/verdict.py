@@ -112,8 +112,12 @@ def _origin(about: Mapping[str, Any]) -> str:
 def _ratio(base: View, other: View) -> float:
     """Time to first token of the first over that of the second."""
     assert base.metrics is not None and other.metrics is not None
-    mine = other.metrics["ttft_s"]
-    return base.metrics["ttft_s"] / mine if mine else 1.0
+    return _over(base.metrics["ttft_s"], other.metrics["ttft_s"])
+
+
+def _over(base: float, other: float) -> float:
+    """Their ratio; 1 where an imported file claims that something took no time."""
+    return base / other if base and other else 1.0
 
 
 def _why_no_verdict(views: Sequence[View]) -> str:
@@ -125,7 +129,7 @@ def _why_no_verdict(views: Sequence[View]) -> str:
 
 
 def _times(base: float, other: float) -> str:
-    ratio = base / other if other else 1.0
+    ratio = _over(base, other)
     if ratio >= FASTER:
         return f"{ratio:.1f}× faster"
     return f"{1 / ratio:.2f}× slower" if ratio <= SLOWER else "As fast"

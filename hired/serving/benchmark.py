@@ -173,7 +173,8 @@ def run_round(bench: Bench, one: Round, vllm: str, folder: str, server: Server) 
         found = json.loads(result.read_text(encoding="utf-8"))
     if found["completed"] != one.prompts:
         raise ModelError(
-            f"{one.prompts - found['completed']} of {one.prompts} requests got no answer."
+            f"{one.prompts - found['completed']} of {one.prompts} requests got no answer. What the "
+            f"server said is in {server.log}."
         )
     return summarise(found, most[0])
 

@@ -73,8 +73,8 @@ def test_nothing_jumps_while_answers_stream(visit, picture) -> None:
 
 
 def test_phone_in_the_dark_with_little_motion(visit, picture) -> None:
-    page = visit(viewport={"width": 375, "height": 740}, color_scheme="dark", has_touch=True,
-                 reduced_motion="reduce")  # fmt: skip
+    page = visit("?max_new_tokens=250", viewport={"width": 375, "height": 740}, color_scheme="dark",
+                 has_touch=True, reduced_motion="reduce")  # fmt: skip
     ask(page, picture)
     page.focus("#question textarea")
     page.keyboard.press("Enter")

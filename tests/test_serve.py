@@ -1,6 +1,8 @@
 """The command line, the share guard, the choice of a model, and an end that loses no answer."""
 
+import io
 import json
+import logging
 import os
 import platform
 import re
@@ -19,7 +21,7 @@ from conftest import make_image
 from gradio.tunneling import BINARY_FILENAME
 from serving import SELECT, Caller, encoded, free_port
 
-from hired.web import choice, serve
+from hired.web import choice, logs, serve
 from hired.web.choice import REAL, choose
 from hired.web.engine import Engine
 from hired.web.flags import LIMITS, parse
@@ -217,3 +219,14 @@ def test_without_a_tunnel_it_says_so_and_goes_on_here(start) -> None:
     assert taken.returncode == 1 and f"Port {app.port} is taken" in taken.stderr
     assert app.end(signal.SIGINT) == 0
     assert not re.search(r"Traceback", app.said)
+
+
+def test_the_log_follows_standard_error(monkeypatch) -> None:
+    log = logging.getLogger("hired")
+    for name, value in (("handlers", []), ("propagate", True)):
+        monkeypatch.setattr(log, name, value)
+    for _ in range(2):
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+        logs.set_up()
+        log.info("hello")
+        assert json.loads(sys.stderr.getvalue())["event"] == "hello"

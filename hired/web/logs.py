@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import secrets
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,11 +33,20 @@ class JsonLines(logging.Formatter):
         return json.dumps(facts, default=str)
 
 
+class _StandardError(logging.StreamHandler):
+    """Standard error as it is when something is logged; who embeds the app may exchange it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def set_up(level: str = "info") -> None:
     """Send everything this package logs to standard error as JSON lines; safe to call twice."""
     log = logging.getLogger("hired")
     if not any(isinstance(handler.formatter, JsonLines) for handler in log.handlers):
-        handler = logging.StreamHandler()
+        handler = _StandardError()
         handler.setFormatter(JsonLines())
         log.addHandler(handler)
     log.setLevel(level.upper())

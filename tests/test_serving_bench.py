@@ -56,6 +56,7 @@ def test_measures_records_goes_on_and_reports(tmp_path, capsys) -> None:
     lines = read_record(path)
     assert {line["lanes"]["most_running"] for line in lines if line["kind"] == "round"} == {3}
     report = make_report(lines)
+    assert make_report([lines[0], *reversed(lines[1:])]) == report, "in whatever order measured"
     assert "| all (stock vLLM) | 1 | 1.00 | 1.00× | 1.00 s | 1.00× sooner |" in report
     assert "| 20% | 4 | 5.00 | 5.00× | 0.20 s | 5.00× sooner |" in report
     draw(lines, tmp_path / "serving.svg")

@@ -49,7 +49,7 @@ def _table(found: Rows) -> str:
             "against stock", "First token, p99", "Most in flight"]  # fmt: skip
     stock = {line["concurrency"]: line["lanes"] for line in found if line["budget"] is None}
     lines = [head, ["---"] * len(head)]
-    for line in found:
+    for line in sorted(found, key=lambda one: (-(one["budget"] or 2), one["concurrency"])):
         lane, base = line["lanes"], stock.get(line["concurrency"])
         rate, first = lane["requests_per_s"], lane["ttft_s"]["p50"]
         lines.append(

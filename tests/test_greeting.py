@@ -169,6 +169,7 @@ def test_what_cannot_be_reached_leaves_the_old_model_as_it_is(switching) -> None
     with pytest.raises(ModelError, match="reached"):
         engine.switch("llava-hf/llava-1.5-13b-hf")
     assert engine.get() is before and engine.name == "tiny" and len(tries) == 1
+    assert gc.get_freeze_count() > len(gc.get_objects()), "lanes search for no garbage in it"
 
 
 def test_where_both_do_not_fit_the_old_model_goes_first_or_comes_back(switching) -> None:

@@ -144,8 +144,8 @@ class Engine:
         """
         with self._lock:
             if self._loaded is None:
-                self._loaded = self._load(self.name)
-                _settle()
+                with _changing_model():
+                    self._loaded = self._load(self.name)
             return self._loaded
 
     def switch(self, name: str) -> Loaded:
@@ -164,9 +164,9 @@ class Engine:
             raise ModelError(f"model is one of {', '.join(self.choices)}; got {name!r}.")
         with self._lock:
             if self._loaded is None or self.name != name:
-                self._loaded = self._replace(name)
+                with _changing_model():
+                    self._loaded = self._replace(name)
                 self.name = name
-                _settle()
             return self._loaded
 
     def _replace(self, name: str) -> Loaded:
@@ -183,8 +183,7 @@ class Engine:
     def _load(self, name: str) -> Loaded:
         if self.servers is not None:
             return self.servers.load()
-        gc.unfreeze()  # what is left of the model before this one may go
-        release_memory()
+        release_memory()  # what is left of the model before this one
         return self._dress(*load(name, **self.options))
 
     def _dress(self, model: Any, processor: Any) -> Loaded:
@@ -244,6 +243,16 @@ def _without_frames(error: Exception) -> Exception:
         link.__traceback__ = None
         link = link.__cause__ or link.__context__
     return error
+
+
+@contextmanager
+def _changing_model() -> Iterator[None]:
+    """The old model may be collected meanwhile; what is there in the end settles, come what may."""
+    gc.unfreeze()
+    try:
+        yield
+    finally:
+        _settle()
 
 
 def _settle() -> None:

@@ -1,6 +1,7 @@
 """Recorded rounds as Markdown. Measures nothing and knows no model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from hired.bench.records import rounds_in
@@ -57,64 +58,78 @@ def describe_sessions(lines: Sequence[dict[str, Any]]) -> str:
 
 def main_table(group: Group) -> str:
     """One group: phases apart, speed-up and bound, memory."""
-    lines = [HEAD, _rule(HEAD)]
-    for row in group.rows:
-        if row.error is not None:
-            lines.append(f"{_method(row)} | {_kept(row)} | {row.error}" + " |" * 11)
-            continue
-        cells = [
-            _method(row),
-            _kept(row),
-            _count(row.metrics["visual_tokens"]),
-            *(_seconds(row.metrics[f"{phase}_s"]) for phase in PHASES),
-            _range(row.metrics["ttft_s"], _time),
-            "" if row.speedup is None else _range(row.speedup, _times),
-            "" if row.bound is None else f"{row.bound:.2f}×",
-            "" if row.achieved is None else f"{row.achieved:.0%}",
-            f"{row.metrics['tokens_per_s'].median:.1f}" if "tokens_per_s" in row.metrics else "",
-            _bytes(row.metrics["kv_cache_bytes"].median),
-            _bytes(row.metrics["peak_bytes"].median),
-        ]
-        lines.append(" | ".join(cells))
-    return "\n".join(f"| {line} |" for line in lines)
+    return _table(HEAD, ([*_name(row), *_measured(row, _phases, 12)] for row in group.rows))
 
 
 def batch_table(groups: Sequence[Group]) -> str:
     """What batches are worth: tokens per second over preparing, prefill and decoding together."""
-    lines = [BATCH_HEAD, _rule(BATCH_HEAD)]
-    for group in groups:
-        for row in group.rows:
-            cells = [_method(row), _kept(row), str(group.about["batch"])]
-            if row.error is not None:
-                cells += [row.error, "", "", ""]
-            else:
-                cells += [
-                    f"{row.metrics['end_to_end_tokens_per_s'].median:.2f}",
-                    _range(row.metrics["ttft_s"], _time),
-                    "" if row.speedup is None else _range(row.speedup, _times),
-                    _bytes(row.metrics["peak_bytes"].median),
-                ]
-            lines.append(" | ".join(cells))
-    return "\n".join(f"| {line} |" for line in lines)
+    return _table(
+        BATCH_HEAD,
+        (
+            [*_name(row), str(group.about["batch"]), *_measured(row, _batched, 4)]
+            for group in groups
+            for row in group.rows
+        ),
+    )
 
 
 def paper_table(groups: Sequence[Group]) -> str:
     """Tokens per second over everything, as the release counts them, beside the published ones."""
-    lines = [PAPER_HEAD, _rule(PAPER_HEAD)]
+    lines = []
     for group in groups:
         batch, resting = group.about["batch"], group.about["model"]["resting_bytes"]
         for row in group.rows:
-            cells = [_method(row), _kept(row), str(batch)]
-            if row.error is not None:
-                cells += [row.error, "", ""]
-            else:
-                cells += [
-                    f"{row.metrics['end_to_end_tokens_per_s'].median:.2f}",
-                    _seconds(row.metrics["ttft_s"]),
-                    _bytes(resting + row.metrics["peak_bytes"].median),
-                ]
-            lines.append(" | ".join(cells + _published(row, batch)))
-    return "\n".join(f"| {line} |" for line in lines)
+            cells = _measured(row, partial(_as_published, resting=resting), 3)
+            lines.append([*_name(row), str(batch), *cells, *_published(row, batch)])
+    return _table(PAPER_HEAD, lines)
+
+
+def _table(head: str, lines: Iterable[list[str]]) -> str:
+    """Markdown of the lines' cells under the columns that `head` names."""
+    columns = head.split(" | ")
+    rows = [columns, ["---"] * len(columns), *lines]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _measured(row: Row, cells: Callable[[Row], list[str]], width: int) -> list[str]:
+    """What was measured, or in as many cells why nothing was."""
+    return cells(row) if row.error is None else [row.error] + [""] * (width - 1)
+
+
+def _phases(row: Row) -> list[str]:
+    metrics = row.metrics
+    return [
+        _count(metrics["visual_tokens"]),
+        *(_seconds(metrics[f"{phase}_s"]) for phase in PHASES),
+        _range(metrics["ttft_s"], _time),
+        _speedup(row),
+        "" if row.bound is None else _times(row.bound),
+        "" if row.achieved is None else f"{row.achieved:.0%}",
+        f"{metrics['tokens_per_s'].median:.1f}" if "tokens_per_s" in metrics else "",
+        _bytes(metrics["kv_cache_bytes"].median),
+        _bytes(metrics["peak_bytes"].median),
+    ]
+
+
+def _batched(row: Row) -> list[str]:
+    return [
+        f"{row.metrics['end_to_end_tokens_per_s'].median:.2f}",
+        _range(row.metrics["ttft_s"], _time),
+        _speedup(row),
+        _bytes(row.metrics["peak_bytes"].median),
+    ]
+
+
+def _as_published(row: Row, resting: int) -> list[str]:
+    return [
+        f"{row.metrics['end_to_end_tokens_per_s'].median:.2f}",
+        _seconds(row.metrics["ttft_s"]),
+        _bytes(resting + row.metrics["peak_bytes"].median),
+    ]
+
+
+def _speedup(row: Row) -> str:
+    return "" if row.speedup is None else _range(row.speedup, _times)
 
 
 def _times(value: float) -> str:
@@ -158,12 +173,8 @@ def _notes(lines: Sequence[dict[str, Any]], groups: Sequence[Group]) -> str:
     return "\n\n".join(notes)
 
 
-def _rule(head: str) -> str:
-    return " | ".join("---" for _ in head.split(" | "))
-
-
-def _method(row: Row) -> str:
-    return f"`{row.title}`"
+def _name(row: Row) -> list[str]:
+    return [f"`{row.title}`", _kept(row)]
 
 
 def _kept(row: Row) -> str:

@@ -160,7 +160,8 @@ def cls_attention(block: nn.Module, hidden: Tensor) -> Tensor:
     attention = block.self_attn
     normed = block.layer_norm1(hidden)
     heads = (*normed.shape[:1], -1, attention.num_heads, attention.head_dim)
-    query = attention.q_proj(normed[:, :1]).view(heads).transpose(1, 2)
+    first = normed[:, :1].contiguous()  # the 8-bit CUDA kernels of bitsandbytes ignore strides
+    query = attention.q_proj(first).view(heads).transpose(1, 2)
     keys = attention.k_proj(normed).view(heads).transpose(1, 2)
     logits = (query @ keys.transpose(-1, -2)) * attention.scale  # (tiles, H, 1, 1 + N)
     return torch.softmax(logits.squeeze(2), dim=-1, dtype=torch.float32)[..., 1:]

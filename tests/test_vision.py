@@ -8,7 +8,7 @@ from conftest import make_configs, make_image, make_tiny
 
 from hired.errors import InputError, ModelError, SettingError
 from hired.selectors import build
-from hired.tower import read_tower, split_tiles
+from hired.tower import cls_attention, patch_keys, read_tower, split_tiles
 from hired.vision import Taps, encode
 from hired.wrapper import look, select
 
@@ -33,6 +33,27 @@ def test_cls_attention_is_eager_attention(tiny):
         reference = stock.attentions[layer][:, :, 0, 1:]
         assert torch.allclose(seen.cls[layer], reference, atol=1e-6), layer
     assert torch.allclose(seen.features, stock.hidden_states[-2][:, 1:], atol=1e-5)
+
+
+def test_the_projections_get_contiguous_rows(tiny, monkeypatch):
+    """The 8-bit layers' CUDA kernels read memory row by row, whatever the strides say."""
+    model, processor = tiny
+    values, sizes = pixels(processor, (120, 160))
+    tower, asked = read_tower(model), []
+    for name in ("q_proj", "k_proj"):
+        layer = getattr(tower.blocks[0].self_attn, name)
+        forward = layer.forward
+
+        def watch(hidden, forward=forward):
+            asked.append(hidden.is_contiguous())
+            return forward(hidden)
+
+        monkeypatch.setattr(layer, "forward", watch)
+    with torch.inference_mode():
+        hidden = tower.norm(tower.embeddings(split_tiles(tower, values, sizes)[0]))
+        cls_attention(tower.blocks[0], hidden)
+        patch_keys(tower.blocks[0], hidden)
+    assert len(hidden) > 1 and asked == [True] * 3
 
 
 @pytest.mark.parametrize("init, final", [(0, None), (2, None), (1, 0), (2, 2), (3, 3), (0, 3)])

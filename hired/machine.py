@@ -21,6 +21,13 @@ DTYPES = {
     "bf16": torch.bfloat16,
 }
 PACKAGES = ("torch", "transformers", "bitsandbytes", "accelerate", "gradio")
+_UNSUPPORTED = (  # in what torch says
+    "no kernel image is available",
+    "not compatible with the current pytorch installation",
+    "driver on your system is too old",
+    "cuda driver version is insufficient",
+    "torch not compiled with cuda",
+)
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -38,7 +45,9 @@ def run_aside(work: Callable[[], Any]) -> Any:
 
 def list_devices() -> list[str]:
     """Every device torch can use here, the fastest first: `cuda:0`, …, `mps`, `cpu`."""
-    devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    # With a driver too old for this torch, NVML still counts the GPUs that nothing can run on.
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    devices = [f"cuda:{index}" for index in range(count)]
     if torch.backends.mps.is_available():
         devices.append("mps")
     return [*devices, "cpu"]
@@ -88,6 +97,17 @@ def pick_dtype(
             f"dtype must be 'auto', 'float32', 'float16' or 'bfloat16'; got {dtype!r}."
         )
     return found
+
+
+def explain_unsupported(error: BaseException) -> str | None:
+    """What to do where the installed PyTorch cannot run on the device; None for another error."""
+    text = str(error).lower()
+    if not any(sign in text for sign in _UNSUPPORTED):
+        return None
+    return (
+        "The installed PyTorch does not support this device or its driver. Use device='cpu', or "
+        "install another PyTorch: an older one for an old GPU or driver."
+    )
 
 
 def free_bytes(device: torch.device) -> int:

@@ -16,7 +16,15 @@ from torch import nn
 from hired import quantization as bits
 from hired import random_models
 from hired.errors import HiredError, MemoryShortage, ModelError
-from hired.machine import free_bytes, list_devices, name_device, pick_device, pick_dtype, run_aside
+from hired.machine import (
+    explain_unsupported,
+    free_bytes,
+    list_devices,
+    name_device,
+    pick_device,
+    pick_dtype,
+    run_aside,
+)
 
 EMBEDDED = "shapes"
 SHAPES = Path(__file__).resolve().parent.parent / "assets" / "shapes"
@@ -265,6 +273,8 @@ def _explain(name: str, error: Exception, device: torch.device) -> HiredError:
             f"Memory on {device} ran out while loading {name}. Close other programs, use "
             f"quantization='4bit', or a smaller model."
         )
+    if unsupported := explain_unsupported(error):
+        return ModelError(f"{name} could not be loaded on {device}. {unsupported}")
     return ModelError(
         f"{name} could not be loaded ({type(error).__name__}: {reason}). A file may be missing "
         f"or damaged: download or save the model again."

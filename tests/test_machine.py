@@ -34,6 +34,14 @@ def test_missing_device_is_explained(device) -> None:
         pick_device(device)
 
 
+def test_gpus_that_nothing_can_run_on_are_no_devices(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)  # NVML counts them all the same
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto").type != "cuda"
+    with pytest.raises(ModelError, match="no device 'cuda'"):
+        pick_device("cuda")
+
+
 @pytest.mark.parametrize("dtype", ["int8", "float64", "float33", torch.int8, 16])
 def test_wrong_dtype_is_explained(dtype) -> None:
     with pytest.raises(ModelError, match="bfloat16"):

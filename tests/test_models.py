@@ -105,6 +105,22 @@ def test_memory_that_runs_out_while_loading_is_explained(saved, monkeypatch) -> 
         models.load(saved, device="cpu")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA error: no kernel image is available for execution on the device",
+        "The NVIDIA driver on your system is too old (found version 11040).",
+    ],
+)
+def test_a_device_this_torch_cannot_use_is_explained(saved, monkeypatch, said) -> None:
+    def refuse(*_):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(models, "_read_model", refuse)
+    with pytest.raises(ModelError, match=r"does not support this device.*device='cpu'"):
+        models.load(saved, device="cpu")
+
+
 def breakages():
     yield "no config", lambda folder: (folder / "config.json").unlink(), "no config.json"
     yield "torn config", lambda folder: (folder / "config.json").write_text('{"a'), "no config.json"

@@ -101,7 +101,7 @@ def _add_ask(commands: Any) -> None:
     add("question", metavar="QUESTION")
     add("--model", default="shapes", help="a name from `models`, or a directory")
     add("--method", default="hired", help="a name from `methods` (default: hired)")
-    add("--budget", type=parse_budget, help="rate or count to keep (default: 0.2)")
+    add("--budget", help="rate or count to keep (default: 0.2)")
     add("--alpha", type=float, help="the overview's share of the budget (default: 0.5)")
     add("--init-layer", type=int, help="layer that shares the budget out (default: 0)")
     add("--final-layer", type=int, help="layer that ranks patches (default: the feature layer)")
@@ -140,6 +140,8 @@ def make_selector(args: argparse.Namespace) -> Any:
 
     given = {name: getattr(args, name) for name in SETTINGS} | dict(args.set)
     given = {name: value for name, value in given.items() if value is not None}
+    if "budget" in given:
+        given["budget"] = parse_budget(given["budget"])
     known = settings_of(args.method)
     if unknown := sorted(given.keys() - set(known)):
         raise SettingError(
@@ -150,7 +152,7 @@ def make_selector(args: argparse.Namespace) -> Any:
 
 def ask(args: argparse.Namespace) -> int:
     """Both lanes over one prompt, streamed; 1 if a lane failed, 130 if it was stopped."""
-    from hired.compare import Lane, compare
+    from hired.compare import Lane, check_asked, compare
     from hired.images import open_image
     from hired.inputs import check_question
     from hired.models import describe, load
@@ -158,12 +160,13 @@ def ask(args: argparse.Namespace) -> int:
     from hired.selectors import build
 
     selector = make_selector(args)  # wrong arguments are found before a model is loaded
+    lanes = [Lane("baseline", build("full")), Lane(args.method, selector)]
+    check_asked(lanes, args.max_new_tokens)
     image, question = open_image(args.image), check_question(args.question)
     screen = Screen(to_stderr=args.json, race=args.race)
     model, processor = load(args.model, args.quantization, args.device, args.dtype)
     about = describe(model)
     screen.introduce(about)
-    lanes = [Lane("baseline", build("full")), Lane(args.method, selector)]
     with _stop_on_interrupt() as stop:
         steps = compare(
             model,

@@ -18,7 +18,7 @@ from typing import Any
 from hired.errors import SettingError
 from hired.images import open_image
 from hired.inputs import check_question
-from hired.lane import Lane, Prompt, Tell, run_lane
+from hired.lane import Lane, Prompt, Tell, check_lanes, run_lane
 from hired.metrics import Metrics
 from hired.selectors import Selection, Selector, build
 from hired.tower import read_tower
@@ -93,11 +93,11 @@ def compare(
     Raises:
         InputError: the image or the question cannot be used.
         ModelError: the model cannot be read.
-        SettingError: no lanes, or a bad `max_new_tokens`.
+        SettingError: no lanes, a bad `max_new_tokens`, no such layer or head, beams or no cache.
     """
     check_asked(lanes, max_new_tokens)
-    read_tower(model)
     kwargs = {"max_new_tokens": max_new_tokens, **generate_kwargs}
+    check_lanes(read_tower(model), lanes, kwargs)
     prompt = Prompt(model, processor, open_image(image), check_question(question), kwargs)
     return follow(
         lanes,

@@ -6,7 +6,7 @@ thread and tells how far it is; nothing it does touches the model.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,15 +14,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hired.errors import HiredError, InputError, MemoryShortage
+from hired.errors import HiredError, InputError, MemoryShortage, SettingError
 from hired.generate import generate
 from hired.inputs import Inputs, prepare
+from hired.machine import explain_unsupported
 from hired.metrics import MemoryProbe, Metrics, Stopwatch, summarise
 from hired.pack import Packed, pack
 from hired.selectors import Selector
+from hired.selectors.hired import merge_heads
 from hired.tiles import TileGrid
 from hired.tower import Tower, read_tower, split_tiles
-from hired.vision import Vision, encode
+from hired.vision import Vision, check_taps, encode
 from hired.wrapper import fit_grids, plan_for
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,23 @@ class Prompt:
     question: str
     generate_kwargs: dict[str, Any]
     batch: int = 1
+
+
+def check_lanes(tower: Tower, lanes: Sequence[Lane], generate_kwargs: dict[str, Any]) -> None:
+    """Raise SettingError for what would fail in `run_lane`, before anything runs."""
+    for selector in (lane.selector for lane in lanes):
+        check_taps(tower, selector.taps(tower.feature_tap))
+        merge_heads(torch.empty(tower.heads, 0), getattr(selector, "heads", "sum"))
+    if (generate_kwargs.get("num_beams") or 1) > 1:
+        raise SettingError(
+            f"A lane streams one answer, so num_beams is 1 here; got "
+            f"{generate_kwargs['num_beams']}. For beams use HiredModel(model, selector).generate."
+        )
+    if generate_kwargs.get("use_cache") is False:
+        raise SettingError(
+            "A lane measures its KV cache, so use_cache is True here; got False. Without a cache "
+            "use HiredModel(model, selector).generate."
+        )
 
 
 Tell = Callable[..., None]  # phase=, token=, selection=, metrics=, error=
@@ -95,6 +114,8 @@ def explain(error: Exception) -> str:
                 "new tokens, use a smaller image, or load the model in 8 or 4 bits."
             )
         )
+    if unsupported := explain_unsupported(error):
+        return unsupported
     log.error("a lane failed", exc_info=error)
     return f"Something went wrong in this lane ({type(error).__name__}); see the log for details."
 

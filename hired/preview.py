@@ -36,7 +36,7 @@ class Preview:
     def __init__(self, model: Any, processor: Any, capacity: int = 6) -> None:
         self.tower = read_tower(model)
         self.layers = self.tower.last_tap + 1
-        self.heads = int(self.tower.blocks[0].self_attn.num_heads)
+        self.heads = self.tower.heads
         self.feature_tap = self.tower.feature_tap
         self._processor = processor
         self._device = model.get_input_embeddings().weight.device

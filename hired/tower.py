@@ -39,6 +39,11 @@ class Tower:
         return self.depth - 1
 
     @property
+    def heads(self) -> int:
+        """Attention heads of a block, H."""
+        return int(self.blocks[0].self_attn.num_heads)
+
+    @property
     def last_tap(self) -> int:
         """The deepest layer that can be tapped: attention needs only a block's input."""
         return min(self.depth, len(self.blocks) - 1)

@@ -54,6 +54,13 @@ class Vision:
     keys: Tensor | None = None
 
 
+def check_taps(tower: Tower, taps: Taps) -> None:
+    """Raise SettingError for a tap out of range."""
+    tower.check_layer("init_layer", taps.init)
+    tower.check_layer("final_layer", taps.final)
+    tower.check_layer("keys", taps.keys)
+
+
 def encode(
     tower: Tower,
     images: Sequence[Tensor],
@@ -76,9 +83,7 @@ def encode(
     Raises:
         SettingError: a tap is out of range.
     """
-    tower.check_layer("init_layer", taps.init)
-    tower.check_layer("final_layer", taps.final)
-    tower.check_layer("keys", taps.keys)
+    check_taps(tower, taps)
     layers = {taps.final, *extra_taps}
     with torch.inference_mode():
         if plan is not None and taps.init is not None:

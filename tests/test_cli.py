@@ -134,12 +134,24 @@ def test_special_tokens_in_a_question_are_text(here, capsys) -> None:
     assert run_json(capsys, argv)["settings"]["question"] == argv[2]
 
 
-def test_a_failed_lane_is_an_error_and_the_other_goes_on(here, capsys) -> None:
-    """Head 99 is only known to be wrong once the tower has been seen."""
-    record = run_json(capsys, ask(here, "--json", "--heads", "99", "--max-new-tokens", "2"), code=1)
+def test_a_failed_lane_is_an_error_and_the_other_goes_on(here, capsys, monkeypatch) -> None:
+    def fail(*_) -> None:
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(SELECTORS["hired"], "scores", fail)
+    record = run_json(capsys, ask(here, "--json", "--max-new-tokens", "2"), code=1)
     baseline, other = record["lanes"]
     assert "error" not in baseline and baseline["metrics"]["new_tokens"] == 2
-    assert "head of this vision tower" in other["error"] and other["metrics"] is None
+    assert "does not support this device" in other["error"] and other["metrics"] is None
+
+
+@pytest.mark.parametrize(
+    "more", [["--heads", "99"], ["--init-layer", "99"], ["--final-layer", "99"]]
+)
+def test_what_the_tower_lacks_is_told_before_any_lane_runs(here, capsys, more) -> None:
+    assert main(ask(here, *more)) == 2
+    captured = capsys.readouterr()
+    assert "of this vision tower" in captured.err and "baseline" not in captured.out
 
 
 def test_interrupt_keeps_the_partial_answer(here) -> None:
@@ -171,6 +183,7 @@ def test_interrupt_keeps_the_partial_answer(here) -> None:
         (["--budget", "-3"], "rate above 0"),
         (["--budget", "nan"], "rate above 0"),
         (["--budget", "inf"], "rate above 0"),
+        (["--budget", "most"], "1 is one token"),
         (["--alpha", "1.5"], "alpha"),
         (["--init-layer", "-1"], "init_layer"),
         (["--heads", "most"], "heads"),
@@ -181,16 +194,15 @@ def test_interrupt_keeps_the_partial_answer(here) -> None:
         (["--max-new-tokens", "0"], "max_new_tokens"),
     ],
 )
-def test_wrong_setting_is_explained(here, capsys, more, says) -> None:
+def test_wrong_setting_is_explained(here, capsys, monkeypatch, more, says) -> None:
+    monkeypatch.setattr(models, "load", None)  # told before a model is loaded
     assert main(ask(here, *more)) == 2
     captured = capsys.readouterr()
-    assert captured.out == "" or "--max-new-tokens" in more
+    assert captured.out == ""
     assert captured.err.splitlines()[-1].startswith("hired: ") and says in captured.err
 
 
-@pytest.mark.parametrize(
-    "more", [["--budget", "most"], ["--set", "seed"], ["--alpha", "x"], ["--no"]]
-)
+@pytest.mark.parametrize("more", [["--set", "seed"], ["--alpha", "x"], ["--no"]])
 def test_argument_that_cannot_be_read_is_explained(here, capsys, more) -> None:
     with pytest.raises(SystemExit) as left:
         main(ask(here, *more))

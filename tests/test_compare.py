@@ -207,6 +207,13 @@ def test_bad_input_is_refused_before_anything_runs(tiny):
     for bad in (0, -1, True, 2.5, "9"):
         with pytest.raises(SettingError, match="max_new_tokens"):
             compare(model, processor, IMAGE, QUESTION, lanes("full"), max_new_tokens=bad)
+    for bad in ({"num_beams": 2}, {"use_cache": False}):
+        with pytest.raises(SettingError, match=r"use HiredModel\(model, selector\).generate"):
+            compare(model, processor, IMAGE, QUESTION, lanes("full"), **bad)
+    for bad in ({"init_layer": 4}, {"final_layer": 9}, {"heads": 4}):
+        these = [*lanes("full"), *lanes("hired", **bad)]
+        with pytest.raises(SettingError, match=r"of this vision tower.* 0 to 3; got [49]"):
+            compare(model, processor, IMAGE, QUESTION, these)
     with pytest.raises((ModelError, AttributeError)):
         compare(torch.nn.Linear(1, 1), processor, IMAGE, QUESTION, lanes("full"))
 

@@ -32,7 +32,8 @@ FULL_SIZE, SMALL_SIZE = "random:7b", "random:7b/256"
 NEW_TOKENS = 16
 QUESTION = "What is in this picture?"
 RESULTS = Path(__file__).resolve().parent.parent / "assets" / "results"
-SLACK_BYTES = 64 * 2**20  # what the allocator rounds up, and cuBLAS's workspace
+SLACK_BYTES = 256 * 2**20  # what the allocator rounds up, and cuBLAS's workspaces
+NOISE = 0.1  # of a time, between neighbouring budgets
 
 
 def run_check(
@@ -115,7 +116,7 @@ def _run(
         ]
         findings = [
             _one_copy(wrappers, about["resting_bytes"], describe(model)["resting_bytes"]),
-            _falls("time to first token falls with the budget", rows, "ttft_s"),
+            _falls("time to first token falls with the budget", rows, "ttft_s", NOISE),
             _falls("KV cache falls with the budget", rows, "kv_cache_bytes"),
         ]
         if device.type == "cuda":
@@ -191,19 +192,21 @@ def _one_copy(wrappers: list[HiredModel], before: int, after: int) -> dict[str, 
 
 def _allocator(held: dict[str, int], resting: int) -> dict[str, Any]:
     """The allocator holds the weights once, before and after the lanes ran."""
+    slack = max(SLACK_BYTES, resting // 10)
     return {
         "name": "the allocator holds one copy of the weights",
-        "passed": all(abs(bytes_ - resting) <= SLACK_BYTES for bytes_ in held.values()),
+        "passed": all(abs(bytes_ - resting) <= slack for bytes_ in held.values()),
         "detail": f"weights {resting} bytes; allocated "
         + ", ".join(f"{value} {when}" for when, value in held.items()),
     }
 
 
-def _falls(name: str, rows: list[dict[str, Any]], key: str) -> dict[str, Any]:
-    """Strictly smaller with every smaller budget."""
+def _falls(name: str, rows: list[dict[str, Any]], key: str, noise: float = 0.0) -> dict[str, Any]:
+    """Smaller with every smaller budget; a step may rise by `noise`, a share, the whole may not."""
     values = [row[key] for row in rows]
     return {
         "name": name,
-        "passed": all(small < large for large, small in itertools.pairwise(values)),
+        "passed": values[-1] < values[0]
+        and all(small < large * (1 + noise) for large, small in itertools.pairwise(values)),
         "detail": " > ".join(f"{value:.4g}" for value in values),
     }

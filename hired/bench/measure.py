@@ -55,7 +55,7 @@ def run_sweep(
             progress.skip(len(one.entries))
             continue
         if loaded is None or loaded[0] != one.model:
-            loaded = None  # the last one goes before the next one comes
+            loaded = prompt = None  # the last one goes before the next one comes
             gc.collect()
             progress.say(f"loading {one.model}")
             given = (models or {}).get(one.model)

@@ -1,6 +1,7 @@
 """Phases timed apart, memory above the resting level, and the numbers of one lane.
 
-Knows clocks and allocators, nothing of models. CUDA is synchronised at every phase boundary.
+Knows clocks and allocators, nothing of models. CUDA and MPS are synchronised at every phase
+boundary.
 """
 
 import ctypes
@@ -86,6 +87,8 @@ class Stopwatch:
         """`perf_counter()` once the device is idle."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
         return perf_counter()
 
     @contextmanager

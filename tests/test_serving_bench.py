@@ -22,7 +22,9 @@ def test_rounds_are_stock_first_and_every_budget() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("bad", [{"concurrency": (0,)}, {"budgets": (2.0,)}, {"new_tokens": 0}])
+@pytest.mark.parametrize(
+    "bad", [{"concurrency": (0,)}, {"budgets": (2.0,)}, {"budgets": (1,)}, {"new_tokens": 0}]
+)
 def test_bad_plans_are_refused(bad) -> None:
     with pytest.raises(SettingError, match=r"1 or more|rates above 0"):
         Bench(**bad)
@@ -67,6 +69,24 @@ def test_measures_records_goes_on_and_reports(tmp_path, capsys) -> None:
     assert said == [] and path.read_text().startswith(before)
     assert cli.main(["serve", "report", str(path)]) == 0
     assert "stock vLLM" in capsys.readouterr().out
+
+
+def test_other_words_for_vllm_are_measured_anew_and_told_apart(tmp_path) -> None:
+    program, path = make_program(tmp_path), tmp_path / "serving.jsonl"
+    for dtype in ("float32", "float16"):
+        bench = Bench(concurrency=(1,), budgets=(), prompts=2, extra=("--dtype", dtype))
+        measure(bench, program, free_port(), path, lambda _: None)
+    report = make_report(read_record(path))
+    assert report.count("| all (stock vLLM) |") == 2
+    assert all(f"tokens and `--dtype {dtype}`:" in report for dtype in ("float32", "float16"))
+
+
+def test_budgets_are_read_as_everywhere(capsys) -> None:
+    bench = ["serve", "bench", "--vllm", "/no/such/vllm"]
+    assert cli.main([*bench, "--budgets", "20%", "0.1"]) == 1
+    assert "There is no program '/no/such/vllm'" in capsys.readouterr().err
+    assert cli.main([*bench, "--budgets", "most"]) == 2
+    assert "A budget is a rate such as" in capsys.readouterr().err
 
 
 def test_a_lost_request_ends_it_and_keeps_nothing_false(tmp_path) -> None:

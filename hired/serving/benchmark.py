@@ -63,8 +63,10 @@ class Bench:
         """Check what would only fail after a server has started."""
         if not self.concurrency or min(self.concurrency) < 1:
             raise SettingError(f"concurrency is 1 or more; got {list(self.concurrency)}.")
-        if not all(0 < rate <= 1 for rate in self.budgets):
-            raise SettingError(f"budgets are rates above 0 and up to 1; got {list(self.budgets)}.")
+        if not all(isinstance(rate, float) and 0 < rate <= 1 for rate in self.budgets):
+            raise SettingError(
+                f"budgets are rates above 0 and up to 1.0; got {list(self.budgets)}."
+            )
         if self.new_tokens < 1 or (self.prompts is not None and self.prompts < 1):
             raise SettingError("new tokens and prompts are 1 or more.")
 
@@ -130,6 +132,7 @@ def measure(bench: Bench, vllm: str, port: int, path: Path, tell: Callable[[str]
         "image_size": list(bench.image_size),
         "new_tokens": bench.new_tokens,
         "kv_tokens": (blocks - 1) * BLOCK,
+        "extra": list(bench.extra),
     }
     record = Record(path, _session(vllm))
     left = [one for one in rounds(bench) if _key(setup, one) not in record.done]

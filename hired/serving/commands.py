@@ -32,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     bench = commands.add_parser("bench", help="throughput, first token, requests that fit; resumes")
     _add_model(bench)
-    bench.add_argument("--budgets", nargs="+", type=float, default=[0.4, 0.2, 0.1], metavar="KEEP")
+    bench.add_argument("--budgets", nargs="+", default=["0.4", "0.2", "0.1"], metavar="KEEP")
     bench.add_argument("--concurrency", nargs="+", type=int, default=[1, 4, 16, 64], metavar="N")
     bench.add_argument("--prompts", type=int, help="requests a round (default: its N, at least 4)")
     bench.add_argument("--image-size", nargs=2, type=int, default=[672, 672], metavar=("H", "W"))
@@ -69,7 +69,7 @@ def serve(args: argparse.Namespace) -> int:
     from hired.serving.models import find_folder
 
     settings = {"method": args.method, "budget": parse_budget(args.budget)}
-    vllm = args.vllm or ("vllm" if args.dry_run else find_vllm())
+    vllm = (args.vllm or "vllm") if args.dry_run else find_vllm(args.vllm)
     folder, extra = find_folder(args.model), args.vllm_args
     made = {
         "baseline": command(vllm, folder, args.port, None, extra, args.model),
@@ -109,12 +109,13 @@ def _invite(servers: list[Any], only: str | None) -> None:
 
 def run_bench(args: argparse.Namespace) -> int:
     """Measure what is not recorded yet."""
+    from hired.budget import parse_budget
     from hired.serving.benchmark import Bench, measure
     from hired.serving.launch import find_vllm
 
     bench = Bench(
         model=args.model,
-        budgets=tuple(args.budgets),
+        budgets=tuple(parse_budget(text) for text in args.budgets),
         concurrency=tuple(args.concurrency),
         prompts=args.prompts,
         image_size=tuple(args.image_size),
@@ -122,7 +123,7 @@ def run_bench(args: argparse.Namespace) -> int:
         kv_tokens=args.kv_tokens,
         extra=tuple(args.vllm_args),
     )
-    vllm = args.vllm or find_vllm()
+    vllm = find_vllm(args.vllm)
     measure(bench, vllm, args.port, args.out, lambda line: print(line, file=sys.stderr, flush=True))
     print(f"Recorded in {args.out}. Show it with: python -m hired serve report {args.out}")
     return 0

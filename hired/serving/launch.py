@@ -30,12 +30,16 @@ HOST = "127.0.0.1"  # vLLM's own default is every network; extra words may ask f
 START_S, STOP_S, ASK_EVERY_S = 1800.0, 60.0, 0.5
 
 
-def find_vllm() -> str:
-    """The `vllm` program: on the PATH, or where `make serve-test` installs it.
+def find_vllm(named: str | None = None) -> str:
+    """The `vllm` program: the one named, on the PATH, or where `make serve-test` installs it.
 
     Raises:
         ModelError: there is none.
     """
+    if named is not None:
+        if shutil.which(named) is None:
+            raise ModelError(f"There is no program {named!r}. Check the path given to --vllm.")
+        return named
     found = shutil.which("vllm") or (str(PLACE.resolve()) if PLACE.is_file() else None)
     if found is None:
         raise ModelError(

@@ -1,5 +1,6 @@
 """What `serve bench` recorded, as Markdown and as a figure. Measures nothing."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,20 +29,29 @@ def make_report(lines: Rows) -> str:
     """Hardware and command, and one table per set-up."""
     parts = [describe_sessions(lines)]
     for setup, found in _setups(lines).items():
-        model, height, width, new, kv = setup
+        model, height, width, new, kv, *extra = setup
+        words = f" and `{extra[0]}`" if extra else ""
         parts.append(
-            f"**{model}**, {height}×{width} images, {new} new tokens, a KV cache of {kv:,} tokens:"
-            f"\n\n{_table(found)}"
+            f"**{model}**, {height}×{width} images, {new} new tokens, a KV cache of {kv:,} tokens"
+            f"{words}:\n\n{_table(found)}"
         )
     return "\n\n".join(parts)
 
 
 def _setups(lines: Rows) -> dict[tuple[Any, ...], Rows]:
+    """Rounds by set-up, with the words for vLLM where they differ among rounds to be compared."""
     setups: dict[tuple[Any, ...], Rows] = {}
     for line in rounds_in(lines):
         setup = (line["model"], *line["image_size"], line["new_tokens"], line["kv_tokens"])
         setups.setdefault(setup, []).append(line)
-    return setups
+    apart: dict[tuple[Any, ...], Rows] = {}
+    for setup, found in setups.items():
+        words = [shlex.join(line.get("extra", ())) for line in found]
+        counts = [line["concurrency"] for line in found]
+        differ = len(set(zip(counts, words, strict=True))) > len(set(counts))
+        for line, extra in zip(found, words, strict=True):
+            apart.setdefault((*setup, extra) if differ else setup, []).append(line)
+    return apart
 
 
 def _table(found: Rows) -> str:

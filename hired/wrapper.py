@@ -4,6 +4,7 @@ One of the two places that know the order of the stages. The model is shared and
 """
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import torch
@@ -91,7 +92,7 @@ class HiredModel:
         Batches, several images in a prompt, prompts without image, sampling, beams, streamers
         and `return_dict_in_generate` work as they do on the stock model. The sequences returned
         begin with `input_ids` as they came in, so `output[:, input_ids.shape[1]:]` is the answer
-        here too; `max_length` and `min_length` count that prompt as well.
+        here too; `max_length` and `min_length`, in a `generation_config` too, count it as well.
 
         Args:
             input_ids: (B, L) with the processor's placeholders.
@@ -124,18 +125,20 @@ class HiredModel:
             input_ids=packed.input_ids,
             attention_mask=packed.attention_mask,
             mm_encoder_outputs=as_encoder_outputs(packed.features),
-            **_shorter_lengths(generate_kwargs, input_ids.shape[1]),
+            **_shorter_lengths(generate_kwargs, input_ids.shape[1] - packed.input_ids.shape[1]),
         )
         return _with_prompt(output, input_ids, packed.input_ids.shape[1])
 
 
-def _shorter_lengths(kwargs: dict[str, Any], prompt: int) -> dict[str, Any]:
-    """Total lengths count the caller's prompt, not the shorter one the model reads."""
+def _shorter_lengths(kwargs: dict[str, Any], dropped: int) -> dict[str, Any]:
+    """Total lengths count the caller's prompt, not the one the model reads, `dropped` shorter."""
     kwargs = dict(kwargs)
-    for total, new in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
-        length = kwargs.pop(total, None)
-        if length is not None and kwargs.get(new) is None:
-            kwargs[new] = max(length - prompt, 1 if new == "max_new_tokens" else 0)
+    config = kwargs["generation_config"] = copy(kwargs.get("generation_config"))
+    for name in ("max_length", "min_length"):
+        if kwargs.get(name) is not None:
+            kwargs[name] = max(kwargs[name] - dropped, 0)
+        if getattr(config, name, None) is not None:
+            setattr(config, name, max(getattr(config, name) - dropped, 0))
     return kwargs
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from conftest import make_image, make_tiny, prompt
+from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
 from hired.generate import as_encoder_outputs
@@ -108,7 +109,12 @@ def test_dropping_returns_the_callers_prompt(tiny):
     plain = wrapped.generate(**inputs, max_new_tokens=5)
     assert torch.equal(plain[:, :length], inputs["input_ids"])
     assert plain.shape[1] == length + 5
-    assert torch.equal(plain, wrapped.generate(**inputs, max_length=length + 5))
+    for total in (
+        {"max_length": length + 5},
+        {"generation_config": GenerationConfig(max_length=length + 5)},
+    ):
+        assert torch.equal(plain, wrapped.generate(**inputs, **total))
+    assert total["generation_config"].max_length == length + 5, "the caller's own is left alone"
     full = wrapped.generate(**inputs, max_new_tokens=5, return_dict_in_generate=True)
     assert torch.equal(full.sequences, plain)
     assert full.past_key_values.get_seq_length() < length
@@ -151,6 +157,20 @@ def test_prompts_without_image_and_in_between(tiny):
     )
     answers = wrapped.generate(**mixed, max_new_tokens=4)
     assert torch.equal(answers[0, -4:], wrapped.generate(**text, max_new_tokens=4)[0, -4:])
+
+
+@pytest.mark.parametrize("in_config", [False, True])
+def test_the_shortest_length_counts_the_callers_prompt(in_config):
+    model, processor = make_tiny.__wrapped__()
+    inputs = process(processor, [SIZES[2]])
+    wrapped, length = HiredModel(model, build("hired", budget=0.2)), inputs["input_ids"].shape[1]
+    first = int(wrapped.generate(**inputs, max_new_tokens=1)[0, -1])
+    model.generation_config.eos_token_id = first  # ends at once, where it may
+    lengths = {"min_length": length + 3, "max_length": length + 6}
+    given = {"generation_config": GenerationConfig(**lengths)} if in_config else lengths
+    assert wrapped.generate(**inputs, max_length=length + 6).shape[1] == length + 1
+    answer = wrapped.generate(**inputs, **given)[0, length:].tolist()
+    assert 3 <= len(answer) <= 6 and first not in answer[:3]
 
 
 class Collect(BaseStreamer):

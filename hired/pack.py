@@ -140,7 +140,7 @@ def _with_newlines(body: Any, projected: Tensor, order: Tensor) -> Tensor:
         return projected
     packed = projected.new_empty(len(order), projected.shape[-1])
     packed[~newline] = projected
-    packed[newline] = body.image_newline.to(projected.dtype)
+    packed[newline] = body.image_newline.to(projected)
     return packed
 
 

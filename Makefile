@@ -96,8 +96,8 @@ screenshots: $(VENV)/.tests chromium ## the README's pictures of the page
 shapes: $(VENV)/.app ## train the embedded model again, from the seed (hours)
 	$(BIN)/python -m hired shapes train $(ARGS)
 
-clean: ## remove the environment and every cache
-	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis .gradio
+clean: ## remove the environments and caches; .cache, with checkpoints and downloads, stays
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-lmms $(VENV)-lowest .pytest_cache .ruff_cache .import_linter_cache .hypothesis .gradio
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The browser the page is tested in. As root it is installed; otherwise the tests that need it are

@@ -90,6 +90,13 @@ def test_top_level_holds_nothing_else() -> None:
     assert seen <= TOP_LEVEL
 
 
+def test_clean_removes_every_environment() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    recipe = text.split("\nclean:")[1].split("\n\n")[0]
+    made = set(re.findall(r"\$\(VENV\)-[a-z]+", text))
+    assert made and made == set(re.findall(r"\$\(VENV\)-[a-z]+", recipe))
+
+
 def test_no_grab_bag_modules() -> None:
     assert not [name(path) for path in LIBRARY if path.name in {"utils.py", "types.py"}]
 

@@ -14,11 +14,12 @@ from hired.errors import InputError, SettingError
 from hired.evaluation.figures import draw_accuracy
 from hired.evaluation.lanes import EVEN, EvenCrops, Plan, ablations, lane_title, split_title
 from hired.evaluation.measure import run_plan
-from hired.evaluation.summary import summarise, wilson
+from hired.evaluation.summary import compare, summarise, wilson
 from hired.evaluation.tables import explain, make_report
 from hired.preview import Preview
 from hired.selectors import SELECTORS, build
-from hired.shapes.evaluate import answer, answer_all, ask_about
+from hired.shapes.evaluate import answer, answer_all, ask_about, drawn_for, is_right
+from hired.shapes.questions import Question
 from hired.shapes.scenes import render
 from hired.tiles import TileGrid
 from hired.tower import read_tower
@@ -83,7 +84,8 @@ def test_even_crops_share_alike_and_are_in_no_list():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"posters": 0}, {"batch": 0}, {"splits": ("dense",)}, {"budgets": (2.0,)}]
+    "settings",
+    [{"posters": 0}, {"batch": 0}, {"seed": -1}, {"splits": ("dense",)}, {"budgets": (2.0,)}],
 )
 def test_nonsense_is_refused(settings):
     with pytest.raises(SettingError, match="got"):
@@ -193,6 +195,71 @@ def test_shares_are_counted_by_hand():
     assert rows[1] == "| `hired` | 50.0 (15.0–85.0) | as `full` |"
     assert "| `hired` | 50 % | 50 | 50 |" in rows
     assert "a chip" in text and "4 questions about 2 sparse posters" in text
+
+
+def test_a_difference_is_taken_on_the_posters_that_both_answered():
+    rounds = [
+        a_round(n, hired_at_half=("11", 9), full=("11" if n else "00", 9), random_at_half=("10", 9))
+        for n in range(40)
+    ]
+    rounds += [a_round(n, hired_at_half=("00", 9)) for n in range(40, 60)]
+    hired, full, chance = summarise(rounds)
+    assert hired.posters == 60 and full.posters == 40
+    found = compare(chance, hired)
+    assert (found.value, found.low, found.high) == (-0.5, -0.5, -0.5) and found.clear
+    found = compare(full, hired)
+    assert found.value == pytest.approx(-1 / 40) and found.low <= found.value <= found.high == 0
+    assert not found.clear and compare(full, summarise(rounds[40:])[0]) is None
+    text = make_report([SESSION, *rounds])
+    assert "(fewer posters: `full` 40, `random@0.5` 40)" in text
+
+
+def test_a_rival_is_compared_at_the_same_budget():
+    lanes = {"full": ("11", 9), "hired_at_half": ("11", 4), "random_at_half": ("10", 4)}
+    text = make_report(
+        [SESSION, *(a_round(n, **lanes, **{"spatial@0.2": ("00", 2)}) for n in (0, 1))]
+    )
+    table = text[text.index("### Against HiRED") :]
+    assert "| Method | 50 % |" in table and "| `spatial` |  |" in table
+    assert "| `random` | **-50.0** (-50.0 to -50.0) |" in table
+
+
+def test_a_description_is_scored_object_by_object():
+    asked = Question("describe", "", "The poster shows a red star with the digit 3, a blue heart "
+                     "with the digit 5 and a blue heart with the digit 5.")  # fmt: skip
+    for reply, right in (
+        (
+            "A blue heart with the digit 5, a red star with the digit 3 and a blue heart, 5.",
+            True,
+        ),
+        (
+            "A red heart with the digit 3, a blue star with the digit 5 and a blue heart, 5.",
+            False,
+        ),
+        (
+            "A red star with the digit 5, a blue heart with the digit 3 and a blue heart, 5.",
+            False,
+        ),
+        ("A red star with the digit 3 and a blue heart with the digit 5.", False),
+        ("", False),
+    ):
+        assert is_right(reply, asked) == right, reply
+
+
+def test_chance_is_drawn_anew_for_every_poster(tiny, tmp_path, monkeypatch):
+    seeds, select = [], Preview.select
+
+    def spy(eye, image, method):
+        seeds.extend([method.seed] if method.name == "random" else [])
+        return select(eye, image, method)
+
+    monkeypatch.setattr(Preview, "select", spy)
+    plan = replace(SMALL, methods=(Entry("random"),), budgets=(0.2,), posters=2)
+    run_plan(plan, tmp_path / "a.jsonl", "", "cpu", loaded=tiny)
+    assert seeds == [0, 1]
+    hired = build("hired", budget=0.2)
+    assert drawn_for(hired, 4) is hired
+    assert drawn_for(build("random", budget=0.2, seed=3), 4).seed == 7
 
 
 def test_the_ablations_have_a_table_of_their_own():

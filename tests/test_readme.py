@@ -21,7 +21,7 @@ from hired.bench.summary import summarise_rounds
 from hired.bench.tables import batch_table, main_table, paper_table
 from hired.deploy import HARDWARE
 from hired.evaluation.summary import summarise
-from hired.evaluation.tables import ablation_table, accuracy_table, is_ablation
+from hired.evaluation.tables import ablation_table, accuracy_table, is_ablation, rival_table
 from hired.selectors import settings_of
 from hired.serving.report import make_report, read_record
 
@@ -106,9 +106,9 @@ def listed_files() -> list[str]:
 
 def test_measured_tables_are_the_records() -> None:
     results = ROOT / "assets" / "results"
-    for name in ("eval-sparse.jsonl", "eval-2000.jsonl"):
-        scores = summarise(rounds_in(read_lines(results / name, "eval")))
-        assert accuracy_table(scores) in TEXT, name
+    for path in sorted(results.glob("eval-*.jsonl")):
+        scores = summarise(rounds_in(read_lines(path, "eval")))
+        assert accuracy_table(scores) in TEXT and rival_table(scores) in TEXT, path.name
         if any(is_ablation(score.what) for score in scores):
             assert ablation_table(scores) in TEXT
     records = sorted(results.glob("bench*.jsonl"))

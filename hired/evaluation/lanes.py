@@ -10,6 +10,7 @@ from hired.budget import parse_budget
 from hired.errors import SettingError
 from hired.selectors import SELECTORS, Selector, build
 from hired.selectors.hired import HiRED
+from hired.selectors.random import check_seed
 from hired.tiles import TileGrid
 from hired.tower import Tower
 
@@ -63,6 +64,7 @@ class Plan:
         for name in ("posters", "batch"):
             if getattr(self, name) < 1:
                 raise SettingError(f"{name} is at least 1; got {getattr(self, name)}.")
+        check_seed("seed", self.seed)
         if unknown := [split for split in self.splits if split not in SPLITS]:
             raise SettingError(f"A split is one of {', '.join(SPLITS)}; got {unknown[0]!r}.")
         self.methods_lanes()

@@ -18,7 +18,7 @@ from hired.machine import pick_device
 from hired.models import describe, load
 from hired.preview import Preview
 from hired.selectors import Selector
-from hired.shapes.evaluate import answer_all, ask_about, is_right
+from hired.shapes.evaluate import answer_all, ask_about, drawn_for, is_right
 from hired.shapes.questions import Question
 from hired.shapes.scenes import render
 from hired.tower import read_tower
@@ -98,7 +98,10 @@ def _run_chunk(
             continue
         progress.step(f"{todo[0][0]} · poster {todo[0][1]} · {title}", len(todo))
         seen = [
-            (eye.look(pictures[poster]), eye.select(pictures[poster], lanes[title]))
+            (
+                eye.look(pictures[poster]),
+                eye.select(pictures[poster], drawn_for(lanes[title], poster[1])),
+            )
             for poster in todo
         ]
         replies = answer_all(*loaded, seen, [asked[poster] for poster in todo])

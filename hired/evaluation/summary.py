@@ -1,11 +1,17 @@
 """From a record to shares of right answers, with intervals. Knows no model."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from hired.evaluation.lanes import split_title
+
+RESAMPLES = 4000
+Place = tuple[int, int]
+"""Seed and number of a poster."""
 
 
 @dataclass(frozen=True)
@@ -17,14 +23,19 @@ class Score:
         title: the lane's; `what` and `budget` are its parts.
         by_kind: kind of question -> (right, asked).
         visual_tokens: per poster, mean.
-        posters: how many were asked about.
+        by_poster: poster -> (right, asked).
     """
 
     split: str
     title: str
     by_kind: dict[str, tuple[int, int]]
     visual_tokens: float
-    posters: int
+    by_poster: dict[Place, tuple[int, int]]
+
+    @property
+    def posters(self) -> int:
+        """How many were asked about."""
+        return len(self.by_poster)
 
     @property
     def what(self) -> str:
@@ -57,6 +68,36 @@ class Score:
         return wilson(self.right, self.asked)
 
 
+@dataclass(frozen=True)
+class Difference:
+    """One lane's accuracy less another's on the posters that both answered, in shares of 1.
+
+    `low` to `high` is the 95 % interval of a bootstrap over posters: questions about one poster
+    hang together, and both lanes were asked the same ones (Efron & Tibshirani 1993, ch. 13).
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def clear(self) -> bool:
+        """The interval leaves zero out."""
+        return self.low > 0 or self.high < 0
+
+
+def compare(one: Score, other: Score) -> Difference | None:
+    """How much better `one` is than `other`; None where they share no poster."""
+    shared = sorted(one.by_poster.keys() & other.by_poster.keys())
+    if not shared:
+        return None
+    asked = np.array([one.by_poster[place][1] for place in shared])
+    ahead = np.array([one.by_poster[p][0] - other.by_poster[p][0] for p in shared])
+    draws = np.random.default_rng(0).integers(len(shared), size=(RESAMPLES, len(shared)))
+    low, high = np.quantile(ahead[draws].sum(1) / asked[draws].sum(1), (0.025, 0.975))
+    return Difference(float(ahead.sum() / asked.sum()), float(low), float(high))
+
+
 def wilson(right: int, total: int) -> tuple[float, float]:
     """Wilson's 95 % confidence interval of a share."""
     if total == 0:
@@ -73,21 +114,24 @@ def summarise(rounds: Iterable[dict[str, Any]]) -> list[Score]:
 
     A poster that was asked twice counts once, the later time.
     """
-    lanes: dict[tuple[str, str], dict[tuple[int, int], tuple[list[str], dict[str, Any]]]] = {}
+    lanes: dict[tuple[str, str], dict[Place, tuple[list[str], dict[str, Any]]]] = {}
     for one in rounds:
         for title, result in one["lanes"].items():
             posters = lanes.setdefault((one["split"], title), {})
             posters[one["seed"], one["poster"]] = (one["kinds"], result)
-    return [_score(split, title, list(found.values())) for (split, title), found in lanes.items()]
+    return [_score(split, title, found) for (split, title), found in lanes.items()]
 
 
-def _score(split: str, title: str, found: Sequence[tuple[list[str], dict[str, Any]]]) -> Score:
+def _score(split: str, title: str, found: dict[Place, tuple[list[str], dict[str, Any]]]) -> Score:
     tally: dict[str, list[int]] = {}
-    for kinds, result in found:
+    for kinds, result in found.values():
         for kind, right in zip(kinds, result["right"], strict=True):
             counts = tally.setdefault(kind, [0, 0])
             counts[0] += right == "1"
             counts[1] += 1
-    tokens = sum(result["visual_tokens"] for _, result in found) / len(found)
+    tokens = sum(result["visual_tokens"] for _, result in found.values()) / len(found)
     by_kind = {kind: (right, asked) for kind, (right, asked) in tally.items()}
-    return Score(split, title, by_kind, tokens, len(found))
+    by_poster = {
+        place: (result["right"].count("1"), len(kinds)) for place, (kinds, result) in found.items()
+    }
+    return Score(split, title, by_kind, tokens, by_poster)

@@ -7,9 +7,10 @@ from hired.bench.records import rounds_in
 from hired.bench.sweep import BASELINE, METHODS
 from hired.bench.tables import describe_sessions
 from hired.evaluation.lanes import EVEN
-from hired.evaluation.summary import Score, summarise
+from hired.evaluation.summary import Score, compare, summarise
 from hired.selectors import SELECTORS
 
+FIRST = "hired"
 PARTS = {
     "init_layer": "crops' shares by layer {}",
     "final_layer": "patches by layer {}",
@@ -33,6 +34,8 @@ def make_report(lines: Sequence[dict[str, Any]]) -> str:
     for split in splits:
         mine = [score for score in scores if score.split == split]
         parts.append(f"### Accuracy on {split} posters, %\n\n{accuracy_table(mine)}")
+        if len({score.what for score in mine if not is_ablation(score.what)} - {BASELINE}) > 1:
+            parts.append(f"### Against HiRED on {split} posters, points\n\n{rival_table(mine)}")
     if any(is_ablation(score.what) for score in scores):
         parts.append(f"### HiRED with one part changed, %\n\n{ablation_table(scores)}")
     for split in splits:
@@ -66,18 +69,41 @@ def accuracy_table(scores: Sequence[Score]) -> str:
     return _table(["Method", *map(_kept, budgets), *(["Its own count"] if own else [])], rows)
 
 
-def ablation_table(scores: Sequence[Score]) -> str:
-    """HiRED's forms down, splits and budgets across."""
-    budgets = {score.budget for score in scores if is_ablation(score.what)}
-    places = list(dict.fromkeys((score.split, score.budget) for score in scores))
-    places = [place for place in places if place[1] in budgets]
-    names = [score.what for score in scores if is_ablation(score.what)]
+def rival_table(scores: Sequence[Score]) -> str:
+    """Points each method is ahead of HiRED at the same budget, on the same posters."""
+    shown = [s for s in scores if s.budget is not None and not is_ablation(s.what)]
+    mine = {score.budget: score for score in shown if score.what == FIRST}
+    budgets = sorted(mine, key=_rank)
     rows = []
-    for what in dict.fromkeys(["hired", "fastervlm", *names]):
-        cells = {(s.split, s.budget): s for s in scores if s.what == what}
-        rows.append([f"`{what}`", explain(what), *(_cell(cells.get(place)) for place in places)])
-    head = ["Form", "What is changed", *(f"{split}, {_kept(budget)}" for split, budget in places)]
-    return _table(head, rows)
+    for what in sorted(dict.fromkeys(s.what for s in shown if s.what != FIRST), key=_place):
+        cells = {s.budget: _ahead(s, mine.get(s.budget)) for s in shown if s.what == what}
+        rows.append([f"`{what}`", *(cells.get(budget, "") for budget in budgets)])
+    return _table(["Method", *map(_kept, budgets)], rows)
+
+
+def ablation_table(scores: Sequence[Score]) -> str:
+    """HiRED's forms down; accuracy, points ahead of HiRED and kinds of question across."""
+    budgets = {score.budget for score in scores if is_ablation(score.what)}
+    places = dict.fromkeys((s.split, s.budget) for s in scores if s.budget in budgets)
+    kinds = list(dict.fromkeys(kind for score in scores for kind in score.by_kind))
+    tables = []
+    for split, budget in places:
+        mine = {s.what: s for s in scores if (s.split, s.budget) == (split, budget)}
+        names = [FIRST, "fastervlm", *filter(is_ablation, mine)]
+        rows = [
+            [
+                f"`{what}`",
+                explain(what),
+                _cell(mine[what]),
+                "" if what == FIRST else _ahead(mine[what], mine.get(FIRST)),
+                *_kinds(mine[what], kinds),
+            ]
+            for what in names
+            if what in mine
+        ]
+        head = ["Form", "What is changed", f"{split}, {_kept(budget)}", "Against `hired`", *kinds]
+        tables.append(_table(head, rows))
+    return "\n\n".join(tables)
 
 
 def explain(what: str) -> str:
@@ -95,25 +121,42 @@ def kind_table(scores: Sequence[Score]) -> str:
     for score in sorted(scores, key=lambda s: (_place(s.what), _rank(s.budget))):
         if is_ablation(score.what):
             continue
-        shares = (score.by_kind.get(kind, (0, 0)) for kind in kinds)
-        row = [f"{100 * right / asked:.0f}" if asked else "" for right, asked in shares]
-        rows.append([f"`{score.what}`", _kept(score.budget, score.what), *row])
+        rows.append([f"`{score.what}`", _kept(score.budget, score.what), *_kinds(score, kinds)])
     counts = scores[0].by_kind
     head = [f"{kind} ({counts[kind][1]})" if kind in counts else kind for kind in kinds]
     return _table(["Method", "Kept", *head], rows)
 
 
 def _notes(scores: Sequence[Score]) -> str:
-    asked = {score.split: score for score in scores}
-    counts = " and ".join(
-        f"{score.asked} questions about {score.posters} {split} posters"
-        for split, score in asked.items()
-    )
+    counts = []
+    for split in dict.fromkeys(score.split for score in scores):
+        mine = [score for score in scores if score.split == split]
+        most = max(mine, key=lambda score: score.posters)
+        counts.append(f"{most.asked} questions about {most.posters} {split} posters")
+        fewer = {f"`{s.title}` {s.posters}" for s in mine if s.posters < most.posters}
+        if fewer:
+            counts[-1] += f" (fewer posters: {', '.join(sorted(fewer))})"
     return (
-        f"{counts}, exact match on the words that carry the answer. In brackets: Wilson's 95 % "
-        f"interval. `full` is the stock model; at 100 % every method with an exact count is the "
-        f"same to the bit. All methods read the same tower pass of each poster."
+        f"{' and '.join(counts)}, exact match on the words that carry the answer. In brackets: "
+        f"Wilson's 95 % interval of an accuracy; of points ahead the 95 % interval of a bootstrap "
+        f"over the posters that both answered, bold where it leaves zero out. `full` is the stock "
+        f"model; at 100 % every method with an exact count is the same to the bit. All methods "
+        f"read the same tower pass of each poster."
     )
+
+
+def _kinds(score: Score, kinds: Sequence[str]) -> list[str]:
+    shares = (score.by_kind.get(kind, (0, 0)) for kind in kinds)
+    return [f"{100 * right / asked:.0f}" if asked else "" for right, asked in shares]
+
+
+def _ahead(score: Score, other: Score | None) -> str:
+    """Points ahead of `other`, with their interval."""
+    found = other and compare(score, other)
+    if not found:
+        return ""
+    value, low, high = (f"{100 * x:+.1f}" for x in (found.value, found.low, found.high))
+    return f"**{value}** ({low} to {high})" if found.clear else f"{value} ({low} to {high})"
 
 
 def _cell(score: Score | None) -> str:

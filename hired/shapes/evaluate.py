@@ -5,7 +5,9 @@ and many are answered in one greedy batch, by the same stages that `HiredModel` 
 """
 
 import copy
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +19,7 @@ from hired.errors import SettingError
 from hired.generate import as_encoder_outputs
 from hired.pack import project
 from hired.selectors import Selection, Selector
+from hired.selectors.random import Random
 from hired.shapes.questions import KINDS, Question, content, draw
 from hired.shapes.scenes import SPLITS, STREAMS, Scene, render, scene_for
 from hired.vision import Vision
@@ -39,13 +42,28 @@ def ask_about(
 
 
 def is_right(reply: str, question: Question) -> bool:
-    """Exact match on the words that carry the answer's content."""
+    """Exact match on the words that carry the answer's content; of a description, object by object
+    in any order, so that no object may have another's digit.
+    """
+    if question.kind == "describe":
+        return _objects(reply) == _objects(question.answer)
     return content(reply) == content(question.answer)
+
+
+def _objects(listing: str) -> list[tuple[str, ...]]:
+    return sorted(map(content, re.split(r",| and ", listing)))
 
 
 def new_tokens(question: Question) -> int:
     """How long an answer may become."""
     return LONGEST if question.kind in ("count", "describe") else SHORTEST
+
+
+def drawn_for(selector: Selector, index: int) -> Selector:
+    """What answers poster `index`: a selector that draws by chance draws anew for every poster."""
+    if isinstance(selector, Random):
+        return replace(selector, seed=selector.seed + index)
+    return selector
 
 
 def prompt_rows(
@@ -178,9 +196,9 @@ def evaluate(
         posters = [ask_about(split, index + more, seed) for more in range(POSTERS)]
         index += POSTERS
         seen, questions, before = [], [], asked
-        for scene, many in posters:
+        for number, (scene, many) in enumerate(posters, index - POSTERS):
             if many := many[: limit - asked]:
-                seen.append(_look_at(model, processor, scene, selector))
+                seen.append(_look_at(model, processor, scene, drawn_for(selector, number)))
                 questions.append(many)
                 asked += len(many)
                 tokens += len(many) * seen[-1][1].visual_tokens

@@ -45,6 +45,7 @@ COPY hired hired
 USER 1000
 RUN mkdir -p "$HF_HOME"
 EXPOSE 7860
-HEALTHCHECK --interval=30s --timeout=5s --start-period=90s --retries=3 \
+# It answers once the model is there, which may have to be downloaded first: 15 GB.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=1h --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/healthz', timeout=4)"]
 CMD ["python", "app.py"]

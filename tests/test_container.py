@@ -40,7 +40,11 @@ def test_serves_on_every_address_as_an_ordinary_user() -> None:
     assert "HOME=/home/user " in FINAL_STAGE
     assert "GRADIO_SERVER_NAME=0.0.0.0 " in FINAL_STAGE
     assert "EXPOSE 7860" in FINAL_STAGE
-    assert "HEALTHCHECK" in FINAL_STAGE
+
+
+def test_a_download_of_15_gb_is_not_taken_for_illness() -> None:
+    (hours,) = re.findall(r"^HEALTHCHECK .*--start-period=(\d+)h ", FINAL_STAGE, re.MULTILINE)
+    assert int(hours) >= 1
 
 
 def test_health_check_is_python_that_runs() -> None:

@@ -12,7 +12,7 @@ from hired.web.engine import Engine, Stops
 from hired.web.flags import parse
 from hired.web.handlers import Handlers
 from hired.web.record import Record
-from hired.web.remote import UNSEEN, Servers, attach
+from hired.web.remote import UNSEEN, Servers, attach, plain_picture
 from hired.web.runs import run
 from hired.web.settings import Settings
 from hired.web.sweep import plan, plot, sweep
@@ -100,6 +100,11 @@ def test_the_page_shows_the_image_and_says_why_no_patches(servers, tmp_path) -> 
     said = model_box.describe(handlers.engine.get().info)
     assert "Two servers answer" in said and "unknown layers" in said
     assert "two servers" in model_box.head(handlers.engine.get().info)
+
+
+def test_a_picture_wider_than_webp_can_hold_is_shown_smaller() -> None:
+    image = make_image(20, 17_000)
+    assert len(plain_picture(image)) < 50_000 and image.width == 17_000
 
 
 @pytest.mark.browser

@@ -19,6 +19,7 @@ from hired.web.pictures import data_uri
 
 UNKNOWN = "unknown"
 UNSEEN = "The servers tell neither which patches they keep nor where the model looks."
+SIDE = 1280  # pixels of the picture shown at most; WebP has none beyond 16383
 MOST = 64  # layers offered in the form; a server refuses those it has not
 
 
@@ -88,10 +89,12 @@ def describe(models: tuple[str, str], pair: Pair) -> dict[str, Any]:
 def plain_picture(image: Image.Image) -> str:
     """The image as it is, and why nothing is drawn on it."""
     width, height = image.size
+    small = image.copy()
+    small.thumbnail((SIDE, SIDE))
     return (
         f'<figure class="seen"><div class="picture" style="aspect-ratio:{width}/{height};'
         f'--wide:{width / height:.4f}"><img alt="The image that is asked about" '
-        f'src="{data_uri(image)}"></div>'
+        f'src="{data_uri(small)}"></div>'
         f'<div class="partitions"><figcaption>{esc(UNSEEN)} This is '
         "the image they are sent.</figcaption></div></figure>"
     )

@@ -186,6 +186,16 @@ def test_a_full_queue_is_told_at_once_with_its_length(tiny) -> None:
         assert len(done) == 2 and all(kind == "complete" for kind, _ in done)
 
 
+def test_limits_hold_below_a_path_of_a_proxy(tiny, monkeypatch) -> None:
+    monkeypatch.setenv("GRADIO_ROOT_PATH", "/hired")
+    with serve(Engine.holding(*tiny), body_mb=1, rate=60) as demo:
+        url = f"{demo.local_url}hired/"
+        assert httpx.get(f"{url}healthz").json()["status"] == "ok"
+        caller = Caller(url)
+        assert caller.ask("select", ["x" * 1_100_000])[0] == 413
+        assert 429 in [caller.ask("nothing", [])[0] for _ in range(40)]
+
+
 def test_a_closing_server_takes_nothing_new(tiny) -> None:
     engine = Engine.holding(*tiny)
     with serve(engine) as demo:
@@ -227,6 +237,7 @@ def test_the_log_says_what_happened_and_not_what_was_asked(tiny, caplog) -> None
         image = caller.upload(encoded(make_image(60, 60)), "my-secret-holiday.png")
         kind, values = caller.call("compare", [image, "is my secret safe ?", *SELECT, 3])
         assert kind == "complete"
+        assert caller.http.get("file=/gone/my-secret-holiday.png").is_error
     from hired.web.logs import JsonLines
 
     lines = [JsonLines().format(record) for record in caplog.records if "hired" in record.name]

@@ -56,15 +56,20 @@ def test_rate_refills_evenly_and_forgets_the_oldest(monkeypatch) -> None:
 
 
 def test_the_disk_keeps_the_newest_files(tmp_path) -> None:
-    for age in range(6):
-        (tmp_path / str(age)).mkdir()
-        path = tmp_path / str(age) / "image.png"
+    names = ["0" * 64, "1" * 64, "comparison-a", "sweep-b", "e" * 64, "f" * 64]
+    for age, name in enumerate([*names, "huggingface"]):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / "image.png"
         path.write_bytes(b"x" * 100)
         os.utime(path, (1e9 - age, 1e9 - age))
     assert trim(tmp_path, 10_000) == 0
     assert trim(tmp_path, 350) == 300
-    assert sorted(path.parent.name for path in tmp_path.rglob("*.png")) == ["0", "1", "2"]
-    assert trim(tmp_path, -1) == 300 and not list(tmp_path.rglob("*.png"))
+    left = sorted(path.parent.name for path in tmp_path.rglob("*.png"))
+    assert left == [*names[:3], "huggingface"], "the oldest is another program's"
+    icon = str(tmp_path / names[0] / "image.png")
+    assert trim(tmp_path, -1, {icon}) == 200
+    left = sorted(path.parent.name for path in tmp_path.rglob("*.png"))
+    assert left == [names[0], "huggingface"]
     assert trim(tmp_path / "gone", 5) == 0
 
 

@@ -62,7 +62,7 @@ class Gate:
             await send(message)
 
         try:
-            if scope["path"] == "/healthz":
+            if _route(scope) == "/healthz":
                 state = health(scope["app"].get_blocks())
                 await _answer(watched, 503 if state["status"] == "closing" else 200, state)
             else:
@@ -76,7 +76,7 @@ class Gate:
             asked = scope["method"] == "POST" or status >= 400
             facts = {
                 "method": scope["method"],
-                "path": scope["path"][:120],
+                "path": _path_without_name(scope),
                 "status": status,
                 "seconds": round(perf_counter() - begin, 3),
                 "client": mark(_client(scope)),
@@ -84,7 +84,7 @@ class Gate:
             log.log(logging.INFO if asked else logging.DEBUG, "request", extra={"facts": facts})
 
     async def _pass(self, scope: Message, receive: Receive, send: Send) -> None:
-        path = scope["path"].removeprefix(API)
+        path = _route(scope).removeprefix(API)
         if scope["method"] == "POST":
             if path.startswith(ASKING):
                 self._admit(scope, self.rate)
@@ -129,7 +129,10 @@ class Gate:
             )
         folder = Path(gr.utils.get_upload_folder())
         if folder.is_dir():
-            await asyncio.to_thread(trim, folder, self.limits.disk_mb * 1_000_000 - size)
+            most = self.limits.disk_mb * 1_000_000 - size
+            every = scope["app"].get_blocks().blocks.values()
+            kept = {path for block in every for path in block.keep_in_cache}
+            await asyncio.to_thread(trim, folder, most, kept)
 
     async def _queue(self, scope: Message, receive: Receive, send: Send) -> None:
         """Let a comparison or sweep into the queue if there is a place left, for it and its client.
@@ -207,6 +210,18 @@ def health(blocks: Any) -> dict[str, Any]:
 
 def _client(scope: Message) -> str:
     return (scope.get("client") or ("",))[0]
+
+
+def _route(scope: Message) -> str:
+    """The path below that of a proxy (GRADIO_ROOT_PATH), as the router takes it."""
+    path, above = scope["path"], scope.get("root_path", "")
+    return path.removeprefix(above) if path.startswith(f"{above}/") else path
+
+
+def _path_without_name(scope: Message) -> str:
+    """The path for the log: a file is named as the visitor named it."""
+    before, mark_of_a_file, _ = scope["path"].partition("file=")
+    return (before + mark_of_a_file)[:120]
 
 
 def _length(scope: Message) -> int:

@@ -3,8 +3,10 @@
 Knows neither gradio nor a model. A flag can only tighten what the library itself allows.
 """
 
+import re
 import threading
 from collections import OrderedDict
+from collections.abc import Set
 from dataclasses import dataclass, fields
 from pathlib import Path
 from time import monotonic
@@ -126,15 +128,23 @@ class Rate:
             return wait
 
 
-def trim(folder: Path, most_bytes: int) -> int:
-    """Delete the oldest files under `folder` until it holds at most `most_bytes`; bytes freed."""
+# Folders of uploads (gradio names them by their hash) and of results.
+OURS = re.compile("[0-9a-f]{64}|comparison-.+|sweep-.+")
+
+
+def trim(folder: Path, most_bytes: int, kept: Set[str] = frozenset()) -> int:
+    """Delete the oldest uploads and results in `folder` until they have at most `most_bytes`.
+
+    Spares the paths in `kept` and whatever else lies in the folder. Gives the bytes freed.
+    """
     found = []
-    for path in folder.rglob("*"):
+    ours = [path for path in folder.glob("*") if OURS.fullmatch(path.name)]
+    for path in (path for each in ours for path in each.rglob("*")):
         try:
             facts = path.lstat()
         except OSError:  # deleted meanwhile
             continue
-        if not path.is_dir():
+        if not path.is_dir() and str(path) not in kept:
             found.append((facts.st_mtime, facts.st_size, path))
     excess = sum(size for _, size, _ in found) - most_bytes
     freed = 0

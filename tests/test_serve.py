@@ -1,5 +1,6 @@
 """The command line, the share guard, the choice of a model, and an end that loses no answer."""
 
+import asyncio
 import io
 import json
 import logging
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -20,7 +22,9 @@ import torch
 from conftest import make_image
 from gradio.tunneling import BINARY_FILENAME
 from serving import SELECT, Caller, encoded, free_port
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from hired.errors import ModelError
 from hired.web import choice, logs, serve
 from hired.web.choice import REAL, choose
 from hired.web.engine import Engine
@@ -77,6 +81,7 @@ def test_help_is_in_groups(capsys) -> None:
     with pytest.raises(SystemExit):
         parse(["--help"], {})
     said = capsys.readouterr().out
+    assert "FORWARDED_ALLOW_IPS" in said
     for title in ("the model:", "where it is served, and to whom:", "limits:"):
         assert f"\n{title}\n" in said
 
@@ -113,6 +118,40 @@ def test_only_a_visitor_of_this_machine_may_switch_models(monkeypatch) -> None:
                            (["--share", "--public"], False)):  # fmt: skip
         serve._load(engine, parse(arguments, {}), lambda _: None)
         assert engine.may_switch is may
+
+
+def test_on_a_space_the_proxy_says_who_asks_and_nobody_poses_as_another() -> None:
+    asked: dict[str, str] = {}
+    serve.trust_proxies(asked)
+    assert not asked
+    own = {"SPACE_ID": "ada/demo", "FORWARDED_ALLOW_IPS": "10.1.1.1"}
+    serve.trust_proxies(own)
+    assert own["FORWARDED_ALLOW_IPS"] == "10.1.1.1"
+    serve.trust_proxies(asked := {"SPACE_ID": "ada/demo"})
+
+    async def page(scope, *_):
+        asked["client"] = scope["client"][0]
+
+    heard = ProxyHeadersMiddleware(page, asked["FORWARDED_ALLOW_IPS"])
+    told = [(b"x-forwarded-for", b"6.6.6.6, 203.0.113.9, 10.16.9.9")]  # the first was forged
+    for peer, seen in (("10.16.3.80", "203.0.113.9"), ("198.51.100.7", "198.51.100.7")):
+        scope = {"type": "http", "client": (peer, 1), "headers": told}
+        asyncio.run(heard(scope, None, None))
+        assert asked["client"] == seen
+
+
+def test_told_to_end_while_the_model_loads(monkeypatch, capsys) -> None:
+    ended, before = [], signal.getsignal(signal.SIGTERM)
+
+    def load(*_):
+        signal.raise_signal(signal.SIGTERM)
+        raise ModelError("no model")
+
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr(serve, "_load", load)
+    assert serve.serve(SimpleNamespace(engine=Engine()), parse([], {}), lambda _: None) == 1
+    assert ended == [143] and signal.getsignal(signal.SIGTERM) is before
+    assert "no model" in capsys.readouterr().err
 
 
 class App:

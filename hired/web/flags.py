@@ -33,7 +33,9 @@ def parse(
     parser = argparse.ArgumentParser(
         prog="python app.py",
         description="LLaVA-NeXT with and without HiRED, side by side.",
-        epilog="Every flag can be set in the environment too: --max-rate 60 is HIRED_MAX_RATE=60.",
+        epilog="Every flag can be set in the environment too: --max-rate 60 is HIRED_MAX_RATE=60. "
+        "Behind a proxy, set FORWARDED_ALLOW_IPS to its address or network; otherwise all who come "
+        "through it count as one visitor. With * a visitor could pose as another.",
     )
     _add_model(parser, environment)
     _add_servers(parser, environment)

@@ -2,9 +2,11 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
@@ -25,6 +27,7 @@ from hired.web.remote import Servers, attach
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
+SPACE_PROXIES = "127.0.0.1,::1,10.0.0.0/8"  # what a Space is asked by; they append who asked them
 LOCAL = ("127.0.0.1", "localhost", "::1")
 TICK_S = 0.1
 DELIVERY_S = 5.0  # for the last words of a finished answer on their way to a client
@@ -34,9 +37,11 @@ def serve(demo: Page, options: argparse.Namespace, say: Say) -> int:
     """Serve the page until SIGTERM or Ctrl+C; the exit code. `say` tells the user what happens."""
     logs.set_up(options.log)
     engine = demo.engine
+    trust_proxies()
     try:
         tools = mcp_options(options.mcp)
-        _load(engine, options, say)
+        with ending_at_once():
+            _load(engine, options, say)
     except HiredError as error:
         print_error(error)
         return 1
@@ -69,6 +74,31 @@ def serve(demo: Page, options: argparse.Namespace, say: Say) -> int:
         pass
     finish(demo, options.limits.grace, say)
     return 0
+
+
+def trust_proxies(environment: MutableMapping[str, str] = os.environ) -> None:
+    """On a Space, take visitors' addresses from its proxies; else all would be one visitor.
+
+    uvicorn takes the last entry of X-Forwarded-For that is no proxy's: forged ones come before.
+    """
+    if environment.get("SPACE_ID"):
+        environment.setdefault("FORWARDED_ALLOW_IPS", SPACE_PROXIES)
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """SIGTERM and Ctrl+C end the process without a word: nobody is served while a model loads.
+
+    The first process of a container ignores a SIGTERM it has no handler for, and a download in
+    other threads would be awaited.
+    """
+    signs = (signal.SIGTERM, signal.SIGINT)
+    before = {name: signal.signal(name, lambda number, _: os._exit(128 + number)) for name in signs}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def _load(engine: Engine, options: argparse.Namespace, say: Say) -> None:

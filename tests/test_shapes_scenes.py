@@ -49,6 +49,16 @@ def test_objects_are_small_and_content_is_sparse():
     assert 1 <= np.median(overview) <= 2
 
 
+def test_alike_posters_are_sparse_ones_in_two_colours():
+    scenes = [scene_for("train", "alike", 0, i) for i in range(60)]
+    assert max(len({t.colour for t in s.things}) for s in scenes) == 2
+    for scene in scenes:
+        covered = sum(map(sum, coverage(scene)))
+        assert covered <= CONTENT_SHARE * patches(scene) or len(scene.things) == 1
+    names = [[t.colour for t in s.things] for s in scenes if len(s.things) > 2]
+    assert len(names) > 20 and all(len(set(n)) < len(n) for n in names)
+
+
 def test_every_digit_lies_whole_in_one_crop():
     for scene in SPARSE:
         _, _, left, top = scene.canvas()

@@ -37,6 +37,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     maps.add_argument("--model", default="shapes")
     maps.add_argument("--device", default="auto")
     maps.add_argument("--out", type=Path, default=Path("attention.png"))
+    words = "measure on this many posters how well each layer finds the shapes; no figure then"
+    maps.add_argument("--posters", type=int, metavar="N", help=words)
     maps.set_defaults(run=run_attention)
 
 
@@ -85,7 +87,9 @@ def run_report(args: argparse.Namespace) -> int:
 
 
 def run_attention(args: argparse.Namespace) -> int:
-    """Heat maps of the init and the final layer's CLS attention."""
+    """Heat maps of the init and the final layer's CLS attention, or how much lies on shapes."""
+    if args.posters is not None:
+        return _run_focus(args)
     from hired.evaluation.figures import draw_attention_maps
     from hired.images import open_image
     from hired.models import load
@@ -109,6 +113,20 @@ def run_attention(args: argparse.Namespace) -> int:
         f"layer {taps.final}: picks the patches",
     )
     _say(str(draw_attention_maps(rows, titles, args.out)))
+    return 0
+
+
+def _run_focus(args: argparse.Namespace) -> int:
+    """A table on stdout."""
+    from tqdm import tqdm
+
+    from hired.evaluation.attention import focus_table, measure_focus
+    from hired.models import load
+
+    model, processor = load(args.model, device=args.device)
+    with tqdm(total=args.posters, unit=" posters", disable=None) as bar:
+        found = measure_focus(model, processor, args.posters, tell=bar.update)
+    sys.stdout.write(focus_table(found) + "\n")
     return 0
 
 

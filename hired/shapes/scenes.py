@@ -4,7 +4,7 @@ A scene is a description; `render` makes its pixels. Streams (training, validati
 examples) draw from disjoint seed sequences: a stream's name is part of the seed's entropy.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -18,8 +18,8 @@ GRIDS = ((1, 2), (2, 1), (2, 2), (3, 1), (1, 3))
 """Rows and columns of crops, in the order of `PINPOINTS`."""
 PINPOINTS = [[rows * TILE, columns * TILE] for rows, columns in GRIDS]
 STREAMS = {"train": 1, "validation": 2, "test": 3, "examples": 4}
-SPLITS = {"sparse": 1, "large": 2, "dense": 3}
-"""`dense` is for training and examples only: a page full of small objects."""
+SPLITS = {"sparse": 1, "large": 2, "dense": 3, "alike": 4}
+"""`dense`, a page full of small objects, is for training and examples; `alike` for training."""
 SMALL = (30, 36)
 LARGE = (64, 104)
 CONTENT_SHARE = 0.08
@@ -178,10 +178,23 @@ def dense_scene(rng: np.random.Generator) -> Scene:
     return Scene(width, height, tuple(things), int(rng.integers(2**31)))
 
 
+def alike_scene(rng: np.random.Generator) -> Scene:
+    """A sparse poster in two colours: lists go wrong where several objects share a colour."""
+    scene = sparse_scene(rng)
+    tints = rng.choice(COLOUR_NAMES, 2)
+    things = tuple(replace(thing, colour=str(rng.choice(tints))) for thing in scene.things)
+    return replace(scene, things=things)
+
+
 def scene_for(stream: str, split: str, seed: int, index: int) -> Scene:
     """Poster number `index` of a stream: the same arguments always give the same poster."""
     rng = generator(stream, split, seed, index)
-    make = {"sparse": sparse_scene, "large": large_scene, "dense": dense_scene}[split]
+    make = {
+        "sparse": sparse_scene,
+        "large": large_scene,
+        "dense": dense_scene,
+        "alike": alike_scene,
+    }[split]
     return make(rng)
 
 
@@ -191,24 +204,41 @@ def patches(scene: Scene) -> int:
     return (1 + rows * columns) * SIDE * SIDE
 
 
-def coverage(scene: Scene, share: float = 0.25) -> list[tuple[int, int]]:
-    """Per object: overview patches and crop patches of whose area it covers at least `share`."""
-    _rows, _columns, left, top = scene.canvas()
+def footprints(scene: Scene, share: float = 0.25) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Per object the patches of whose area it covers at least `share`: of the overview, bool
+    (SIDE, SIDE), and of the crops laid side by side, bool (rows * SIDE, columns * SIDE).
+    """
+    rows, columns, left, top = scene.canvas()
+    overview = (SIDE, SIDE, 0, 0, scene.height / SIDE, scene.width / SIDE)
+    crops = (rows * SIDE, columns * SIDE, top, left, PATCH, PATCH)
     found = []
     for thing in scene.things:
         alpha = sprite(thing.shape, thing.colour, thing.digit, thing.side)[..., 3] > 127
         y, x = np.nonzero(alpha)
-        x, y = x + thing.x + 0.5, y + thing.y + 0.5
-        crop = ((y + top) // PATCH).astype(int) * 64 + ((x + left) // PATCH).astype(int)
-        view_x, view_y = scene.width / SIDE, scene.height / SIDE
-        view = (y // view_y).astype(int) * 64 + (x // view_x).astype(int)
-        found.append(
-            (
-                int((np.bincount(view) >= share * view_x * view_y).sum()),
-                int((np.bincount(crop) >= share * PATCH * PATCH).sum()),
-            )
-        )
+        y, x = y + thing.y + 0.5, x + thing.x + 0.5
+        planes = []
+        for high, wide, down, right, patch_y, patch_x in (overview, crops):
+            at = ((y + down) // patch_y).astype(int) * wide + ((x + right) // patch_x).astype(int)
+            covered = np.bincount(at, minlength=high * wide) >= share * patch_y * patch_x
+            planes.append(covered.reshape(high, wide))
+        found.append((planes[0], planes[1]))
     return found
+
+
+def coverage(scene: Scene, share: float = 0.25) -> list[tuple[int, int]]:
+    """Per object: overview patches and crop patches of whose area it covers at least `share`."""
+    return [(int(view.sum()), int(crop.sum())) for view, crop in footprints(scene, share)]
+
+
+def object_patches(scene: Scene, share: float = 0.25) -> np.ndarray:
+    """Patches of which one object covers at least `share`: bool (T, N), overview first."""
+    rows, columns = grid_of(scene.width, scene.height)
+    view, crop = np.zeros((SIDE, SIDE), bool), np.zeros((rows * SIDE, columns * SIDE), bool)
+    for one, other in footprints(scene, share):
+        view |= one
+        crop |= other
+    tiles = crop.reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2).reshape(-1, SIDE * SIDE)
+    return np.concatenate([view.reshape(1, -1), tiles])
 
 
 def background(rng: np.random.Generator, width: int, height: int) -> np.ndarray:

@@ -1,0 +1,98 @@
+"""Where each layer's CLS attention lies on posters: on the shapes or beside them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from hired.errors import SettingError
+from hired.preview import Preview
+from hired.shapes.scenes import object_patches, render, scene_for
+
+SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Focus:
+    """One layer's CLS attention, summed over heads, on some tiles; shares of 1, means over tiles.
+
+    Attributes:
+        layer: ViT layer.
+        area: of a tile's patches, those a shape covers a quarter of.
+        mass: of the attention, what lies on these.
+        found: of these, those among the `SHARE` of the tile's patches that get most.
+        tiles: how many were looked at; tiles without a shape are left out.
+    """
+
+    layer: int
+    area: float
+    mass: float
+    found: float
+    tiles: int
+
+
+def measure_focus(
+    model: Any,
+    processor: Any,
+    posters: int,
+    split: str = "sparse",
+    seed: int = 0,
+    tell: Callable[[int], None] = lambda more: None,
+) -> dict[str, list[Focus]]:
+    """How well each layer finds the shapes on validation posters: "crops" and "overviews".
+
+    Args:
+        model, processor: the embedded model or one like it; only read.
+        posters: how many, one at least.
+        split: "sparse" or "large".
+        seed: of the posters.
+        tell: called with 1 after each poster.
+
+    Raises:
+        SettingError: no posters.
+    """
+    if posters < 1:
+        raise SettingError(f"Posters are at least 1; got {posters}.")
+    eye = Preview(model, processor)
+    rows: dict[tuple[str, int], list[tuple[float, ...]]] = {}
+    for index in range(posters):
+        scene = scene_for("validation", split, seed, index)
+        on = torch.from_numpy(object_patches(scene))
+        vision = eye.encode(render(scene))
+        for layer, heads in vision.cls.items():
+            attention = heads.sum(1).cpu()
+            for tile, covered in enumerate(on):
+                if covered.any():
+                    where = "crops" if tile else "overviews"
+                    rows.setdefault((where, layer), []).append(_one(attention[tile], covered))
+        tell(1)
+    found: dict[str, list[Focus]] = {"crops": [], "overviews": []}
+    for (where, layer), values in sorted(rows.items()):
+        area, mass, caught = np.mean(values, axis=0)
+        found[where].append(Focus(layer, area, mass, caught, len(values)))
+    return found
+
+
+def _one(attention: torch.Tensor, covered: torch.Tensor) -> tuple[float, ...]:
+    best = attention.topk(int(SHARE * len(attention))).indices
+    caught = covered[best].sum() / covered.sum()
+    mass = attention[covered].sum() / attention.sum()
+    return covered.float().mean().item(), mass.item(), caught.item()
+
+
+def focus_table(found: dict[str, Sequence[Focus]]) -> str:
+    """The same as Markdown, in %."""
+    lines = [
+        "| layer | tiles | their patches with a shape | attention on these | of these, among the "
+        f"{SHARE:.0%} with most attention |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for where, layers in found.items():
+        lines += [
+            f"| {one.layer} | {one.tiles} {where} | {100 * one.area:.1f} | {100 * one.mass:.0f} | "
+            f"{100 * one.found:.0f} |"
+            for one in layers
+        ]
+    return "\n".join(lines)

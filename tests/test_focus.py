@@ -1,0 +1,63 @@
+"""Where attention lies: which patches show a shape, and what of each layer's attention is there."""
+
+import numpy as np
+import pytest
+import torch
+
+from hired.cli import main
+from hired.errors import SettingError
+from hired.evaluation import attention
+from hired.evaluation.attention import focus_table, measure_focus
+from hired.shapes.assemble import build_model, build_processor
+from hired.shapes.scenes import PATCH, SIDE, Scene, Thing, coverage, object_patches, scene_for
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    return build_model(), build_processor()
+
+
+def test_a_square_covers_the_patches_it_lies_on():
+    square = Thing("square", "blue", 7, 12 * PATCH, 2 * PATCH, 32)  # in the right crop
+    on = object_patches(Scene(336, 168, (square,), 0))
+    assert on.shape == (3, SIDE * SIDE) and not on[1].any()
+    rows, columns = np.nonzero(on[2].reshape(SIDE, SIDE))
+    assert rows.min() == 2 and columns.min() == 0 and rows.max() <= 4 and columns.max() <= 2
+    rows, columns = np.nonzero(on[0].reshape(SIDE, SIDE))
+    assert set(columns) <= {6, 7} and set(rows) <= {2, 3, 4}
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_patches_are_those_that_coverage_counts(index):
+    scene = scene_for("validation", "sparse", 0, index)
+    on, counted = object_patches(scene), coverage(scene)
+    assert 0 < on[0].sum() <= sum(view for view, _ in counted)
+    assert 0 < on[1:].sum() <= sum(crop for _, crop in counted)
+
+
+def test_attention_on_the_shapes_alone_finds_them(untrained, monkeypatch):
+    look = attention.Preview.encode
+    scenes = iter(scene_for("validation", "sparse", 0, n) for n in range(3))
+
+    def sharp(eye, image):
+        vision = look(eye, image)
+        on = torch.from_numpy(object_patches(next(scenes))).float()
+        vision.cls[0] = on[:, None].expand_as(vision.cls[0])
+        vision.cls[1] = 1 - vision.cls[0]
+        return vision
+
+    monkeypatch.setattr(attention.Preview, "encode", sharp)
+    found = measure_focus(*untrained, 3)
+    for layers in found.values():
+        assert (layers[0].mass, layers[0].found) == (1.0, 1.0)
+        assert (layers[1].mass, layers[1].found) == (0.0, 0.0)
+        assert all(0 <= one.mass <= 1 and 0 < one.area < 0.2 for one in layers)
+    assert found["overviews"][0].tiles == 3
+    assert "| 0 | 3 overviews |" in focus_table(found)
+
+
+def test_no_posters_are_refused(untrained, capsys):
+    with pytest.raises(SettingError, match="got 0"):
+        measure_focus(*untrained, 0)
+    assert main(["eval", "attention", "--posters", "0"]) == 2
+    assert "got 0" in capsys.readouterr().err

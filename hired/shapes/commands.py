@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+from hired.errors import SettingError
+
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets" / "shapes"
 CHECKPOINTS = Path(".cache") / "shapes"
 
@@ -35,14 +37,18 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
     train = commands.add_parser("train", help="train both stages; goes on from its checkpoints")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--vision-steps", type=int, default=6500)
-    train.add_argument("--language-steps", type=int, default=7000)
-    train.add_argument("--posters", type=int, default=7000, help="posters the language stage reads")
-    train.add_argument("--threads", type=int, default=2)
-    train.add_argument("--checkpoints", type=Path, default=CHECKPOINTS)
-    train.add_argument("--resume-from", type=Path, help="start from a saved model's weights")
-    train.add_argument("--out", type=Path, default=ASSETS)
+    add = train.add_argument
+    add("--seed", type=int, default=0)
+    add("--vision-steps", type=int, default=6500)
+    add("--align-steps", type=int, default=120, help="projector onto word embeddings")
+    add("--lesson-steps", type=int, default=100, help="first lesson: posters of one tile")
+    add("--language-steps", type=int, default=9700)
+    add("--posters", type=int, default=12000, help="posters the language stage reads")
+    add("--held-out", type=int, default=96, help="validation posters of the curves")
+    add("--threads", type=int, default=2, help="1, 2, 4 or 8 processes (default: 2)")
+    add("--checkpoints", type=Path, default=CHECKPOINTS)
+    add("--resume-from", type=Path, help="start from a saved model's weights")
+    add("--out", type=Path, default=ASSETS)
     train.set_defaults(run=run_train)
 
 
@@ -61,9 +67,14 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
 
 def run_render(args: argparse.Namespace) -> int:
     """Write `count` posters as PNG and their questions as `questions.json`."""
+    from hired.selectors.random import check_seed
     from hired.shapes.evaluate import ask_about
     from hired.shapes.scenes import render
 
+    for name in ("seed", "first", "count"):
+        check_seed(f"--{name}", getattr(args, name))
+    if args.scale < 1:
+        raise SettingError(f"--scale is at least 1; got {args.scale}.")
     args.out.mkdir(parents=True, exist_ok=True)
     listed = []
     for index in range(args.first, args.first + args.count):
@@ -92,14 +103,17 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from hired.budget import parse_budget
     from hired.models import load
     from hired.selectors import build
+    from hired.selectors.random import check_seed
     from hired.shapes.evaluate import evaluate
 
+    check_seed("--seed", args.seed)
     budget = {} if args.budget is None else {"budget": parse_budget(args.budget)}
     selector = build(args.method, **budget)
     model, processor = load(args.model, device=args.device)
     with tqdm(total=args.limit, unit=" questions", disable=None) as bar:
         found = evaluate(model, processor, selector, args.split, args.limit, args.seed, bar.update)
-    asked = {"split": args.split, "seed": args.seed, "method": args.method, "budget": args.budget}
+    asked = {"split": args.split, "seed": args.seed, "method": args.method}
+    asked["budget"] = selector.budget if selector.budgeted else None
     if args.json:
         sys.stdout.write(json.dumps(asked | found) + "\n")
         return 0

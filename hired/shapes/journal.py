@@ -7,9 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hired.errors import ModelError
+
+
+def check_run(path: Path, saved: dict[str, Any], seed: int) -> None:
+    """A checkpoint goes on only in a run of its own seed.
+
+    Raises:
+        ModelError: it is of another one.
+    """
+    if saved["seed"] != seed:
+        raise ModelError(
+            f"{path} is of a run with seed {saved['seed']}, this one has seed {seed}. Give another "
+            f"folder with --checkpoints, or remove the file."
+        )
+
 
 class Journal:
-    """Means of the last `every` steps, one JSON line each, in a file and to `log`.
+    """Means of the steps since the last line: JSON lines in a file and to `log`.
 
     Attributes:
         path: the file the lines are added to.
@@ -24,8 +39,8 @@ class Journal:
         self.every = every
         self.pause_s = pause_s
         self._log = log
-        self._means: dict[str, float] = defaultdict(float)
-        self._steps = 0
+        self._sums: dict[str, float] = defaultdict(float)
+        self._steps = self._summed = 0
         self._began = self._saved = time.monotonic()
 
     def add(
@@ -33,20 +48,26 @@ class Journal:
         step: int,
         values: dict[str, float],
         more: Callable[[], dict[str, Any]] = dict,
+        last: bool = False,
     ) -> None:
-        """Note the values of one step; `more()` is asked for what belongs on its line."""
+        """Note the values of one step; `more()` is asked for what belongs on its line.
+
+        The last step always has a line.
+        """
         self._steps += 1
+        self._summed += 1
         for name, value in values.items():
-            self._means[name] += value / self.every
-        if step % self.every:
+            self._sums[name] += value
+        if step % self.every and not last:
             return
         speed = self._steps / (time.monotonic() - self._began)
-        means = {name: round(mean, 4) for name, mean in self._means.items()}
+        means = {name: round(total / self._summed, 4) for name, total in self._sums.items()}
         line = json.dumps({"step": step, "steps_per_s": round(speed, 3)} | means | more())
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
         self._log(line)
-        self._means.clear()
+        self._sums.clear()
+        self._summed = 0
 
     def due(self, last: bool) -> bool:
         """Is it time for a checkpoint?"""

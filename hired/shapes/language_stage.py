@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import distributed
 from torch.nn import functional as F
+from tqdm import tqdm
 from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerBase
 
 from hired.shapes.journal import Journal
@@ -33,12 +34,12 @@ SHARES = {
     "shape": 2.5,
     "where": 4.0,
     "exists": 3.0,
-    "count": 3.0,
+    "count": 6.0,
     "compare": 4.0,
     "absent": 2.0,
-    "unknown": 1.0,
+    "unknown": 2.5,
 }
-"""How often each kind is asked; `describe` is asked for every other poster besides."""
+"""How often each kind is asked; `describe` is asked for every poster besides."""
 
 
 def average(parameters: list[torch.nn.Parameter]) -> None:
@@ -119,9 +120,7 @@ def ask_all(posters: list[Poster], rng: np.random.Generator, many: int) -> list[
     asked = []
     for poster in posters:
         chosen = [kinds[i] for i in rng.choice(len(kinds), many, p=chances)]
-        if rng.random() < 0.5:
-            chosen.append("describe")
-        asked.append(draw(poster.scene, rng, chosen))
+        asked.append(draw(poster.scene, rng, [*chosen, "describe"]))
     return asked
 
 
@@ -165,7 +164,7 @@ def train(
     steps: int,
     seed: int = 0,
     size: int = 8,
-    many: int = 20,
+    many: int = 16,
     peak: float = 5e-4,
     log: Callable[[str], None] = lambda line: None,
 ) -> None:
@@ -187,7 +186,8 @@ def train(
     journal = Journal(folder / "language.jsonl", 20, log)
     check = partial(checked, model, held_out, spelling)
     source = steps_of(posters, size, many, seed + first, spelling)
-    for step, pages in zip(range(first, steps), source, strict=False):
+    left = tqdm(range(first, steps), "language", steps, initial=first, disable=rank() > 0 or None)
+    for step, pages in zip(left, source, strict=False):
         for group in adam.param_groups:
             group["lr"] = rate(step, steps, peak)
         loss = answer_loss(model, pages, spelling)
@@ -200,9 +200,9 @@ def train(
             continue
         last = step + 1 == steps
         more = check if last or (step + 1) % 100 == 0 else dict
-        journal.add(step + 1, {"loss": loss.item()}, more)
+        journal.add(step + 1, {"loss": loss.item()}, more, last)
         if journal.due(last):
-            save(state, model, adam, step + 1)
+            save(state, model, adam, step + 1, seed)
 
 
 def first_lesson(
@@ -235,8 +235,9 @@ def checked(*arguments: Any) -> dict[str, Any]:
     return {"held_out": validate(*arguments)}
 
 
-def save(path: Path, model: torch.nn.Module, adam: torch.optim.AdamW, step: int) -> None:
+def save(path: Path, model: torch.nn.Module, adam: torch.optim.AdamW, step: int, seed: int) -> None:
     """Write a checkpoint whole: first beside its place, then moved there."""
     spare = path.with_suffix(".tmp")
-    torch.save({"model": model.state_dict(), "optimiser": adam.state_dict(), "step": step}, spare)
+    torch.save({"model": model.state_dict(), "optimiser": adam.state_dict(),
+                "step": step, "seed": seed}, spare)  # fmt: skip
     spare.replace(path)

@@ -71,6 +71,13 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "how many {them} does the poster show?",
         "tell me how many {them} there are.",
         "how many {them}?",
+        "which {them} are there?",
+        "which {them} do you see?",
+    ),
+    "count_colour": (
+        "which shapes are {colour}?",
+        "how many shapes are {colour}?",
+        "how many are {colour}?",
     ),
     "compare_side": (
         "is the {one} {side} the {two}?",
@@ -153,6 +160,49 @@ UNKNOWN: tuple[str, ...] = (
     "what material is the {it}?",
     "does the {it} move?",
 )
+
+NEARLY: tuple[str, ...] = (
+    "how many digits are there?",
+    "how many colours are there?",
+    "which digits do you see?",
+    "which colours do you see?",
+    "what is the sum of the digits?",
+    "add the digits.",
+    "what is the largest digit?",
+    "is the digit on the {it} even?",
+    "is the digit on the {it} larger than the digit on the {other}?",
+    "do the {it} and the {other} have the same digit?",
+    "is there {a_it} or {a_other}?",
+    "do you see the {it} and the {other}?",
+    "is the {it} the same colour as the {other}?",
+    "is the {it} bigger than the {other}?",
+    "which is bigger, the {it} or the {other}?",
+    "which shape is the largest?",
+    "what is the size of the {it}?",
+    "how big is the {it}?",
+    "how far is the {it} from the {other}?",
+    "what is next to the {it}?",
+    "what is near the {it}?",
+    "what is between the {it} and the {other}?",
+    "what is left of the {it}?",
+    "is the {it} near the {other}?",
+    "are there more {it}s than {other}s?",
+    "which colour is there most often?",
+    "what is the most common shape?",
+    "how many corners does the {it} have?",
+    "how many sides has {a_it}?",
+    "what colour is the digit on the {it}?",
+    "what colour is the background?",
+    "what is the pattern behind the shapes?",
+    "sort the shapes by size.",
+    "move the {it} to the left.",
+    "draw {a_it}.",
+    "what if the {it} were {colour}?",
+    "why is the {it} {colour}?",
+    "which shape would you choose?",
+)
+"""Questions in the posters' own words that the grammar does not know. They add no words to the
+vocabulary: what it lacks is spelled in letters."""
 
 _TOPICS = (
     "dog cat horse man woman child house car train tree river city song music book film food"

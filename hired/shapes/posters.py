@@ -20,7 +20,7 @@ from hired.shapes.vision_stage import run
 
 EMPTY_EVERY = 60
 """One training poster in this many has no object at all."""
-MIXTURE = ("sparse", "sparse", "sparse", "large", "sparse", "sparse", "dense", "sparse")
+MIXTURE = ("alike", "sparse", "sparse", "large", "alike", "sparse", "dense", "alike")
 """Splits of consecutive training posters, over and over."""
 
 

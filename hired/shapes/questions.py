@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hired.shapes.phrases import ANSWERS_NOTHING, PHRASES, UNKNOWN, nonsense
+from hired.shapes.phrases import ANSWERS_NOTHING, NEARLY, PHRASES, UNKNOWN, nonsense
 from hired.shapes.scenes import Scene, Thing
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 
@@ -150,20 +150,29 @@ def listed(things: list[Thing]) -> str:
 
 
 def count(scene: Scene, rng: np.random.Generator) -> Question | None:
-    """How many shapes, red shapes, stars are there?  The answer names them, then counts them."""
+    """How many shapes, red shapes, stars, red stars are there?  The answer names them, then counts
+    what it named.
+    """
     draw = rng.random()
-    if draw < 0.4:
+    text = None
+    if draw < 0.35:
         things, one = list(scene.things), "shape"
-    elif draw < 0.7:
+    elif draw < 0.6:
         tints = [t.colour for t in scene.things]
         tint = tints[rng.integers(len(tints))] if tints and rng.random() < 0.8 else None
         tint = tint or COLOUR_NAMES[rng.integers(len(COLOUR_NAMES))]
         things, one = [t for t in scene.things if t.colour == tint], f"{tint} shape"
-    else:
+        text = ask("count_colour", rng, colour=tint) if rng.random() < 0.3 else None
+    elif draw < 0.8:
         kinds = [t.shape for t in scene.things]
         kind = kinds[rng.integers(len(kinds))] if kinds and rng.random() < 0.8 else None
         kind = kind or SHAPES[rng.integers(len(SHAPES))]
         things, one = [t for t in scene.things if t.shape == kind], kind
+    else:
+        names = [name(t) for t in scene.things]
+        one = names[rng.integers(len(names))] if names and rng.random() < 0.7 else None
+        one = one or f"{rng.choice(COLOUR_NAMES)} {rng.choice(SHAPES)}"
+        things = [t for t in scene.things if name(t) == one]
     if len(things) >= len(NUMBERS):
         return None
     if not things:
@@ -172,7 +181,7 @@ def count(scene: Scene, rng: np.random.Generator) -> Question | None:
         answer = f"I see {listed(things)}. There is one {one}."
     else:
         answer = f"I see {listed(things)}. There are {NUMBERS[len(things)]} {one}s."
-    return Question("count", ask("count", rng, them=one + "s"), answer)
+    return Question("count", text or ask("count", rng, them=one + "s"), answer)
 
 
 def compare(scene: Scene, rng: np.random.Generator) -> Question | None:
@@ -228,8 +237,11 @@ def unknown(scene: Scene, rng: np.random.Generator) -> Question:
     """A sentence that the grammar does not know."""
     if rng.random() < 0.45:
         return Question("unknown", nonsense(rng), ANSWERS_NOTHING)
-    words = {"it": f"{rng.choice(COLOUR_NAMES)} {rng.choice(SHAPES)}"}
-    text = UNKNOWN[rng.integers(len(UNKNOWN))].format(**words)
+    words = {word: f"{rng.choice(COLOUR_NAMES)} {rng.choice(SHAPES)}" for word in ("it", "other")}
+    words |= {f"a_{word}": some(text) for word, text in words.items()}
+    words["colour"] = str(rng.choice(COLOUR_NAMES))
+    choices = NEARLY if rng.random() < 0.5 else UNKNOWN
+    text = choices[rng.integers(len(choices))].format(**words)
     return Question("unknown", text, ANSWERS_NOTHING)
 
 

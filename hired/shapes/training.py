@@ -12,25 +12,34 @@ from typing import Any
 
 import torch
 from torch import distributed, multiprocessing
+from tqdm import tqdm
+from transformers import LlavaNextForConditionalGeneration
 
-from hired.errors import ModelError
+from hired.errors import ModelError, SettingError
+from hired.selectors.random import check_seed
 from hired.shapes import language_stage, llama_start, vision_stage
 from hired.shapes.assemble import build_model, build_processor, load_weights, save
+from hired.shapes.journal import check_run
 from hired.shapes.posters import encode
 from hired.shapes.single import encode_tiles
 
-HELD_OUT = 96
-"""Validation posters that the curves are measured on."""
+SIZE = 8
+"""Posters per step of the language stage, all processes together."""
 
 
 def say(line: str) -> None:
-    """One line of progress on stderr."""
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+    """One line of progress on stderr, above a progress bar."""
+    tqdm.write(line, file=sys.stderr)
 
 
 def train_all(args: Namespace, log: Callable[[str], None] = say) -> None:
-    """Train what the checkpoints in `args.checkpoints` lack and save the model to `args.out`."""
+    """Train what the checkpoints in `args.checkpoints` lack and save the model to `args.out`.
+
+    Raises:
+        SettingError: a number is out of range.
+        ModelError: `resume_from` holds no model, or the checkpoints are of another run.
+    """
+    check_numbers(args)
     folder: Path = args.checkpoints
     folder.mkdir(parents=True, exist_ok=True)
     if args.resume_from is None:
@@ -38,13 +47,65 @@ def train_all(args: Namespace, log: Callable[[str], None] = say) -> None:
         vision_stage.train(folder, args.vision_steps, args.seed, log=log)
     elif not (args.resume_from / "model.safetensors").exists():
         raise ModelError(f"{args.resume_from} holds no model.safetensors to start from.")
+    check_checkpoint(args)
     meeting = folder / "meeting"
     meeting.unlink(missing_ok=True)
     # One thread each and one exchange per step: on a shared machine that is much faster than
     # two threads that wait for each other at every operation.
-    processes = max(1, args.threads)
-    multiprocessing.spawn(language_process, (processes, args), nprocs=processes)
+    multiprocessing.spawn(language_process, (args.threads, args), nprocs=args.threads)
     draw_curves(folder, folder / "curves.png")
+
+
+def check_numbers(args: Namespace) -> None:
+    """What would fail or be something else only hours later.
+
+    Raises:
+        SettingError: a number is out of range.
+    """
+    check_seed("--seed", args.seed)
+    if args.threads < 1 or SIZE % args.threads:
+        raise SettingError(
+            f"--threads divides the {SIZE} posters of a step: 1, 2, 4 or {SIZE}; "
+            f"got {args.threads}."
+        )
+    for name in ("vision_steps", "language_steps", "align_steps", "lesson_steps", "held_out"):
+        if getattr(args, name) < 1:
+            flag = name.replace("_", "-")
+            raise SettingError(f"--{flag} is at least 1; got {getattr(args, name)}.")
+    if args.posters < SIZE:
+        raise SettingError(f"--posters is at least {SIZE}, one step's; got {args.posters}.")
+
+
+def check_checkpoint(args: Namespace) -> None:
+    """Is `language.pt` of this run?  Its projector and Llama were trained on one tower only.
+
+    Raises:
+        ModelError: it was trained with another seed or on another tower.
+    """
+    path: Path = args.checkpoints / "language.pt"
+    if not path.exists():
+        return
+    saved = torch.load(path, weights_only=True)
+    check_run(path, saved, args.seed)
+    tower = load_tower(build_model(), args).model.vision_tower.state_dict()
+    for name, value in tower.items():
+        if not torch.equal(saved["model"][f"model.vision_tower.{name}"], value):
+            raise ModelError(
+                f"{path} was trained on another vision tower than this run's. Remove it to train "
+                f"the language stage anew, or give another folder with --checkpoints."
+            )
+
+
+def load_tower(
+    model: LlavaNextForConditionalGeneration, args: Namespace
+) -> LlavaNextForConditionalGeneration:
+    """`model` with the trained tower, or all of it as `--resume-from` has it."""
+    if args.resume_from is not None:
+        load_weights(model, args.resume_from)
+    else:
+        saved = torch.load(args.checkpoints / "vision.pt", weights_only=True)
+        model.model.vision_tower.load_state_dict(saved["tower"])
+    return model
 
 
 def language_process(number: int, processes: int, args: Namespace) -> None:
@@ -56,18 +117,16 @@ def language_process(number: int, processes: int, args: Namespace) -> None:
     log = say if number == 0 else (lambda line: None)
     processor = build_processor()
     torch.manual_seed(args.seed)
-    model = build_model()
-    if args.resume_from is not None:
-        load_weights(model, args.resume_from)
-    else:
-        saved = torch.load(folder / "vision.pt", weights_only=True)
-        model.model.vision_tower.load_state_dict(saved["tower"])
+    model = load_tower(build_model(), args)
+    if args.resume_from is None:
         llama_start.start(model, processor.tokenizer)
     model.model.vision_tower.requires_grad_(False)
     if args.resume_from is None and not (folder / "language.pt").exists():
-        language_stage.align(model, processor.tokenizer, 120, args.seed, log)
-        tiles = list(encode_tiles(model, args.seed, number * 1600, 1600))
-        language_stage.first_lesson(model, processor.tokenizer, tiles, 100, args.seed, log)
+        language_stage.align(model, processor.tokenizer, args.align_steps, args.seed, log)
+        share = 16 * args.lesson_steps
+        tiles = list(encode_tiles(model, args.seed, number * share, share))
+        steps = args.lesson_steps
+        language_stage.first_lesson(model, processor.tokenizer, tiles, steps, args.seed, log)
     log("the tower reads the posters once")
     share = args.posters // processes
     posters = []
@@ -77,10 +136,10 @@ def language_process(number: int, processes: int, args: Namespace) -> None:
             log(f"{len(posters)} posters read")
     held_out = []
     if number == 0:
-        held_out = list(encode(model, processor, "validation", args.seed, 1, HELD_OUT))
+        held_out = list(encode(model, processor, "validation", args.seed, 1, args.held_out))
     language_stage.train(
         model, processor.tokenizer, posters, held_out, folder, args.language_steps, args.seed,
-        size=8 // processes, log=log,
+        size=SIZE // processes, log=log,
     )  # fmt: skip
     if number == 0:
         save(model, args.out)

@@ -13,9 +13,10 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn import functional as F
+from tqdm import tqdm
 from transformers import CLIPVisionModel
 
-from hired.shapes.journal import Journal
+from hired.shapes.journal import Journal, check_run
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 from hired.shapes.tiles import COMBOS, IGNORE, UNREADABLE, batches
 from hired.shapes.tower import FEATURE_BLOCK, LAYERS, WIDTH, new_tower
@@ -187,7 +188,7 @@ def train(
 ) -> CLIPVisionModel:
     """Train for `steps` batches, from the checkpoint in `folder` if there is one.
 
-    Writes `vision.pt` (tower, heads, optimiser, step) and one line per 50 steps to
+    Writes `vision.pt` (tower, heads, optimiser, step, seed) and one line per 50 steps to
     `vision.jsonl`.
     """
     stream = Stream(seed, size)
@@ -197,6 +198,7 @@ def train(
     state, first = folder / "vision.pt", 0
     if state.exists():
         saved = torch.load(state, weights_only=True)
+        check_run(state, saved, seed)
         tower.load_state_dict(saved["tower"])
         heads.load_state_dict(saved["heads"])
         adam.load_state_dict(saved["optimiser"])
@@ -205,7 +207,7 @@ def train(
     loader = iter(torch.utils.data.DataLoader(stream, batch_size=None, num_workers=1,
                                               prefetch_factor=8))  # fmt: skip
     journal = Journal(folder / "vision.jsonl", 50, log)
-    for step in range(first, steps):
+    for step in tqdm(range(first, steps), "vision", steps, initial=first, disable=None):
         for group in adam.param_groups:
             group["lr"] = rate(step, steps, peak) * group["share"]
         # The last block feeds nothing but its own CLS read-out: train it near the end only.
@@ -217,15 +219,18 @@ def train(
         adam.step()
         if not math.isfinite(total.item()):
             raise FloatingPointError(f"vision loss is not finite at step {step}")
-        journal.add(step + 1, parts)
-        if journal.due(step + 1 == steps):
-            save(state, tower, heads, adam, step + 1)
+        last = step + 1 == steps
+        journal.add(step + 1, parts, last=last)
+        if journal.due(last):
+            save(state, tower, heads, adam, step + 1, seed)
     return tower
 
 
-def save(path: Path, tower: nn.Module, heads: nn.Module, adam: nn.Module, step: int) -> None:
+def save(
+    path: Path, tower: nn.Module, heads: nn.Module, adam: nn.Module, step: int, seed: int
+) -> None:
     """Write a checkpoint whole: first beside its place, then moved there."""
     spare = path.with_suffix(".tmp")
     torch.save({"tower": tower.state_dict(), "heads": heads.state_dict(),
-                "optimiser": adam.state_dict(), "step": step}, spare)  # fmt: skip
+                "optimiser": adam.state_dict(), "step": step, "seed": seed}, spare)  # fmt: skip
     spare.replace(path)

@@ -1,0 +1,66 @@
+"""The one command that trains: from nothing to a saved model, on from a checkpoint, refusals."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from hired.cli import main
+
+STEPS = {"vision": 2, "align": 1, "lesson": 1, "language": 2}
+
+
+def train(folder, *more, **steps):
+    """Exit code of a training of a few steps."""
+    counts = [f"--{name}-steps={number}" for name, number in (STEPS | steps).items()]
+    few = ["--posters=8", "--held-out=2", "--threads=1", f"--checkpoints={folder}"]
+    return main(["shapes", "train", *counts, *few, f"--out={folder / 'model'}", *more])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("training")
+    assert train(folder, "--threads=2") == 0
+    return folder
+
+
+def test_one_command_makes_a_model_that_loads(trained):
+    model = AutoModelForImageTextToText.from_pretrained(trained / "model")
+    AutoProcessor.from_pretrained(trained / "model")
+    saved = torch.load(trained / "language.pt", weights_only=True)
+    assert saved["step"] == 2 and (trained / "curves.png").stat().st_size > 10_000
+    tower = torch.load(trained / "vision.pt", weights_only=True)["tower"]
+    for name, value in model.model.vision_tower.state_dict().items():
+        assert torch.equal(value, tower[name]), name
+        assert torch.equal(value, saved["model"][f"model.vision_tower.{name}"]), name
+
+
+def test_it_goes_on_from_its_checkpoint(trained):
+    before = (trained / "vision.pt").stat().st_mtime
+    assert train(trained, language=3) == 0
+    lines = [json.loads(line) for line in (trained / "language.jsonl").read_text().splitlines()]
+    assert torch.load(trained / "language.pt", weights_only=True)["step"] == 3
+    assert (trained / "vision.pt").stat().st_mtime == before
+    assert [line["step"] for line in lines] == [2, 3]
+    assert all(line["loss"] > 0 and "all" in line["held_out"] for line in lines)
+
+
+def test_checkpoints_of_another_run_are_refused(trained, capsys):
+    assert train(trained, "--seed=1") == 2
+    assert "run with seed 0" in capsys.readouterr().err
+    assert train(trained, vision=3) == 2
+    assert "another vision tower" in capsys.readouterr().err
+    assert train(trained, f"--resume-from={trained}") == 2
+    assert "no model.safetensors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [
+    "--threads=3", "--threads=0", "--threads=16", "--posters=1", "--held-out=0", "--seed=-1",
+    "--vision-steps=0", "--language-steps=0",
+])  # fmt: skip
+def test_numbers_out_of_range_are_refused_at_once(tmp_path, capsys, wrong):
+    assert train(tmp_path / "none", wrong) == 2
+    flag, _, value = wrong.partition("=")
+    said = capsys.readouterr().err
+    assert flag in said and f"got {value}" in said and not (tmp_path / "none").exists()

@@ -5,14 +5,17 @@ import time
 
 import pytest
 from conftest import make_image
+from serving import before_each_step
 
 from hired.compare import device_turn
-from hired.errors import ModelError, SettingError
+from hired.errors import InputError, ModelError, SettingError
 from hired.selectors import SELECTORS
 from hired.web import engine as engine_module
 from hired.web import explain, form, pictures, runs
+from hired.web import sweep as sweep_module
 from hired.web.engine import MAX_RUNS, Engine, Stops
 from hired.web.handlers import Handlers
+from hired.web.limits import Limits
 from hired.web.runs import run
 from hired.web.settings import Settings
 from hired.web.sweep import plan, plot, sweep
@@ -144,6 +147,20 @@ def test_stop_signs_are_per_visitor_and_bounded(engine) -> None:
     assert len(engine._stops) <= MAX_RUNS
 
 
+def test_a_visitor_has_one_run_and_is_not_locked_out_by_a_refused_one(engine) -> None:
+    engine.expect("d")
+    with engine.stopping("d") as stops:
+        with pytest.raises(InputError, match="still being answered; press Stop first"):
+            engine.expect("d")
+        engine.forget("d")  # it runs: stays
+        assert engine.stop("d") and stops.everything.is_set()
+    engine.expect("d")
+    engine.forget("d")  # refused on its way to the queue
+    engine.forget("d")
+    engine.expect("d")
+    assert not engine._stops["d"].everything.is_set()
+
+
 def test_visitors_switch_only_where_they_may(tiny) -> None:
     engine = Engine.holding(*tiny)
     with pytest.raises(ModelError, match="keeps its model"):
@@ -156,7 +173,7 @@ def test_visitors_switch_only_where_they_may(tiny) -> None:
 def test_sweep_measures_every_row_and_compares_with_stock(engine, image) -> None:
     rows = plan(Settings(max_new_tokens=4), "20% 100%", "method", "hired random")
     frames = list(sweep(engine.get(), image, QUESTION, rows, threading.Event(), "yes"))
-    assert [len(frame.rows) for frame in frames] == [0, 1, 2, 3, 4, 5]
+    assert sorted({len(frame.rows) for frame in frames}) == [0, 1, 2, 3, 4, 5]
     done = frames[-1].rows
     assert [row["method"] for row in done] == ["full", "hired", "hired", "random", "random"]
     full = [row for row in done if row["budget"] == 1.0]
@@ -175,6 +192,21 @@ def test_cancelled_sweep_keeps_what_is_done(engine, image) -> None:
         if len(progress.rows) == 2:
             stop.set()
     assert len(seen[-1].rows) == 2
+
+
+def test_a_row_of_a_sweep_ends_when_nobody_listens_or_it_is_too_late(engine, image, monkeypatch):
+    monkeypatch.setattr(sweep_module, "TICK_S", 0.0)
+    rows = plan(Settings(max_new_tokens=300), "20%", "none", "")
+    passes, model = [], engine.get().model
+    with before_each_step(model, passes.append):
+        frames = sweep(engine.get(), image, QUESTION, rows, threading.Event())
+        assert [next(frames).rows for _ in range(3)] == [[], [], []]
+        frames.close()
+        assert len(passes) < 300
+    soon = Limits(seconds=1)
+    with before_each_step(model, lambda _: time.sleep(0.02)):
+        end = last(sweep(engine.get(), image, QUESTION, rows, threading.Event(), "", soon))
+    assert end.rows == [] and "Stopped after 1 s" in end.note
 
 
 def test_sweep_says_what_cannot_be(engine, image) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from hired.compare import Lane, Step, compare, device_turn
-from hired.errors import MemoryShortage, ModelError
+from hired.errors import InputError, MemoryShortage, ModelError
 from hired.images import open_image
 from hired.machine import run_aside, versions
 from hired.metrics import release_memory
@@ -69,12 +69,13 @@ class AsidePreview(Preview):
 
 @dataclass(eq=False)
 class Stops:
-    """The stop signs of one visitor's run: for all lanes and for each."""
+    """The stop signs of one visitor's run: for all lanes and for each; has its turn come?"""
 
     everything: threading.Event = field(default_factory=threading.Event)
     lanes: list[threading.Event] = field(
         default_factory=lambda: [threading.Event() for _ in range(3)]
     )
+    begun: bool = False
 
 
 class Engine:
@@ -202,6 +203,7 @@ class Engine:
     def stopping(self, visitor: str | None) -> Iterator[Stops]:
         """The stop signs of a run that is about to begin; gone when it ends."""
         stops = self._stops.get(visitor or "") or Stops()
+        stops.begun = True
         if visitor:
             self._stops[visitor] = stops
         try:
@@ -211,11 +213,24 @@ class Engine:
                 del self._stops[visitor]
 
     def expect(self, visitor: str | None) -> None:
-        """Make the stop signs of a run that waits in the queue, so that it can be stopped there."""
-        if visitor:
-            while len(self._stops) >= MAX_RUNS:  # visitors who left before their turn
-                self._stops.pop(next(iter(self._stops)), None)
-            self._stops[visitor] = Stops()
+        """Make the stop signs of a run that waits in the queue, so that it can be stopped there.
+
+        Raises:
+            InputError: a run of this visitor is not over; two would share one stop.
+        """
+        if not visitor:
+            return
+        stops = Stops()
+        if self._stops.setdefault(visitor, stops) is not stops:
+            raise InputError("Your last question is still being answered; press Stop first.")
+        while len(self._stops) > MAX_RUNS:  # visitors who left before their turn
+            self._stops.pop(next(iter(self._stops)), None)
+
+    def forget(self, visitor: str | None) -> None:
+        """Expect no longer a run that was refused on its way to the queue."""
+        stops = self._stops.get(visitor or "")
+        if stops is not None and not stops.begun:
+            del self._stops[visitor or ""]
 
     def stop(self, visitor: str | None, lane: int | None = None) -> bool:
         """Stop a visitor's run, or one lane of it; False when there is none."""

@@ -22,6 +22,7 @@ from hired.web.panes import matches
 from hired.web.settings import Settings
 from hired.web.views import show
 
+TICK_S = 0.5  # after this long within a row a frame with nothing new asks who still listens
 AXES = ("none", "method", "alpha", "init_layer", "final_layer")
 NUMBERS = ("visual_tokens", "ttft_s", "tokens_per_s", "total_s", "kv_cache_bytes", "peak_bytes")
 
@@ -73,6 +74,8 @@ def sweep(
 ) -> Iterator[Progress]:
     """Measure the baseline, then every planned row; stopping keeps what is done.
 
+    Closing the iterator ends the row it is at. While a row takes long, the same frame comes again.
+
     Raises:
         InputError, SettingError: before the first row.
     """
@@ -82,9 +85,16 @@ def sweep(
     jobs = [("full", planned[0]), *((row.right, row) for row in planned)]
     rows: list[dict[str, Any]] = []
     begin = perf_counter()
-    yield Progress([], len(jobs), None)
+    shown = Progress([], len(jobs), None)
+    yield shown
     for method, settings in jobs:
-        row = _measure(loaded, image, question, method, settings, stop)
+        with closing(_measure(loaded, image, question, method, settings, stop)) as steps:
+            for row in steps:
+                if row is None and perf_counter() - begin > limits.seconds:
+                    yield replace(shown, left_s=None, note=limits.too_late)
+                    return
+                if row is None:
+                    yield shown
         if row is None:
             return
         base = rows[0]["text"] if rows else row["text"]
@@ -96,7 +106,8 @@ def sweep(
         if left and spent > limits.seconds:
             yield Progress(list(rows), len(jobs), None, limits.too_late)
             return
-        yield Progress(list(rows), len(jobs), spent / len(rows) * left)
+        shown = Progress(list(rows), len(jobs), spent / len(rows) * left)
+        yield shown
 
 
 def _at(settings: Settings, axis: str, point: Any) -> Settings:
@@ -120,9 +131,10 @@ def _measure(
     method: str,
     settings: Settings,
     stop: threading.Event,
-) -> dict[str, Any] | None:
+) -> Iterator[dict[str, Any] | None]:
+    """None every now and then while a row is measured; last the row, or None if it was stopped."""
     lane = Lane(method, settings.selector(method))
-    view = None
+    view, told = None, perf_counter()
     steps = loaded.compare(
         image,
         question,
@@ -133,12 +145,16 @@ def _measure(
     with closing(steps):
         for step in steps:
             view = show(method, step)
+            if perf_counter() - told > TICK_S:
+                yield None
+                told = perf_counter()
     if stop.is_set() or view is None:
-        return None
+        yield None
+        return
     if view.error:
         raise SettingError(view.error)
     kept = view.metrics["kept_tokens"] if view.metrics else 0
-    return {
+    yield {
         "method": method,
         "budget": "stock" if method == "full" else settings.budget,
         "alpha": settings.alpha,

@@ -14,7 +14,7 @@ from hired.web import form, record
 from hired.web.engine import read_image
 from hired.web.handlers import Handlers, plain_errors, upload_folder
 from hired.web.sweep import AXES, Progress, plan, plot, sweep
-from hired.web.wiring import GPU, QUIET
+from hired.web.wiring import FREE, GPU, QUIET
 
 COLUMNS = {
     "method": "method",
@@ -62,21 +62,35 @@ def add_sweep_tab(handlers: Handlers, asked: Any) -> None:
         headers=list(COLUMNS.values()), label="Every run", elem_id="sweep-table", wrap=True,
         interactive=False, visible=False,
     )  # fmt: skip
-    rows = gr.State([])
+    given, shown = [budgets, axis, values], [bar, picture, table, gr.State([])]
+    _wire(handlers, asked, given, [start, stop, *saves], shown)
+
+
+def _wire(
+    handlers: Handlers, asked: Any, given: list[Any], buttons: list[Any], shown: list[Any]
+) -> None:
+    start, stop, *_ = buttons
 
     def begin(request: gr.Request) -> list[Any]:
-        handlers.engine.expect(_place(request))
+        with plain_errors():
+            handlers.engine.expect(_place(request))
         return [gr.update(interactive=False), gr.update(interactive=True)]
+
+    def fail(request: gr.Request) -> list[Any]:
+        handlers.engine.forget(_place(request))
+        return [gr.update(interactive=True), gr.update(interactive=False)]
 
     def cancel(request: gr.Request) -> None:
         handlers.engine.stop(_place(request))
 
-    run = start.click(begin, None, [start, stop], queue=False, trigger_mode="once", **QUIET).then(
+    begun = start.click(begin, None, [start, stop], trigger_mode="once", **FREE, **QUIET)
+    run = begun.success(
         _runner(handlers),
-        [asked.image, asked.question, asked.known, budgets, axis, values, *asked.form.all],
-        [bar, picture, table, rows], **GPU, **QUIET,
+        [asked.image, asked.question, asked.known, *given, *asked.form.all],
+        shown, **GPU, **QUIET,
     )  # fmt: skip
-    run.then(_files, [rows, axis], [start, stop, *saves], queue=False, **QUIET)
+    run.then(_files, [shown[-1], given[1]], buttons, queue=False, **QUIET)
+    run.failure(fail, None, [start, stop], queue=False, **QUIET)
     stop.click(cancel, None, None, queue=False, **QUIET)
 
 
@@ -97,11 +111,12 @@ def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
                 raise InputError("There is no image. Choose one in the Compare tab.")
             planned = plan(form.read(*settings), budgets, axis, values)
             image, stop = read_image(path), stops.everything
-            progress = Progress([], 0, None)
+            progress, told = Progress([], 0, None), None
             frames = sweep(engine.start(), image, question, planned, stop, known, engine.limits)
             with closing(frames):
                 for progress in frames:
-                    yield _draw(progress, axis)
+                    yield _draw(progress, axis) if progress is not told else [gr.skip()] * 4
+                    told = progress
             yield _draw(progress, axis, ended=True)
 
     return run

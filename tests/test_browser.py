@@ -22,6 +22,7 @@ from playwright.sync_api import expect
 from serving import SELECT, Caller, before_each_step, serve
 
 from hired.web.engine import Engine
+from hired.web.gate import gpu_queue
 
 pytestmark = pytest.mark.browser
 
@@ -75,6 +76,10 @@ def test_stop_keeps_what_was_said(visit, picture) -> None:
     ask(page, picture)
     page.click("#run")
     page.wait_for_selector("#pane-0 .pane.answering")
+    page.press("#question textarea", "Enter")  # again
+    told = page.locator(".toast-body", has_text="still being answered; press Stop first")
+    expect(told).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".examples button:visible").first).to_be_disabled()
     page.click("#stop")
     page.wait_for_selector("#pane-0 .pane.stopped")
     page.wait_for_selector("#pane-1 .pane.stopped")
@@ -121,6 +126,11 @@ def test_sweep_is_measured_live_and_can_be_cancelled(visit, picture) -> None:
     page = visit("?max_new_tokens=8")
     ask(page, picture)
     page.get_by_role("tab", name="Sweep").click()
+    page.fill("#sweep-budgets textarea, #sweep-budgets input", "abc")
+    page.click("#sweep-run")
+    told = page.locator(".toast-body", has_text="A budget is a rate")
+    expect(told).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#sweep-stop")).to_be_disabled(timeout=PATIENCE_MS)
     page.fill("#sweep-budgets textarea, #sweep-budgets input", "50%")
     page.click("#sweep-run")
     expect(page.locator("#sweep-bar")).to_contain_text("2 of 2 runs measured.", timeout=PATIENCE_MS)
@@ -162,4 +172,21 @@ def test_a_full_queue_is_told_with_its_limit(browser, tiny, picture) -> None:
             page.click("#run")
             told = page.locator(".toast-body", has_text="at most 1 may wait on this server")
             expect(told).to_be_visible(timeout=PATIENCE_MS)
+            expect(page.locator("#panes")).not_to_contain_text("Waiting for the device")
+            settle(page)
+        while any(gpu_queue(demo)):
+            time.sleep(0.1)
+        page.click("#run")
+        finish(page)
+        page.close()
+
+
+def test_the_first_visitor_sees_the_first_example_answered(browser, tiny) -> None:
+    engine = Engine.holding(*tiny)
+    engine.name = "not recorded"
+    with serve(engine) as demo:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(demo.local_url)
+        finish(page)
         page.close()

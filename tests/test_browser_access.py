@@ -79,6 +79,7 @@ def test_phone_in_the_dark_with_little_motion(visit, picture) -> None:
     page.focus("#question textarea")
     page.keyboard.press("Enter")
     page.wait_for_selector("#pane-0 .pane.answering")
+    page.wait_for_function("document.querySelector('#pane-0').getBoundingClientRect().top < 300")
     moving = "document.getAnimations().filter((one) => one.playState === 'running').length"
     assert page.evaluate(moving) == 0
     finish(page)

@@ -15,10 +15,16 @@ from hired.web.settings import Settings
 from hired.web.share_box import Shared, add_share_box
 from hired.web.verdict import verdict
 from hired.web.views import View
-from hired.web.wiring import FREE, GPU, LOOK, QUIET
+from hired.web.wiring import FREE, GPU, LOOK, OPEN, QUIET
 
 WATCHED = ("left", "right", "third", "kind", "rate", "count", "alpha", "init_layer",
            "final_layer", "heads", "newline", "seed")  # fmt: skip
+SIDES = ("left", "right", "third")
+REVEAL = """() => {  // a phone has the panes far below the button that fills them
+  if (innerWidth >= 900) return;
+  const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  document.querySelector('#panes')?.scrollIntoView({behavior: still ? 'instant' : 'smooth'});
+}"""
 
 
 Chips = list[tuple[Example, gr.Button]]
@@ -95,6 +101,7 @@ def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, Chips]:
             rows.append(row)
             for one in examples:
                 chip = gr.Button(one.title, icon=one.image, size="sm", min_width=60)
+                chip.keep_in_cache.add(chip.icon["path"])  # as gradio does with values
                 chips.append((one, chip))
     question = gr.Textbox(
         label="Question",
@@ -132,15 +139,14 @@ def _happens() -> Shown:
         picture = gr.HTML(NO_IMAGE, elem_id="seen")
     sides, halts = [], []
     with gr.Row(elem_id="panes"):
-        for index in range(3):
+        for index, name in enumerate(SIDES):
             with gr.Column(
                 elem_classes="side", min_width=280, visible=index < 2, elem_id=f"side-{index}"
             ) as column:
                 first = panes.pane(views[index], index) if index < 2 else ""
                 sides.append(gr.HTML(first, elem_id=f"pane-{index}"))
-                halts.append(
-                    gr.Button("Stop this side", size="sm", elem_classes="halt", visible=False)
-                )
+                words = f"Stop the {name} side"
+                halts.append(gr.Button(words, size="sm", elem_classes="halt", visible=False))
     judged = gr.HTML(verdict(views), elem_id="verdict")
     bars = gr.HTML(panes.timeline(views), elem_id="timeline")
     live = gr.HTML("", elem_id="live")
@@ -180,7 +186,8 @@ def _wire_runs(
     buttons: list[gr.Button],
     chips: Chips,
 ) -> None:
-    outputs, every = [*shown.results, shared.last], [*buttons, *shown.halts]
+    outputs = [*shown.results, shared.last]
+    every = [*buttons, *shown.halts, *(chip for _, chip in chips)]
     begin = {
         "fn": handlers.begin,
         "inputs": [asked.image, asked.question, *asked.form.all],
@@ -192,8 +199,10 @@ def _wire_runs(
     def follow(begun: Any) -> None:
         inputs = [asked.image, asked.question, asked.known, *asked.form.all]
         running = begun.success(handlers.run, inputs, outputs, **GPU, **QUIET)
+        begun.success(None, None, None, js=REVEAL, **QUIET)
         ended = running.then(handlers.end, None, every, queue=False, **QUIET)
-        running.failure(handlers.end, None, every, queue=False, **QUIET)
+        refused = [*shown.results, *every]
+        running.failure(handlers.fail, asked.form.all, refused, queue=False, **QUIET)
         shared.keep(handlers, ended)
 
     follow(gr.on([buttons[0].click, asked.question.submit], trigger_mode="once", **begin))
@@ -202,16 +211,17 @@ def _wire_runs(
     buttons[1].click(handlers.stop, None, None, queue=False, **QUIET)
     for index, halt in enumerate(shown.halts):
         halt.click(_stopper(handlers, index), None, None, queue=False, **QUIET)
+    wanted = gr.State(False)  # is the first example to be answered for this visitor?
     opened = demo.load(
         handlers.open,
         None,
-        [*asked.form.all, *asked.example, *asked.examples, shown.mode, *outputs],
-        **LOOK,
+        [*asked.form.all, *asked.example, *asked.examples, shown.mode, *outputs, wanted],
+        **OPEN,
         **QUIET,
     )
-    opened.then(handlers.first, None, outputs, **GPU, **QUIET).then(
-        handlers.files, shared.last, shared.downloads, queue=False, **QUIET
-    )
+    answered = wanted.change(handlers.first, None, outputs, **GPU, **QUIET)
+    for event in (opened, answered):
+        event.then(handlers.files, shared.last, shared.downloads, queue=False, **QUIET)
 
 
 def _choose(

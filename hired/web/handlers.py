@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from hired.errors import HiredError, InputError
 from hired.inputs import check_question
@@ -26,7 +27,6 @@ NO_IMAGE = (
     '<div class="nothing"><p>Upload, paste or choose an image to see which tokens stay.</p></div>'
 )
 HISTORY = 12  # runs kept in the browser
-RESULTS = 8  # values that a frame of a run has: `draw` and the record
 
 
 class Handlers:
@@ -58,6 +58,7 @@ class Handlers:
             *self.fit_examples(),
             gr.update(visible=self.engine.servers is None),  # servers leave no choice of pictures
             *self._greet(settings, asked=bool(query)),
+            self._wants_first(asked=bool(query)),
         ]
 
     def _greet(self, settings: Settings, asked: bool) -> list[Any]:
@@ -73,13 +74,15 @@ class Handlers:
         known = first.answer if first else ""
         return [*self.draw(kept.views, known, kept.about), record.as_dict(kept)]
 
-    def first(self, request: gr.Request) -> Iterator[list[Any]]:
-        """The first example answered, for a visitor who asked for nothing; once per server."""
-        greeting, asked = self.greeting, bool(share.read_query(request))
+    def _wants_first(self, asked: bool) -> bool:
+        """Is the first example to be answered for this visitor? The embedded model does so once."""
+        greeting = self.greeting
+        return greeting.embedded and not (asked or greeting.run()) and bool(greeting.example())
+
+    def first(self) -> Iterator[list[Any]]:
+        """The first example answered, once per server; who waited meanwhile is shown that run."""
+        greeting = self.greeting
         example = greeting.example()
-        if example is None or asked or greeting.run() or not greeting.embedded:
-            yield [gr.skip()] * RESULTS
-            return
         with plain_errors(), self._first_lock:
             if not greeting.run():
                 loaded, limits = self.engine.start(), self.engine.limits
@@ -118,28 +121,32 @@ class Handlers:
         """Picture and read-out of the current image and settings; errors stand in their place."""
         if not path:
             return NO_IMAGE, ""
-        try:
-            settings = form.read(*values)
-            image, loaded = read_image(path), self.engine.get()
-            if loaded.servers is not None:
-                return plain_picture(image), ""
-            selection = pictures.select(loaded, image, settings)
-            picture = pictures.preview(loaded, image, settings, selection, mode)
-            return picture, pictures.readout(selection, settings.budget)
-        except HiredError as error:
-            return f'<div class="nothing"><p class="fault">{panes.esc(error)}</p></div>', ""
+        with plain_errors():
+            try:
+                return self._preview(read_image(path), mode, form.read(*values))
+            except HiredError as error:
+                return f'<div class="nothing"><p class="fault">{panes.esc(error)}</p></div>', ""
+
+    def _preview(self, image: Image.Image, mode: str, settings: Settings) -> tuple[str, str]:
+        loaded = self.engine.get()
+        self.engine.limits.check_image(image)
+        if loaded.servers is not None:
+            return plain_picture(image), ""
+        selection = pictures.select(loaded, image, settings)
+        picture = pictures.preview(loaded, image, settings, selection, mode)
+        return picture, pictures.readout(selection, settings.budget)
 
     def begin(
         self, request: gr.Request, path: str | None, question: str, *values: Any
     ) -> list[Any]:
-        """Before the queue: refuse what cannot run; panes say so, Run gives way to Stop."""
+        """Before the queue: refuse what cannot run; panes say they wait, Run gives way to Stop."""
         with plain_errors():
             settings = form.read(*values)
             if not path:
                 raise InputError("There is no image yet. Upload one or choose an example.")
             self.engine.limits.check_image(read_image(path))
             self.engine.limits.check_asked(check_question(question), settings.max_new_tokens)
-        self.engine.expect(request.session_hash)
+            self.engine.expect(request.session_hash)
         views = [View(method, "queued") for method in settings.methods]
         return [*self.draw(views), *self.buttons(running=len(views))]
 
@@ -162,8 +169,17 @@ class Handlers:
             yield [*self.draw(views, known), record.as_dict(kept)]
 
     def end(self) -> list[Any]:
-        """After a run, whatever became of it."""
+        """After a run, stopped or not."""
         return self.buttons(running=0)
+
+    def fail(self, request: gr.Request, *values: Any) -> list[Any]:
+        """After a run that was refused: nothing waits any more."""
+        self.engine.forget(request.session_hash)
+        try:
+            methods = form.read(*values).methods
+        except HiredError:
+            methods = Settings().methods
+        return [*self.draw([View(method) for method in methods]), *self.buttons(running=0)]
 
     def stop(self, request: gr.Request) -> None:
         """All lanes, within one token; what was said stays."""
@@ -239,11 +255,12 @@ class Handlers:
         ]
 
     def buttons(self, running: int) -> list[Any]:
-        """Run, Stop, and the Stop of each side while `running` of them run."""
+        """Run, Stop, the Stop of each side and the examples while `running` sides run."""
         return [
             gr.update(interactive=not running),
             gr.update(interactive=bool(running)),
             *(gr.update(visible=index < running) for index in range(3)),
+            *(gr.update(interactive=not running) for _ in self.greeting.every),
         ]
 
 

@@ -9,7 +9,7 @@ from hired.metrics import size
 from hired.web import panes
 from hired.web.handlers import Handlers
 from hired.web.settings import Settings
-from hired.web.wiring import GPU, LOOK, QUIET
+from hired.web.wiring import GPU, OPEN, QUIET
 
 BADGES = {
     "embedded": "A toy, trained for this demo on posters of coloured shapes with digits. Ask it "
@@ -58,7 +58,7 @@ def add_model_box(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.HT
         choices = gr.update(choices=models, value=info["name"], visible=engine.may_switch)
         return [describe(info), choices, gr.update(visible=engine.may_switch)]
 
-    demo.load(arrive, None, [panel, choice, load], **LOOK, **QUIET)
+    demo.load(arrive, None, [panel, choice, load], **OPEN, **QUIET)
 
 
 def _failure(error: HiredError, kept: str) -> str:

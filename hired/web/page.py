@@ -17,7 +17,7 @@ from hired.web.plain import Page
 from hired.web.sweep_tab import add_sweep_tab
 from hired.web.tabs import add_api_tab, add_how_tab
 from hired.web.theme import STYLE, make_theme
-from hired.web.wiring import LOOK, QUIET
+from hired.web.wiring import OPEN, QUIET
 
 TITLE = "HiRED side by side"
 SESSIONS = 100  # kept by gradio, the last used ones; each holds a copy of the page, 0.3 MB
@@ -53,7 +53,7 @@ def build(engine: Engine) -> Page:
                 add_api_tab(handlers, asked, api)
         add_endpoints(engine)
         demo.load(
-            lambda: head(engine.get().info, engine.note), None, header, js=READY, **LOOK, **QUIET
+            lambda: head(engine.get().info, engine.note), None, header, js=READY, **OPEN, **QUIET
         )
     return demo
 
@@ -70,6 +70,7 @@ def launch_options(limits: Limits | None = None) -> dict[str, Any]:
         "app_kwargs": {"middleware": [(Gate, (), {"limits": limits})]},
         "show_error": False,
         "enable_monitoring": False,
+        "run_history": False,
         "ssr_mode": False,
         "strict_cors": True,
         "footer_links": ["api", "settings"],

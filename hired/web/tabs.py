@@ -57,7 +57,8 @@ def _walk(handlers: Handlers, path: str | None, *values: Any) -> str:
     if not path:
         return '<div class="nothing"><p>Choose an image in the Compare tab first.</p></div>'
     try:
-        return explain.walk(handlers.engine.get(), read_image(path), form.read(*values))
+        image = handlers.engine.limits.check_image(read_image(path))
+        return explain.walk(handlers.engine.get(), image, form.read(*values))
     except HiredError as error:
         return f'<div class="nothing"><p class="fault">{panes.esc(error)}</p></div>'
 

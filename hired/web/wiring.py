@@ -4,6 +4,7 @@ from typing import Any
 
 GPU: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
 LOOK: dict[str, Any] = {"concurrency_id": "preview", "concurrency_limit": 2}
+OPEN: dict[str, Any] = {"concurrency_id": "open", "concurrency_limit": 8}  # a visitor arrives
 LOOKS = 200  # previews that may wait beside the comparisons
 # For handlers that may refuse: outside the queue gradio keeps the reason to itself.
 FREE: dict[str, Any] = {"concurrency_limit": None}

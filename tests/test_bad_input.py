@@ -261,6 +261,7 @@ def test_json_that_is_none(caller, raw, status, words) -> None:
 def test_an_unknown_endpoint(caller) -> None:
     assert caller.ask("nothing", [])[0] == 404
     assert caller.http.post("call/..%2f..%2fetc", json={"data": []}).status_code == 404
+    assert caller.http.get("runs").status_code == 404  # gradio's page of past runs
 
 
 def press(caller, served, name: str, values) -> tuple[bool, str]:

@@ -158,6 +158,8 @@ def test_a_visitor_has_one_run_and_is_not_locked_out_by_a_refused_one(engine) ->
     engine.forget("d")  # refused on its way to the queue
     engine.forget("d")
     engine.expect("d")
+    assert engine.stop("d")  # lost on its way: pressing Stop is enough
+    engine.expect("d")
     assert not engine._stops["d"].everything.is_set()
 
 

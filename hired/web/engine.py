@@ -221,8 +221,11 @@ class Engine:
         if not visitor:
             return
         stops = Stops()
-        if self._stops.setdefault(visitor, stops) is not stops:
-            raise InputError("Your last question is still being answered; press Stop first.")
+        known = self._stops.setdefault(visitor, stops)
+        if known is not stops:
+            if known.begun or not known.everything.is_set():
+                raise InputError("Your last question is still being answered; press Stop first.")
+            self._stops[visitor] = stops  # stopped before its turn, or lost on its way
         while len(self._stops) > MAX_RUNS:  # visitors who left before their turn
             self._stops.pop(next(iter(self._stops)), None)
 

@@ -1,0 +1,93 @@
+"""From recorded answers to shares, intervals, differences and tables, counted by hand."""
+
+import pytest
+
+from hired.evaluation.lanes import EVEN
+from hired.evaluation.summary import compare, summarise, wilson
+from hired.evaluation.tables import explain, make_report
+
+
+def test_intervals():
+    assert wilson(0, 0) == (0.0, 1.0)
+    assert wilson(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+
+
+SESSION = {
+    "kind": "session", "of": "eval", "session": 0, "date": "2026-11-22T10:00:00+00:00",
+    "command": "eval", "device": "cpu", "device_name": "a chip", "threads": 1,
+    "versions": {"torch": "2"},
+}  # fmt: skip
+
+
+def a_round(poster, split="sparse", **lanes):
+    return {
+        "kind": "round", "key": f"{split}-{poster}-{sorted(lanes)}", "split": split, "seed": 0,
+        "poster": poster, "kinds": ["digit", "count"],
+        "lanes": {
+            title.replace("_at_", "@").replace("half", "0.5"): {"right": right, "visual_tokens": n}
+            for title, (right, n) in lanes.items()
+        },
+    }  # fmt: skip
+
+
+def test_shares_are_counted_by_hand():
+    rounds = [
+        a_round(0, full=("11", 100), hired_at_half=("10", 40)),
+        a_round(1, full=("01", 200), hired_at_half=("00", 60)),
+        a_round(1, hired_at_half=("01", 60)),  # asked again: the later counts
+    ]
+    full, hired = summarise(rounds)
+    assert (full.what, full.budget, full.right, full.asked) == ("full", None, 3, 4)
+    assert full.by_kind == {"digit": (1, 2), "count": (2, 2)} and full.visual_tokens == 150
+    assert (hired.what, hired.budget, hired.accuracy, hired.visual_tokens) == (
+        "hired",
+        0.5,
+        0.5,
+        50,
+    )
+    text = make_report([SESSION, *rounds])
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert rows[0] == "| `full` |  | 75.0 (30.1–95.4) |"
+    assert rows[1] == "| `hired` | 50.0 (15.0–85.0) | as `full` |"
+    assert "| `hired` | 50 % | 50 | 50 |" in rows
+    assert "a chip" in text and "4 questions about 2 sparse posters" in text
+
+
+def test_a_difference_is_taken_on_the_posters_that_both_answered():
+    rounds = [
+        a_round(n, hired_at_half=("11", 9), full=("11" if n else "00", 9), random_at_half=("10", 9))
+        for n in range(40)
+    ]
+    rounds += [a_round(n, hired_at_half=("00", 9)) for n in range(40, 60)]
+    hired, full, chance = summarise(rounds)
+    assert hired.posters == 60 and full.posters == 40
+    found = compare(chance, hired)
+    assert (found.value, found.low, found.high) == (-0.5, -0.5, -0.5) and found.clear
+    found = compare(full, hired)
+    assert found.value == pytest.approx(-1 / 40) and found.low <= found.value <= found.high == 0
+    assert not found.clear and compare(full, summarise(rounds[40:])[0]) is None
+    text = make_report([SESSION, *rounds])
+    assert "(fewer posters: `full` 40, `random@0.5` 40)" in text
+
+
+def test_a_rival_is_compared_at_the_same_budget():
+    lanes = {"full": ("11", 9), "hired_at_half": ("11", 4), "random_at_half": ("10", 4)}
+    text = make_report(
+        [SESSION, *(a_round(n, **lanes, **{"spatial@0.2": ("00", 2)}) for n in (0, 1))]
+    )
+    table = text[text.index("### Against HiRED") :]
+    assert "| Method | 50 % |" in table and "| `spatial` |  |" in table
+    assert "| `random` | **-50.0** (-50.0 to -50.0) |" in table
+
+
+def test_the_ablations_have_a_table_of_their_own():
+    rounds = [a_round(0, full=("11", 9), hired_at_half=("11", 4), **{
+        f"{EVEN}@0.5": ("10", 4), "hired:alpha=0.3@0.5": ("00", 4)})]  # fmt: skip
+    text = make_report([SESSION, *rounds])
+    table = text[text.index("one part changed") :]
+    assert "| `hired` | as the paper has it | 100.0" in table
+    assert f"| `{EVEN}` | crops share alike" in table
+    assert "| `hired:alpha=0.3` | overview's share 0.3 | 0.0" in table
+    assert explain("hired:init_layer=3,heads=max") == "crops' shares by layer 3; heads: max"

@@ -18,6 +18,7 @@ PARTS = {
     "heads": "heads: {}",
     "fuse": "with EViT's fused token",
     "exact": "release's shares, same exact count",
+    "newline": "newline tokens: {}",
 }
 CHANGED = {
     "hired": "as the paper has it",

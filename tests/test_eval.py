@@ -150,25 +150,18 @@ def test_one_pass_for_all_methods_gives_what_each_methods_own_pass_gives(tiny, n
 
 
 def test_a_description_is_scored_object_by_object():
-    asked = Question("describe", "", "The poster shows a red star with the digit 3, a blue heart "
-                     "with the digit 5 and a blue heart with the digit 5.")  # fmt: skip
-    for reply, right in (
-        (
-            "A blue heart with the digit 5, a red star with the digit 3 and a blue heart, 5.",
-            True,
-        ),
-        (
-            "A red heart with the digit 3, a blue star with the digit 5 and a blue heart, 5.",
-            False,
-        ),
-        (
-            "A red star with the digit 5, a blue heart with the digit 3 and a blue heart, 5.",
-            False,
-        ),
-        ("A red star with the digit 3 and a blue heart with the digit 5.", False),
-        ("", False),
-    ):
-        assert is_right(reply, asked) == right, reply
+    first, second = "a {} with the digit {}", "a blue heart with the digit 5"
+
+    def told(*things):
+        return f"The poster shows {', '.join(things[:-1])} and {things[-1]}."
+
+    star = first.format("red star", 3)
+    asked = Question("describe", "", told(star, second, second))
+    assert is_right(told(second, star, second), asked)
+    swapped = (first.format("red heart", 3), first.format("blue star", 5))
+    digits = (first.format("red star", 5), first.format("blue heart", 3))
+    for wrong in (told(*swapped, second), told(*digits, second), told(star, second), ""):
+        assert not is_right(wrong, asked), wrong
 
 
 def test_chance_is_drawn_anew_for_every_poster(tiny, tmp_path, monkeypatch):

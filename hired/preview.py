@@ -20,7 +20,7 @@ from hired.selectors import Selection, Selector
 from hired.selectors.hired import merge_heads
 from hired.tiles import TileGrid
 from hired.tower import read_tower, split_tiles
-from hired.vision import Taps, Vision, encode
+from hired.vision import Taps, Vision, check_taps, encode
 from hired.wrapper import fit_grids
 
 
@@ -73,8 +73,7 @@ class Preview:
             SettingError: a layer or head does not exist in this model.
         """
         taps = selector.taps(self.feature_tap)
-        self.tower.check_layer("init_layer", taps.init)
-        self.tower.check_layer("final_layer", taps.final)
+        check_taps(self.tower, taps)
         return selector.select(self.look(image))
 
     def attention(self, image: Image.Image, layer: int, heads: str | int = "sum") -> Tensor:

@@ -101,7 +101,7 @@ def ablations(tower: Tower) -> list[str]:
     Those of the paper (shares even, patches by another layer, heads not aggregated), the
     release's shares at the same exact count, and every setting in steps.
     """
-    last, heads = tower.feature_tap, int(tower.blocks[0].self_attn.num_heads)
+    last, heads = tower.feature_tap, tower.heads
     layers = sorted({0, last // 2})
     changed = [
         f"init_layer={last}",

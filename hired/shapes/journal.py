@@ -7,20 +7,34 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hired.errors import ModelError
 
 
-def check_run(path: Path, saved: dict[str, Any], seed: int) -> None:
-    """A checkpoint goes on only in a run of its own seed.
+def save_checkpoint(path: Path, step: int, seed: int, **parts: Any) -> None:
+    """Write the parts' states whole: first beside their place, then moved there."""
+    spare = path.with_suffix(".tmp")
+    states = {name: part.state_dict() for name, part in parts.items()}
+    torch.save({**states, "step": step, "seed": seed}, spare)
+    spare.replace(path)
+
+
+def load_checkpoint(path: Path, seed: int) -> dict[str, Any] | None:
+    """What `save_checkpoint` wrote; None without a file.
 
     Raises:
-        ModelError: it is of another one.
+        ModelError: it is of a run with another seed.
     """
+    if not path.exists():
+        return None
+    saved = torch.load(path, weights_only=True)
     if saved["seed"] != seed:
         raise ModelError(
             f"{path} is of a run with seed {saved['seed']}, this one has seed {seed}. Give another "
             f"folder with --checkpoints, or remove the file."
         )
+    return saved
 
 
 class Journal:

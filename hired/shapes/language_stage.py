@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerBase
 
-from hired.shapes.journal import Journal
+from hired.shapes.journal import Journal, load_checkpoint, save_checkpoint
 from hired.shapes.llama_start import MARK
 from hired.shapes.posters import Poster, shuffled_batches
 from hired.shapes.questions import COLUMNS, ROWS, Question, draw
@@ -178,8 +178,7 @@ def train(
     model.model.vision_tower.requires_grad_(False)
     adam = torch.optim.AdamW(parameters, lr=peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     state, first = folder / "language.pt", 0
-    if state.exists():
-        saved = torch.load(state, weights_only=True)
+    if saved := load_checkpoint(state, seed):
         model.load_state_dict(saved["model"])
         adam.load_state_dict(saved["optimiser"])
         first = saved["step"]
@@ -202,7 +201,7 @@ def train(
         more = check if last or (step + 1) % 100 == 0 else dict
         journal.add(step + 1, {"loss": loss.item()}, more, last)
         if journal.due(last):
-            save(state, model, adam, step + 1, seed)
+            save_checkpoint(state, step + 1, seed, model=model, optimiser=adam)
 
 
 def first_lesson(
@@ -233,11 +232,3 @@ def first_lesson(
 def checked(*arguments: Any) -> dict[str, Any]:
     """The held-out accuracies as a field of a journal line; takes what `validate` takes."""
     return {"held_out": validate(*arguments)}
-
-
-def save(path: Path, model: torch.nn.Module, adam: torch.optim.AdamW, step: int, seed: int) -> None:
-    """Write a checkpoint whole: first beside its place, then moved there."""
-    spare = path.with_suffix(".tmp")
-    torch.save({"model": model.state_dict(), "optimiser": adam.state_dict(),
-                "step": step, "seed": seed}, spare)  # fmt: skip
-    spare.replace(path)

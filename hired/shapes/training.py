@@ -19,7 +19,7 @@ from hired.errors import ModelError, SettingError
 from hired.selectors.random import check_seed
 from hired.shapes import language_stage, llama_start, vision_stage
 from hired.shapes.assemble import build_model, build_processor, load_weights, save
-from hired.shapes.journal import check_run
+from hired.shapes.journal import load_checkpoint
 from hired.shapes.posters import encode
 from hired.shapes.single import encode_tiles
 
@@ -83,10 +83,9 @@ def check_checkpoint(args: Namespace) -> None:
         ModelError: it was trained with another seed or on another tower.
     """
     path: Path = args.checkpoints / "language.pt"
-    if not path.exists():
+    saved = load_checkpoint(path, args.seed)
+    if saved is None:
         return
-    saved = torch.load(path, weights_only=True)
-    check_run(path, saved, args.seed)
     tower = load_tower(build_model(), args).model.vision_tower.state_dict()
     for name, value in tower.items():
         if not torch.equal(saved["model"][f"model.vision_tower.{name}"], value):

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import CLIPVisionModel
 
-from hired.shapes.journal import Journal, check_run
+from hired.shapes.journal import Journal, load_checkpoint, save_checkpoint
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 from hired.shapes.tiles import COMBOS, IGNORE, UNREADABLE, batches
 from hired.shapes.tower import FEATURE_BLOCK, LAYERS, WIDTH, new_tower
@@ -196,9 +196,7 @@ def train(
     heads = Heads()
     adam = optimiser(tower, heads, peak)
     state, first = folder / "vision.pt", 0
-    if state.exists():
-        saved = torch.load(state, weights_only=True)
-        check_run(state, saved, seed)
+    if saved := load_checkpoint(state, seed):
         tower.load_state_dict(saved["tower"])
         heads.load_state_dict(saved["heads"])
         adam.load_state_dict(saved["optimiser"])
@@ -222,15 +220,5 @@ def train(
         last = step + 1 == steps
         journal.add(step + 1, parts, last=last)
         if journal.due(last):
-            save(state, tower, heads, adam, step + 1, seed)
+            save_checkpoint(state, step + 1, seed, tower=tower, heads=heads, optimiser=adam)
     return tower
-
-
-def save(
-    path: Path, tower: nn.Module, heads: nn.Module, adam: nn.Module, step: int, seed: int
-) -> None:
-    """Write a checkpoint whole: first beside its place, then moved there."""
-    spare = path.with_suffix(".tmp")
-    torch.save({"tower": tower.state_dict(), "heads": heads.state_dict(),
-                "optimiser": adam.state_dict(), "step": step, "seed": seed}, spare)  # fmt: skip
-    spare.replace(path)

@@ -171,3 +171,10 @@ def test_python_example_runs() -> None:
     run = subprocess.run([sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip()
+
+
+def test_nothing_is_told_twice() -> None:
+    """A script that fills in the tables once left a second, older half of the page behind."""
+    said = re.sub(r"^```.*?^```", "", TEXT, flags=re.MULTILINE | re.DOTALL)
+    parts = [part for part in said.split("\n\n") if len(part) > 60 or part.startswith("#")]
+    assert sorted(set(parts)) == sorted(parts)

@@ -25,8 +25,8 @@ _HOMES = {
     "HiRED": "selectors",
     "select": "wrapper",
     "HiredModel": "wrapper",
-    "Lane": "compare",
-    "Step": "compare",
+    "Lane": "lane",
+    "Step": "stream",
     "compare": "compare",
     "load": "models",
 }

@@ -20,13 +20,16 @@ GUARD = 1e-9  # absorbs float error in rate * total: 0.29 * 100 is 28.9999999999
 def parse_budget(text: Any) -> float | int:
     """A budget as people write it: `20%` and `0.2` are rates, `640` is a count.
 
-    `1` is one patch and `1.0` is everything; the distinction survives because it is text. What
-    is no budget although it is a number is left to `check_budget`.
+    `1` is one patch and `1.0` is everything; the distinction survives because it is text. A comma
+    is a decimal one, so `1,000` is refused: some would mean a thousand. What is no budget
+    although it is a number is left to `check_budget`.
 
     Raises:
         SettingError: it is no number.
     """
-    words = str(text).strip().replace(",", ".")
+    words = str(text).strip()
+    if not re.search(r"[1-9]\d*,\d{3}\b", words):
+        words = words.replace(",", ".")
     try:
         if words.endswith("%"):
             return float(words[:-1]) / 100
@@ -36,6 +39,11 @@ def parse_budget(text: Any) -> float | int:
             f"A budget is a rate such as 0.2 or 20%, or a count such as 640; 1 is one token and "
             f"1.0 is everything. Got {text!r}."
         ) from None
+
+
+def show_budget(budget: float | int) -> str:
+    """`20 %` or `640`: also what tells a rate of 1.0 from a count of 1, which are equal."""
+    return str(budget) if isinstance(budget, int) else f"{budget * 100:.4g} %"
 
 
 def check_budget(budget: float | int) -> float | int:

@@ -152,9 +152,10 @@ def make_selector(args: argparse.Namespace) -> Any:
 
 def ask(args: argparse.Namespace) -> int:
     """Both lanes over one prompt, streamed; 1 if a lane failed, 130 if it was stopped."""
-    from hired.compare import Lane, check_asked, compare
+    from hired.compare import check_asked, compare
     from hired.images import open_image
     from hired.inputs import check_question
+    from hired.lane import Lane
     from hired.models import describe, load
     from hired.report import Screen, ask_record
     from hired.selectors import build

@@ -1,62 +1,27 @@
 """Two or more lanes over one prompt on shared weights, as one stream of steps.
 
 The demo's engine. Each lane pays for its own preprocessing and vision pass, so that its time to
-first token is honest. The work happens in threads; the iterator only waits for what comes out of
-them, so that closing it never waits for a prefill.
+first token is honest.
 """
 
-import queue
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from time import perf_counter
 from typing import Any
 
 from hired.errors import SettingError
 from hired.images import open_image
 from hired.inputs import check_question
-from hired.lane import Lane, Prompt, Tell, check_lanes, run_lane
-from hired.metrics import Metrics
-from hired.selectors import Selection, Selector, build
+from hired.lane import Lane, Prompt, check_lanes, run_lane
+from hired.selectors import build
+from hired.stream import Step, follow
 from hired.tower import read_tower
 
-__all__ = ["FINAL", "Lane", "Step", "compare", "device_turn", "follow"]
-
-HEARTBEAT_S = 0.2  # a step at least this often, so that a consumer can leave while a lane works
-FINAL = ("done", "stopped", "failed")
 _warm: "weakref.WeakSet[Any]" = weakref.WeakSet()
 _device = threading.Lock()  # one comparison at a time: a leftover prefill must not spoil the next
-
-News = queue.SimpleQueue  # of (lane index, what is new about it)
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """What a lane looks like now.
-
-    Attributes:
-        lane: its index.
-        phase: "waiting", "preparing", "looking", "selecting", "reading", "answering", and last
-            one of "done", "stopped", "failed".
-        text: the answer so far.
-        new_tokens: tokens generated so far.
-        elapsed_s: seconds since the lane began, 0 while it waits.
-        selection: what is kept, once it is known.
-        metrics: the numbers when "done", or when "stopped" after the first token.
-        error: what went wrong, in words for the user.
-    """
-
-    lane: int
-    phase: str = "waiting"
-    text: str = ""
-    new_tokens: int = 0
-    elapsed_s: float = 0.0
-    selection: Selection | None = None
-    metrics: Metrics | None = None
-    error: str | None = None
 
 
 def compare(
@@ -129,149 +94,6 @@ def device_turn(patience_s: float) -> Iterator[None]:
     finally:
         if taken:
             _device.release()
-
-
-Work = Callable[[Selector, Tell, Callable[[], bool], bool], None]  # `run_lane` without its prompt
-
-
-def follow(
-    lanes: Sequence[Lane],
-    work: Work,
-    decode: Callable[[list[Any]], str],
-    *,
-    race: bool = False,
-    stop: threading.Event | None = None,
-    warm_up: Callable[[Callable[[], bool]], None] | None = None,
-    turn: "threading.Lock | None" = None,
-) -> Iterator[Step]:
-    """Steps of lanes that run in the background, whatever runs them.
-
-    Args:
-        lanes: one or more.
-        work: takes one lane to its end, telling what is new as `run_lane` does.
-        decode: the tokens told so far, as text.
-        race: run all lanes at once.
-        stop: ends every lane.
-        warm_up: called first; asks whether to stop.
-        turn: held while the lanes run, where only one comparison may run at a time.
-
-    Returns:
-        An iterator of steps as they come, tokens that arrived together as one, and heartbeats in
-        between; see `compare`.
-    """
-    comparison = _Comparison(lanes, work, race, stop or threading.Event(), warm_up, turn)
-    return _stream(comparison, decode)
-
-
-def _stream(comparison: "_Comparison", decode: Callable[[list[Any]], str]) -> Iterator[Step]:
-    states = [Step(index) for index in range(len(comparison.lanes))]
-    tokens: list[list[Any]] = [[] for _ in states]
-    try:
-        yield from states
-        comparison.start()
-        while any(state.phase not in FINAL for state in states):
-            changed = set()
-            for index, news in _drain(comparison.news):
-                changed.add(index)
-                if "token" in news:
-                    tokens[index].append(news["token"])
-                    news = {"phase": "answering"}
-                states[index] = replace(states[index], **news)
-            for index, state in enumerate(states):
-                if index in changed or state.phase not in FINAL:
-                    states[index] = replace(
-                        state,
-                        text=decode(tokens[index]).strip(),
-                        new_tokens=len(tokens[index]),
-                        elapsed_s=comparison.elapsed(index),
-                    )
-                    yield states[index]
-    finally:
-        comparison.closed.set()
-
-
-def _drain(news: News) -> list[tuple[int, dict[str, Any]]]:
-    """All that has arrived; waits one heartbeat for the first."""
-    items = []
-    try:
-        items.append(news.get(timeout=HEARTBEAT_S))
-        while True:
-            items.append(news.get_nowait())
-    except queue.Empty:
-        return items
-
-
-class _Comparison:
-    """The threads behind one stream, and the clocks and stop signs of its lanes."""
-
-    def __init__(
-        self,
-        lanes: Sequence[Lane],
-        work: Work,
-        race: bool,
-        stop: threading.Event,
-        warm_up: Callable[[Callable[[], bool]], None] | None,
-        turn: "threading.Lock | None",
-    ) -> None:
-        self.lanes = list(lanes)
-        self.work = work
-        self.race = race and len(self.lanes) > 1
-        self.stop = stop
-        self.warm_up = warm_up
-        self.turn = turn or threading.Lock()
-        self.closed = threading.Event()
-        self.news: News = queue.SimpleQueue()
-        self._spans: dict[int, tuple[float, float | None]] = {}
-
-    def start(self) -> None:
-        """Begin in the background."""
-        threading.Thread(target=self._conduct, name="compare", daemon=True).start()
-
-    def elapsed(self, index: int) -> float:
-        """Seconds lane `index` has run."""
-        begin, end = self._spans.get(index, (0.0, 0.0))
-        return (perf_counter() if end is None else end) - begin
-
-    def _stopped(self, index: int) -> bool:
-        signs = (self.closed, self.stop, self.lanes[index].stop)
-        return any(sign.is_set() for sign in signs)
-
-    def _conduct(self) -> None:
-        everyone = range(len(self.lanes))
-        while not self.turn.acquire(timeout=HEARTBEAT_S):
-            if all(self._stopped(index) for index in everyone):
-                for index in everyone:
-                    self.news.put((index, {"phase": "stopped"}))
-                return
-        try:
-            if self.warm_up is not None:
-                self.warm_up(lambda: self._stopped(0))
-            if not self.race:
-                for index in everyone:
-                    self._run(index)
-                return
-            threads = [
-                threading.Thread(target=self._run, args=(index,), daemon=True) for index in everyone
-            ]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        finally:
-            self.turn.release()
-
-    def _run(self, index: int) -> None:
-        self._spans[index] = (perf_counter(), None)
-
-        def tell(**news: Any) -> None:
-            if news.get("phase") in FINAL:
-                self._spans[index] = (self._spans[index][0], perf_counter())
-            self.news.put((index, news))
-
-        if self._stopped(index):
-            tell(phase="stopped")
-            return
-        self.work(self.lanes[index].selector, tell, lambda: self._stopped(index), self.race)
 
 
 def _warm_up(prompt: Prompt, stopped: Callable[[], bool]) -> None:

@@ -19,11 +19,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hired.compare import Lane, Step, compare
+from hired.compare import compare
 from hired.errors import ModelError, SettingError
+from hired.lane import Lane
 from hired.machine import name_device, pick_device, versions
 from hired.models import describe, load
 from hired.selectors import build
+from hired.stream import Step
 from hired.wrapper import HiredModel
 
 BUDGETS = (1.0, 0.4, 0.2, 0.1)

@@ -5,6 +5,7 @@ Knows nothing of models. Files are untrusted: size and pixels are checked before
 
 import io
 import os
+import struct
 import warnings
 from pathlib import Path
 
@@ -36,21 +37,12 @@ def open_image(source: str | os.PathLike[str] | bytes | Image.Image) -> Image.Im
 
 
 def _decode(source: str | os.PathLike[str] | bytes | Image.Image) -> Image.Image:
-    if isinstance(source, Image.Image):
-        return _checked_rgb(source)
-    data = source if isinstance(source, bytes) else _read(Path(source))
-    if not data:
-        raise InputError("The image file is empty. Choose another file.")
-    if len(data) > MAX_BYTES:
-        raise InputError(
-            f"The image file has {len(data) / 1e6:.1f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB. "
-            f"Save it smaller or as JPEG."
-        )
+    opened = isinstance(source, Image.Image)
+    data = source if opened or isinstance(source, bytes) else _read(Path(source))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we have our own cap
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            return _checked_rgb(image)
+            return _checked_rgb(data if opened else _open(data))
     except UnidentifiedImageError:
         raise InputError(
             f"The file is not an image that can be read. Use one of {', '.join(FORMATS)}."
@@ -62,10 +54,21 @@ def _decode(source: str | os.PathLike[str] | bytes | Image.Image) -> Image.Image
         ) from None
     except InputError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError) as error:
+    except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error) as error:
         raise InputError(
             f"The image file is damaged or cut off ({error}). Save it again or choose another."
         ) from error
+
+
+def _open(data: bytes) -> Image.Image:
+    if not data:
+        raise InputError("The image file is empty. Choose another file.")
+    if len(data) > MAX_BYTES:
+        raise InputError(
+            f"The image file has {len(data) / 1e6:.1f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB. "
+            f"Save it smaller or as JPEG."
+        )
+    return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
 def _read(path: Path) -> bytes:

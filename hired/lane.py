@@ -71,6 +71,17 @@ def check_lanes(tower: Tower, lanes: Sequence[Lane], generate_kwargs: dict[str, 
             f"A lane streams one answer, so num_beams is 1 here; got "
             f"{generate_kwargs['num_beams']}. For beams use HiredModel(model, selector).generate."
         )
+    if (generate_kwargs.get("num_return_sequences") or 1) > 1:
+        raise SettingError(
+            f"A lane streams one answer, so num_return_sequences is 1 here; got "
+            f"{generate_kwargs['num_return_sequences']}. For several use "
+            f"HiredModel(model, selector).generate."
+        )
+    if taken := generate_kwargs.keys() & {"streamer", "return_dict_in_generate"}:
+        raise SettingError(
+            f"A lane streams its own answer and takes no {min(taken)}. For that use "
+            f"HiredModel(model, selector).generate."
+        )
     if generate_kwargs.get("use_cache") is False:
         raise SettingError(
             "A lane measures its KV cache, so use_cache is True here; got False. Without a cache "

@@ -122,13 +122,17 @@ def free_bytes(device: torch.device) -> int:
 
     free = psutil.virtual_memory().available
     limits = (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    )
-    for limit, used in limits:
+        ("memory.max", "memory.current", "memory.stat", ""),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat",
+         "total_"),
+    )  # fmt: skip
+    for limit, used, stat, prefix in limits:
         try:
             room = int((_CGROUP / limit).read_text()) - int((_CGROUP / used).read_text())
-        except (OSError, ValueError):  # no such control group, or "max"
+            # Files that were read count as used, until somebody needs the room.
+            told = dict(line.split() for line in (_CGROUP / stat).read_text().splitlines())
+            room += sum(int(told[f"{prefix}{kind}_file"]) for kind in ("active", "inactive"))
+        except (OSError, ValueError, KeyError):  # no such control group, or "max"
             continue
         free = min(free, room)
     return max(free, 0)

@@ -44,7 +44,8 @@ class Metrics:
         end_to_end_tokens_per_s: `new_tokens` over `total_s`.
         kv_cache_bytes: keys and values at the end, exact.
         peak_bytes: peak above the resting level of this lane.
-        peak_is_approximate: sampled from the process (CPU) instead of read from the allocator.
+        peak_is_approximate: sampled from the process (CPU) instead of read from the allocator, or
+            read while another lane ran.
         contended: measured while another lane ran.
     """
 
@@ -188,7 +189,7 @@ def summarise(
         end_to_end_tokens_per_s=count / total,
         kv_cache_bytes=answer.kv_cache_bytes,
         peak_bytes=probe.peak_bytes,
-        peak_is_approximate=probe.approximate,
+        peak_is_approximate=probe.approximate or contended,  # lanes reset each other's count
         contended=contended,
     )
 

@@ -8,9 +8,10 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from hired.compare import FINAL, Lane, Step
+from hired.lane import Lane
 from hired.machine import versions
 from hired.metrics import Metrics, seconds, size
+from hired.stream import FINAL, Step
 
 PHASES = {
     "waiting": "waiting",

@@ -133,6 +133,8 @@ def split_tiles(tower: Tower, pixel_values: Tensor, image_sizes: Any = None) -> 
     """
     if tower.pinpoints is None:
         return list(pixel_values.reshape(-1, 1, *pixel_values.shape[-3:]))
+    if image_sizes is None:
+        raise InputError("image_sizes is missing. Pass all that the processor returned.")
     counts = [tower.fit(size).tiles for size in image_sizes]
     if pixel_values.dim() == 5 and len(pixel_values) == len(counts):
         enough = max(counts, default=0) <= pixel_values.shape[1]

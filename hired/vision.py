@@ -205,9 +205,10 @@ def _collect(
         rows = [row for row, (owner, _) in enumerate(order) if owner == image]
         tiles = [order[row][1] for row in rows]
         cls = {layer: _scatter(seen, rows, tiles, grid) for layer, seen in trace.cls.items()}
-        if overview is not None and overview[0] not in cls:
+        if overview is not None and (0 not in tiles or overview[0] not in cls):
             layer, attention = overview
-            cls[layer] = _scatter(attention, [image], [0], grid)
+            seen = _scatter(attention, [image], [0], grid)
+            cls[layer] = torch.cat([seen[:1], cls.get(layer, seen)[1:]])
         shares = None if budgets[image] is None else tuple(budgets[image])
         keys = [_scatter(seen, rows, tiles, grid) for seen in trace.keys.values()]
         seen = _scatter(features, rows, tiles, grid)

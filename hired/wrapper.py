@@ -52,7 +52,7 @@ def look(
 
 def fit_grids(tower: Tower, images: Sequence[Tensor], image_sizes: Any) -> list[TileGrid]:
     """One grid per image; LLaVA-1.5 knows no image sizes and squeezes everything to a square."""
-    if image_sizes is None or tower.pinpoints is None:
+    if tower.pinpoints is None:
         return [tower.fit((tower.tile, tower.tile)) for _ in images]
     return [tower.fit(size) for size in image_sizes]
 

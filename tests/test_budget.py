@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hired.budget import allocate, check_budget, parse_budget, split_budget, total_budget
+from hired.budget import (
+    allocate,
+    check_budget,
+    parse_budget,
+    show_budget,
+    split_budget,
+    total_budget,
+)
 from hired.errors import SettingError
 from hired.tiles import TileGrid
 
@@ -135,3 +142,11 @@ def test_without_caps_nobody_is_a_whole_token_off_its_share(scores, total):
     got = allocate(total, scores, [1000] * len(scores))
     for count, score in zip(got, scores, strict=True):
         assert abs(count - total * score / sum(scores)) < 1 + 1e-9
+
+
+def test_a_comma_is_a_decimal_one_and_no_thousands():
+    assert parse_budget("0,125") == 0.125 and parse_budget("12,5%") == 0.125
+    for text in ("1,000", "12,288"):
+        with pytest.raises(SettingError, match=f"Got '{text}'"):
+            parse_budget(text)
+    assert (show_budget(1.0), show_budget(1), show_budget(0.125)) == ("100 %", "1", "12.5 %")

@@ -172,6 +172,21 @@ def test_interrupt_keeps_the_partial_answer(here) -> None:
     assert first["error"] == "stopped" and 1 <= first["metrics"]["new_tokens"] < 1500
 
 
+def test_a_reader_who_leaves_ends_it_quietly(here) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hired", *ask(here, "--max-new-tokens", "1500")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    said = process.stderr.read()
+    assert process.wait(timeout=200) == 1, said
+    assert "terminate" not in said and "Traceback" not in said
+
+
 # What a wrong argument gets
 
 

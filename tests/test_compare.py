@@ -2,6 +2,8 @@
 
 import copy
 import gc
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -14,10 +16,12 @@ from conftest import make_image, make_tiny
 from serving import before_each_step
 from test_vision import same, state
 
-from hired.compare import FINAL, Lane, compare
+from hired.compare import compare
 from hired.errors import InputError, ModelError, SettingError
+from hired.lane import Lane
 from hired.selectors import SELECTORS, build
 from hired.selectors.base import Selector
+from hired.stream import FINAL
 
 IMAGE = make_image(160, 168)
 QUESTION = "what is in the picture ?"
@@ -207,8 +211,10 @@ def test_bad_input_is_refused_before_anything_runs(tiny):
     for bad in (0, -1, True, 2.5, "9"):
         with pytest.raises(SettingError, match="max_new_tokens"):
             compare(model, processor, IMAGE, QUESTION, lanes("full"), max_new_tokens=bad)
-    for bad in ({"num_beams": 2}, {"use_cache": False}):
-        with pytest.raises(SettingError, match=r"use HiredModel\(model, selector\).generate"):
+    several = {"num_return_sequences": 2, "do_sample": True}
+    its_own = ({"streamer": None}, {"return_dict_in_generate": True})
+    for bad in ({"num_beams": 2}, {"use_cache": False}, several, *its_own):
+        with pytest.raises(SettingError, match=r"se HiredModel\(model, selector\).generate"):
             compare(model, processor, IMAGE, QUESTION, lanes("full"), **bad)
     for bad in ({"init_layer": 4}, {"final_layer": 9}, {"heads": 4}):
         these = [*lanes("full"), *lanes("hired", **bad)]
@@ -255,3 +261,22 @@ def test_every_lane_ends(tiny):
     these = [Lane(name, cls(budget=0.3)) for name, cls in SELECTORS.items()]
     _, ends = run(tiny, these, max_new_tokens=2)
     assert all(end.phase in FINAL and end.error is None for end in ends)
+
+
+def test_a_program_that_stops_reading_ends_like_any_other(tiny, tmp_path):
+    """A thread that dies inside PyTorch while the interpreter ends takes the process with it."""
+    model, processor = tiny
+    model.save_pretrained(tmp_path / "model")
+    processor.save_pretrained(tmp_path / "model")
+    program = f"""
+import hired, numpy, PIL.Image
+model, processor = hired.load({str(tmp_path / "model")!r}, device="cpu")
+image = PIL.Image.fromarray(numpy.zeros((90, 90, 3), "uint8"))
+lanes = [hired.Lane("stock", hired.SELECTORS["full"]())]
+for step in hired.compare(model, processor, image, "what", lanes, max_new_tokens=1500):
+    if step.new_tokens:
+        break
+print("left")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "left\n"), ended.stderr

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hired.bench.sweep import Entry, Sweep
 from hired.evaluation.lanes import EVEN
 from hired.evaluation.summary import compare, summarise, wilson
 from hired.evaluation.tables import explain, make_report
@@ -91,3 +92,25 @@ def test_the_ablations_have_a_table_of_their_own():
     assert f"| `{EVEN}` | crops share alike" in table
     assert "| `hired:alpha=0.3` | overview's share 0.3 | 0.0" in table
     assert explain("hired:init_layer=3,heads=max") == "crops' shares by layer 3; heads: max"
+
+
+def test_a_count_of_one_is_not_a_rate_of_one():
+    both = Sweep(methods=(Entry("hired"),), budgets=(1.0, 1, 1)).entries
+    assert [repr(entry.budget) for entry in both] == ["None", "1.0", "1"]
+    lanes = {"full": ("11", 9), "hired@1": ("00", 1), "hired-release@1.0": ("11", 8)}
+    lanes |= {"hired-release@1": ("10", 1), "hired:alpha=0.3@1": ("10", 1)}
+    text = make_report([SESSION, *(a_round(n, **lanes) for n in (0, 1))])
+    table, against, changed = text.split("\n### ")[1:4]
+    assert table.count("| 100 % | 1 |") == 1
+    rows = {line.split(" |")[0]: line.split(" | ") for line in table.splitlines()}
+    assert rows["| `hired`"][1] == "as `full`" and rows["| `hired`"][2].startswith("0.0")
+    assert rows["| `hired-release`"][1].startswith("100.0")
+    assert rows["| `hired-release`"][2].startswith("50.0")
+    assert "+50.0" in against and "100 %" not in against
+    assert "sparse, 1 " in changed and "100 %" not in changed
+
+
+def test_every_command_of_a_record_is_told():
+    again = SESSION | {"session": 1, "command": "eval --ablations"}
+    text = make_report([SESSION, a_round(0, full=("11", 9)), again, SESSION | {"session": 2}])
+    assert "```bash\neval\neval --ablations\n```" in text

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import make_image
 
-from hired.compare import Lane
+from hired.lane import Lane
 from hired.preview import Preview
 from hired.selectors import build
 from hired.web import gpu

@@ -112,6 +112,17 @@ def test_bad_files_are_explained(data, message):
         open_image(data)
 
 
+def test_damage_that_shows_only_when_pixels_are_read():
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "maker"
+    whole = bytearray(encoded(RED, "JPEG", exif=exif))
+    whole[whole.index(b"Exif") + 17] = 0  # the rotation's type: none that there is
+    cut = Image.open(io.BytesIO(encoded(RED.resize((400, 300)), "JPEG")[:700]))
+    for damaged in (bytes(whole), cut):
+        with pytest.raises(InputError, match="damaged"):
+            open_image(damaged)
+
+
 def test_paths(tmp_path):
     path = tmp_path / "a.png"
     RED.save(path)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from hired import machine
 from hired.metrics import Stopwatch
 
 
@@ -14,3 +15,11 @@ def test_a_time_is_taken_once_the_device_is_idle(kind, monkeypatch) -> None:
     with watch.phase("vision"):
         assert waited == [kind] * 2
     assert waited == [kind] * 3 and watch.seconds["vision"] > 0
+
+
+def test_room_in_a_container_counts_the_files_it_can_let_go(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+    (tmp_path / "memory.max").write_text("3000\n")
+    (tmp_path / "memory.current").write_text("2900\n")
+    (tmp_path / "memory.stat").write_text("anon 500\nactive_file 1000\ninactive_file 1200\n")
+    assert machine.free_bytes(torch.device("cpu")) == 100 + 1000 + 1200

@@ -82,3 +82,15 @@ def test_attention_is_a_map_per_layer(tiny) -> None:
         preview.attention(image, preview.layers)
     with pytest.raises(SettingError, match="heads"):
         preview.attention(image, 0, heads=99)
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+def test_same_selection_where_the_overview_gets_nothing(tiny, name) -> None:
+    model, processor = tiny
+    image = make_image(300, 400)
+    pixels = processor.image_processor(images=image, return_tensors="pt")
+    seen = Preview(model, processor)
+    for budget in (1, 2, 3, 5):
+        selector = build(name, budget=budget, alpha=0.0)
+        expected = select(model, pixels["pixel_values"], pixels["image_sizes"], selector)[0]
+        assert torch.equal(seen.select(image, selector).mask, expected.mask)

@@ -1,9 +1,10 @@
 """What the terminal shows: honest verdicts, readable numbers, nothing that steers it."""
 
-from hired.compare import Lane, Step
+from hired.lane import Lane
 from hired.metrics import Metrics, seconds, size
 from hired.report import Screen, plain, verdict
 from hired.selectors import build
+from hired.stream import Step
 from hired.web.panes import pane
 from hired.web.views import View
 

@@ -135,6 +135,7 @@ def test_content_follows_the_attention():
         {"init_layer": -1}, {"init_layer": None}, {"init_layer": 1.0}, {"final_layer": -2},
         {"final_layer": True}, {"heads": "mean"}, {"heads": -1}, {"heads": True}, {"heads": None},
         {"fuse": 1},
+        {"fuse": "false"},
         {"newline": "all"}, {"budget": 0}, {"budget": 1.01},
     ],
     ids=str,
@@ -167,3 +168,8 @@ def test_the_register():
         "heads",
         "fuse",
     )
+
+
+def test_a_word_is_no_truth_value():
+    with pytest.raises(SettingError, match="exact is True or False; got 'false'"):
+        build("hired-release", exact="false")

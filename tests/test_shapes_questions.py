@@ -106,9 +106,11 @@ def test_draw_is_deterministic():
 
 
 def test_content_words():
-    assert content("There are two red shapes.") == ("red", "two")
-    assert content("There are three circles.") == ("circle", "three")
+    assert content("There are two red shapes.") == ("two", "red")
+    assert content("There are three circles.") == ("three", "circle")
     assert content("I see a red star with the digit 3. There is one star.") == ("one", "star")
-    assert content("The blue star shows the digit 7.") == content("7: a star, blue")
+    assert content("The blue star shows the digit 7.") == content("Blue star: digit 7")
+    swapped = "Yes, the red star is left of the blue circle."
+    assert content("Yes, the blue star is left of the red circle.") != content(swapped)
     assert content("The star is at the top left.") != content("The star is at the top right.")
     assert content("The blue star shows the digit 77.") != content("The blue star shows 7.")

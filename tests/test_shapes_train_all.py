@@ -54,6 +54,8 @@ def test_checkpoints_of_another_run_are_refused(trained, capsys):
     ):
         assert train(trained, *given) == 1
         assert said in capsys.readouterr().err
+    assert train(trained, f"--resume-from={trained / 'model'}") == 1
+    assert "began with other weights" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", [

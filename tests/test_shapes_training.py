@@ -1,12 +1,16 @@
 """The stages' own rules: schedules, gradients averaged or left alone, the start's shape."""
 
 import itertools
+import json
 
 import numpy as np
+import pytest
 import torch
 
+from hired.errors import ModelError
 from hired.shapes import language_stage, llama_start
 from hired.shapes.assemble import build_model, build_processor
+from hired.shapes.journal import Journal
 from hired.shapes.posters import shuffled_batches
 from hired.shapes.single import encode_tiles
 from hired.shapes.tower import SIDE, position_code, shift
@@ -56,3 +60,20 @@ def test_tower_is_not_among_the_learnable():
     model = build_model()
     learned = {id(p) for p in language_stage.learnable(model)}
     assert not learned & {id(p) for p in model.model.vision_tower.parameters()}
+
+
+def test_lines_of_steps_that_are_taken_again_go(tmp_path):
+    told = Journal(tmp_path / "a.jsonl", 10, lambda line: None)
+    for step in range(1, 41):
+        told.add(step, {"loss": 1.0})
+    again = Journal(tmp_path / "a.jsonl", 10, lambda line: None, first=25)
+    for step in range(26, 41):
+        again.add(step, {"loss": 3.0})
+    lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["loss"]) for line in lines] == [(10, 1), (20, 1), (30, 3), (40, 3)]
+
+
+def test_a_training_that_went_astray_ends_before_it_is_saved(tmp_path):
+    journal = Journal(tmp_path / "a.jsonl", 10, lambda line: None)
+    with pytest.raises(ModelError, match="loss is nan at step 3"):
+        journal.add(3, {"loss": float("nan")})

@@ -169,6 +169,8 @@ def test_pixels_must_fit_their_sizes(tiny):
     values, sizes = pixels(processor, (168, 168))
     with pytest.raises(InputError, match="as the processor returned them"):
         select(model, values[:, :3], sizes, build("hired"))
+    with pytest.raises(InputError, match="image_sizes is missing"):
+        select(model, values, None, build("hired"))
 
 
 def test_flat_pixels_are_taken_too(tiny):

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from hired import HiRED, HiredModel, load
-from hired.compare import Lane
 from hired.errors import InputError
+from hired.lane import Lane
 from hired.lmms.prompts import ask_batch
 from hired.selectors import build
 from hired.serving.client import Endpoint, Usage, as_data_uri

@@ -13,6 +13,7 @@ from hired.bench.records import rounds_in
 from hired.bench.summary import Group, Row, summarise_rounds
 from hired.bench.sweep import BASELINE
 from hired.bench.tables import PHASES
+from hired.budget import show_budget
 
 FILLS = ("#8c96a8", "#3b6fb6", "#d8a031", "#b4532a")
 HATCHES = ("", "//", "xx", "..")
@@ -137,10 +138,7 @@ def _by_tokens(rows: Sequence[Row]) -> list[Row]:
 
 
 def _label(row: Row) -> str:
-    if row.budget is None:
-        return row.title
-    kept = row.budget if isinstance(row.budget, int) else f"{row.budget * 100:.4g} %"
-    return f"{row.title}, {kept}"
+    return row.title if row.budget is None else f"{row.title}, {show_budget(row.budget)}"
 
 
 KINDS: dict[str, Callable[[Group], Figure]] = {

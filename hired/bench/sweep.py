@@ -119,10 +119,10 @@ class Sweep:
         """The baseline, then every method at every budget; each only once if it takes none."""
         found = [Entry(BASELINE)]
         for method in self.methods:
-            takes = SELECTORS[method.method].budgeted and method.method != BASELINE
-            for budget in self.budgets if takes else (None,):
+            for budget in self.budgets if SELECTORS[method.method].budgeted else (None,):
                 found.append(Entry(method.method, budget, method.settings))
-        return tuple(entry for place, entry in enumerate(found) if entry not in found[:place])
+        # By their words: a count of 1 and a rate of 1.0 are equal.
+        return tuple({repr(entry): entry for entry in found}.values())
 
     def rounds(self) -> Iterator[Round]:
         """Every round; those of one model, then of one batch size and prompt, together."""

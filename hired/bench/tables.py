@@ -7,6 +7,7 @@ from typing import Any
 from hired.bench.records import rounds_in
 from hired.bench.summary import Group, Row, Spread, summarise_rounds
 from hired.bench.sweep import BASELINE
+from hired.budget import show_budget
 
 # HiRED (arXiv 2408.10945), LLaVA-NeXT-7B on a Tesla P40 (24 GB). (batch, budget) -> tokens/s,
 # seconds to the first token, peak GB; None where it ran out of memory. Cited, not measured here.
@@ -45,26 +46,29 @@ def make_report(lines: Sequence[dict[str, Any]]) -> str:
 
 
 def describe_sessions(lines: Sequence[dict[str, Any]]) -> str:
-    """Hardware, versions, dates and command."""
+    """Hardware, versions, dates and commands."""
     sessions = [line for line in lines if line["kind"] == "session"]
     first = sessions[0]
     days = sorted({line["date"][:10] for line in sessions})
     versions = ", ".join(f"{name} {number}" for name, number in first["versions"].items())
+    commands = "\n".join(dict.fromkeys(line["command"] for line in sessions))
     return (
         f"Measured on {first['device_name']} ({first['device']}, {first['threads']} threads), "
-        f"{' and '.join(days)}; {versions}.\n\n```bash\n{first['command']}\n```"
+        f"{' and '.join(days)}; {versions}.\n\n```bash\n{commands}\n```"
     )
 
 
 def main_table(group: Group) -> str:
     """One group: phases apart, speed-up and bound, memory."""
-    return _table(HEAD, ([*_name(row), *_measured(row, _phases, 12)] for row in group.rows))
+    return markdown(
+        HEAD.split(" | "), ([*_name(row), *_measured(row, _phases, 12)] for row in group.rows)
+    )
 
 
 def batch_table(groups: Sequence[Group]) -> str:
     """What batches are worth: tokens per second over preparing, prefill and decoding together."""
-    return _table(
-        BATCH_HEAD,
+    return markdown(
+        BATCH_HEAD.split(" | "),
         (
             [*_name(row), str(group.about["batch"]), *_measured(row, _batched, 4)]
             for group in groups
@@ -81,13 +85,12 @@ def paper_table(groups: Sequence[Group]) -> str:
         for row in group.rows:
             cells = _measured(row, partial(_as_published, resting=resting), 3)
             lines.append([*_name(row), str(batch), *cells, *_published(row, batch)])
-    return _table(PAPER_HEAD, lines)
+    return markdown(PAPER_HEAD.split(" | "), lines)
 
 
-def _table(head: str, lines: Iterable[list[str]]) -> str:
-    """Markdown of the lines' cells under the columns that `head` names."""
-    columns = head.split(" | ")
-    rows = [columns, ["---"] * len(columns), *lines]
+def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """The lines' cells as a Markdown table under the columns that `head` names."""
+    rows = [head, ["---"] * len(head), *lines]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -180,7 +183,7 @@ def _name(row: Row) -> list[str]:
 def _kept(row: Row) -> str:
     if row.budget is None:
         return "all" if row.title == BASELINE else "its own"
-    return str(row.budget) if isinstance(row.budget, int) else f"{row.budget * 100:.4g} %"
+    return show_budget(row.budget)
 
 
 def _count(spread: Spread) -> str:

@@ -77,8 +77,7 @@ class Plan:
         """
         lanes = {BASELINE: build(BASELINE)}
         for method in self.methods:
-            takes = SELECTORS[method.method].budgeted and method.method != BASELINE
-            for budget in self.budgets if takes else (None,):
+            for budget in self.budgets if SELECTORS[method.method].budgeted else (None,):
                 entry = Entry(method.method, budget, method.settings)
                 selector = entry.selector()
                 if not (selector.fixed_count and isinstance(budget, float) and budget == 1.0):

@@ -1,16 +1,18 @@
 """A record of `eval` as Markdown. Measures nothing and knows no model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hired.bench.records import rounds_in
 from hired.bench.sweep import BASELINE, METHODS
-from hired.bench.tables import describe_sessions
+from hired.bench.tables import describe_sessions, markdown
+from hired.budget import show_budget
 from hired.evaluation.lanes import EVEN
 from hired.evaluation.summary import Score, compare, summarise
 from hired.selectors import SELECTORS
 
 FIRST = "hired"
+ALL, OWN = show_budget(1.0), "its own"
 PARTS = {
     "init_layer": "crops' shares by layer {}",
     "final_layer": "patches by layer {}",
@@ -53,43 +55,44 @@ def is_ablation(what: str) -> bool:
 def accuracy_table(scores: Sequence[Score]) -> str:
     """Methods down, budgets across; of a method that finds its count itself, that count."""
     shown = [score for score in scores if not is_ablation(score.what)]
-    budgets = sorted({1.0, *(s.budget for s in shown if s.budget is not None)}, key=_rank)
+    columns = _columns([1.0, *(s.budget for s in shown if s.budget is not None)])
     own = any(score.budget is None and score.what != BASELINE for score in shown)
     rows = []
     for what in sorted(dict.fromkeys(score.what for score in shown), key=_place):
-        cells = {score.budget: _cell(score) for score in shown if score.what == what}
+        cells = {_kept(s.budget, what): _cell(s) for s in shown if s.what == what}
         found = next(score for score in shown if score.what == what)
         if what == BASELINE:
-            cells = {1.0: cells[None]}
-        elif None not in cells and SELECTORS[what.partition(":")[0]].fixed_count:
-            cells[1.0] = "as `full`"
-        row = [f"`{what}`", *(cells.get(budget, "") for budget in budgets)]
+            cells = {ALL: cells["all"]}
+        elif OWN not in cells and SELECTORS[what.partition(":")[0]].fixed_count:
+            cells[ALL] = "as `full`"
+        row = [f"`{what}`", *(cells.get(column, "") for column in columns)]
         if own:
-            row.append(f"{cells[None]}, {found.visual_tokens:.0f} tokens" if None in cells else "")
+            row.append(f"{cells[OWN]}, {found.visual_tokens:.0f} tokens" if OWN in cells else "")
         rows.append(row)
-    return _table(["Method", *map(_kept, budgets), *(["Its own count"] if own else [])], rows)
+    return markdown(["Method", *columns, *(["Its own count"] if own else [])], rows)
 
 
 def rival_table(scores: Sequence[Score]) -> str:
     """Points each method is ahead of HiRED at the same budget, on the same posters."""
     shown = [s for s in scores if s.budget is not None and not is_ablation(s.what)]
-    mine = {score.budget: score for score in shown if score.what == FIRST}
-    budgets = sorted(mine, key=_rank)
+    mine = {_kept(score.budget): score for score in shown if score.what == FIRST}
+    columns = _columns([score.budget for score in mine.values()])
     rows = []
     for what in sorted(dict.fromkeys(s.what for s in shown if s.what != FIRST), key=_place):
-        cells = {s.budget: _ahead(s, mine.get(s.budget)) for s in shown if s.what == what}
-        rows.append([f"`{what}`", *(cells.get(budget, "") for budget in budgets)])
-    return _table(["Method", *map(_kept, budgets)], rows)
+        theirs = {_kept(score.budget): score for score in shown if score.what == what}
+        cells = {kept: _ahead(score, mine.get(kept)) for kept, score in theirs.items()}
+        rows.append([f"`{what}`", *(cells.get(column, "") for column in columns)])
+    return markdown(["Method", *columns], rows)
 
 
 def ablation_table(scores: Sequence[Score]) -> str:
     """HiRED's forms down; accuracy, points ahead of HiRED and kinds of question across."""
-    budgets = {score.budget for score in scores if is_ablation(score.what)}
-    places = dict.fromkeys((s.split, s.budget) for s in scores if s.budget in budgets)
+    columns = {_kept(score.budget) for score in scores if is_ablation(score.what)}
+    places = dict.fromkeys((s.split, _kept(s.budget)) for s in scores if _kept(s.budget) in columns)
     kinds = list(dict.fromkeys(kind for score in scores for kind in score.by_kind))
     tables = []
-    for split, budget in places:
-        mine = {s.what: s for s in scores if (s.split, s.budget) == (split, budget)}
+    for split, kept in places:
+        mine = {s.what: s for s in scores if (s.split, _kept(s.budget)) == (split, kept)}
         names = [FIRST, "fastervlm", *filter(is_ablation, mine)]
         rows = [
             [
@@ -102,8 +105,8 @@ def ablation_table(scores: Sequence[Score]) -> str:
             for what in names
             if what in mine
         ]
-        head = ["Form", "What is changed", f"{split}, {_kept(budget)}", "Against `hired`", *kinds]
-        tables.append(_table(head, rows))
+        head = ["Form", "What is changed", f"{split}, {kept}", "Against `hired`", *kinds]
+        tables.append(markdown(head, rows))
     return "\n\n".join(tables)
 
 
@@ -125,7 +128,7 @@ def kind_table(scores: Sequence[Score]) -> str:
         rows.append([f"`{score.what}`", _kept(score.budget, score.what), *_kinds(score, kinds)])
     counts = scores[0].by_kind
     head = [f"{kind} ({counts[kind][1]})" if kind in counts else kind for kind in kinds]
-    return _table(["Method", "Kept", *head], rows)
+    return markdown(["Method", "Kept", *head], rows)
 
 
 def _notes(scores: Sequence[Score]) -> str:
@@ -169,8 +172,13 @@ def _cell(score: Score | None) -> str:
 
 def _kept(budget: float | int | None, what: str = BASELINE) -> str:
     if budget is None:
-        return "all" if what == BASELINE else "its own"
-    return str(budget) if isinstance(budget, int) else f"{budget * 100:.4g} %"
+        return "all" if what == BASELINE else OWN
+    return show_budget(budget)
+
+
+def _columns(budgets: Iterable[float | int]) -> list[str]:
+    """Heads of the columns. Not the budgets: a count of 1 and a rate of 1.0 are equal."""
+    return list(dict.fromkeys(_kept(budget) for budget in sorted(budgets, key=_rank)))
 
 
 def _rank(budget: float | int | None) -> tuple[bool, float]:
@@ -183,8 +191,3 @@ def _place(what: str) -> tuple[int, str]:
     order = [BASELINE, *METHODS]
     name = what.partition(":")[0]
     return (order.index(name) if name in order else len(order), what)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

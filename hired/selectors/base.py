@@ -81,6 +81,17 @@ def checked(default: Any, check: Callable[[str, Any], Any] = check_share) -> Any
     return field(default=default, metadata={"check": check})
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """The value, if it is a truth value and not a word such as "false".
+
+    Raises:
+        SettingError: it is none.
+    """
+    if isinstance(value, bool):
+        return value
+    raise SettingError(f"{name} is True or False; got {value!r}.")
+
+
 @dataclass(frozen=True)
 class Selector(ABC):
     """A training-free, prompt-free way to choose patches inside an exact budget.
@@ -162,6 +173,20 @@ class Selector(ABC):
         else:
             mask = keep_best(scores, budgets, grid)
         return self.finish(vision, Selection(grid, mask, list(budgets), self.newline, scores))
+
+
+def region_sums(grid: TileGrid, overview: Tensor) -> list[float]:
+    """The overview's attention (N,) inside the region each crop shows, T - 1 sums.
+
+    Patches on a boundary count by the area that lies inside, so a letterboxed image and an odd
+    grid are treated like any other.
+    """
+    attention = overview.cpu().double().view(grid.side, grid.side)  # MPS has no float64
+    sums = []
+    for index in range(1, grid.tiles):
+        rows, cols = (attention.new_tensor(share) for share in grid.overlap(index))
+        sums.append(float(rows @ attention @ cols))
+    return sums
 
 
 def keep_best(scores: Tensor, budgets: Sequence[int], grid: TileGrid) -> Tensor:

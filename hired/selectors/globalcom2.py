@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize, pad
 
 from hired.budget import allocate
-from hired.selectors.base import Selector, candidate_mask
+from hired.selectors.base import Selector, candidate_mask, region_sums
 from hired.selectors.per_tile import mean_attention
 from hired.tiles import TileGrid
 from hired.vision import Taps, Vision
@@ -60,11 +60,7 @@ class GlobalCom2(Selector):
 
 def crop_ratios(grid: TileGrid, overview: Tensor) -> list[float]:
     """r_i / R of each crop, from the overview's CLS attention (N,)."""
-    attention = overview.double().view(grid.side, grid.side)
-    sums = []
-    for index in range(1, grid.tiles):
-        rows, cols = (attention.new_tensor(share) for share in grid.overlap(index))
-        sums.append(float(rows @ attention @ cols))
+    sums = region_sums(grid, overview)
     top = max(sums, default=0.0)
     powers = [math.exp((mass - top) / TEMPERATURE) for mass in sums]
     return [1 + power / sum(powers) - 1 / len(powers) for power in powers]

@@ -1,6 +1,6 @@
 """HiRED as the paper states it, at an exact budget."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Integral
 from typing import ClassVar
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hired.budget import split_budget
 from hired.errors import SettingError
-from hired.selectors.base import Selection, Selector, checked
+from hired.selectors.base import Selection, Selector, check_flag, checked, region_sums
 from hired.selectors.evit import fuse_dropped
 from hired.tiles import TileGrid
 from hired.vision import Taps, Vision
@@ -38,7 +38,7 @@ class HiRED(Selector):
     init_layer: int = 0
     final_layer: int | None = None
     heads: str | int = "sum"
-    fuse: bool = field(default=False, kw_only=True)
+    fuse: bool = checked(False, check_flag)
 
     name: ClassVar[str] = "hired"
     title: ClassVar[str] = "HiRED"
@@ -46,7 +46,7 @@ class HiRED(Selector):
     summary: ClassVar[str] = "Early CLS attention shares the budget out, late CLS attention picks."
 
     def __post_init__(self) -> None:
-        """Check layers, heads and fuse."""
+        """Check layers and heads."""
         super().__post_init__()
         for name in ("init_layer", "final_layer"):
             layer = getattr(self, name)
@@ -59,8 +59,6 @@ class HiRED(Selector):
             raise SettingError(
                 f"heads is 'sum', 'max' or the number of one head; got {self.heads!r}."
             )
-        if not isinstance(self.fuse, bool):
-            raise SettingError(f"fuse is True or False; got {self.fuse!r}.")
 
     def taps(self, feature_tap: int) -> Taps:
         """l_init and l_final."""
@@ -69,9 +67,6 @@ class HiRED(Selector):
     def content(self, grid: TileGrid, overview: Tensor) -> list[float]:
         """Visual content score s_i of each crop (HiRED, Eq. 1): overview attention in its region.
 
-        Patches on a boundary count by the area that lies inside, so a letterboxed image and an
-        odd grid are treated like any other.
-
         Args:
             grid: where the tiles lie.
             overview: init-layer CLS attention of the overview, (H, N).
@@ -79,13 +74,7 @@ class HiRED(Selector):
         Differs from the release: attention mass in the crop's region, not a count of top tokens
         in bands of rows.
         """
-        attention = merge_heads(overview, self.heads).cpu().double()  # MPS has no float64
-        attention = attention.view(grid.side, grid.side)
-        scores = []
-        for index in range(1, grid.tiles):
-            rows, cols = (attention.new_tensor(share) for share in grid.overlap(index))
-            scores.append(float(rows @ attention @ cols))
-        return scores
+        return region_sums(grid, merge_heads(overview, self.heads))
 
     def budgets(self, grid: TileGrid, overview: Tensor | None) -> list[int]:
         """The overview's share first, then the crops by their content (section 4.2)."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hired.budget import split_budget
-from hired.selectors.base import Selection, candidate_mask
+from hired.selectors.base import Selection, candidate_mask, check_flag, checked
 from hired.selectors.hired import HiRED, merge_heads
 from hired.tiles import TileGrid
 from hired.vision import Vision
@@ -27,7 +27,7 @@ class HiREDRelease(HiRED):
         exact: keep the release's shares but round them as `hired` does, over candidates.
     """
 
-    exact: bool = False
+    exact: bool = checked(False, check_flag)
 
     name: ClassVar[str] = "hired-release"
     title: ClassVar[str] = "HiRED, release"

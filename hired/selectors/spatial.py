@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hired.selectors.base import Selector, candidate_mask
+from hired.selectors.per_tile import even_sample
 from hired.tiles import TileGrid
 from hired.vision import Vision
 
@@ -33,9 +34,6 @@ class Spatial(Selector):
 
     def _comb(self, grid: TileGrid) -> Tensor:
         candidates = candidate_mask(grid).flatten().nonzero().squeeze(1)
-        total = self.total(grid)
-        # The middle of each of `total` equal stretches of the candidates; distinct as k >= 1.
-        picks = (torch.arange(total) * 2 + 1) * len(candidates) // (2 * total)
         comb = torch.zeros(grid.nominal)
-        comb[candidates[picks]] = 1.0
+        comb[even_sample(candidates, self.total(grid))] = 1.0
         return comb.view(grid.tiles, grid.patches)

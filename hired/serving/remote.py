@@ -10,14 +10,15 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from hired.compare import Lane, Step, check_asked, follow
+from hired.compare import check_asked
 from hired.images import open_image
 from hired.inputs import check_question
-from hired.lane import Tell, explain
+from hired.lane import Lane, Tell, explain
 from hired.metrics import Metrics
 from hired.selectors import Selector
 from hired.serving.client import Endpoint, Usage, as_data_uri
 from hired.serving.settings import make_selector, settings_from
+from hired.stream import Step, follow
 
 
 @dataclass(frozen=True)

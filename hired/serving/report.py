@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hired.bench.records import read_lines, rounds_in
-from hired.bench.tables import describe_sessions
+from hired.bench.tables import describe_sessions, markdown
 from hired.errors import InputError
 from hired.serving.benchmark import OF
 
@@ -58,7 +58,7 @@ def _table(found: Rows) -> str:
     head = ["Kept", "At once", "Requests/s", "against stock", "First token, median",
             "against stock", "First token, p99", "Most in flight"]  # fmt: skip
     stock = {line["concurrency"]: line["lanes"] for line in found if line["budget"] is None}
-    lines = [head, ["---"] * len(head)]
+    lines = []
     for line in sorted(found, key=lambda one: (-(one["budget"] or 2), one["concurrency"])):
         lane, base = line["lanes"], stock.get(line["concurrency"])
         rate, first = lane["requests_per_s"], lane["ttft_s"]["p50"]
@@ -74,7 +74,7 @@ def _table(found: Rows) -> str:
                 str(lane["most_running"]),
             ]
         )
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown(head, lines)
 
 
 def _kept(line: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """What a training writes down on its way: means as JSON lines, and when to save."""
 
 import json
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -12,19 +13,19 @@ import torch
 from hired.errors import ModelError
 
 
-def save_checkpoint(path: Path, step: int, seed: int, **parts: Any) -> None:
+def save_checkpoint(path: Path, step: int, seed: int, start: str = "", **parts: Any) -> None:
     """Write the parts' states whole: first beside their place, then moved there."""
     spare = path.with_suffix(".tmp")
     states = {name: part.state_dict() for name, part in parts.items()}
-    torch.save({**states, "step": step, "seed": seed}, spare)
+    torch.save({**states, "step": step, "seed": seed, "start": start}, spare)
     spare.replace(path)
 
 
-def load_checkpoint(path: Path, seed: int) -> dict[str, Any] | None:
+def load_checkpoint(path: Path, seed: int, start: str = "") -> dict[str, Any] | None:
     """What `save_checkpoint` wrote; None without a file.
 
     Raises:
-        ModelError: it is of a run with another seed.
+        ModelError: it is of a run with another seed, or one that began with other weights.
     """
     if not path.exists():
         return None
@@ -34,6 +35,11 @@ def load_checkpoint(path: Path, seed: int) -> dict[str, Any] | None:
             f"{path} is of a run with seed {saved['seed']}, this one has seed {seed}. Give another "
             f"folder with --checkpoints, or remove the file."
         )
+    if saved.get("start", "") != start:
+        raise ModelError(
+            f"{path} is of a run that began with other weights than this one's (--resume-from). "
+            f"Give another folder with --checkpoints, or remove the file."
+        )
     return saved
 
 
@@ -41,14 +47,24 @@ class Journal:
     """Means of the steps since the last line: JSON lines in a file and to `log`.
 
     Attributes:
-        path: the file the lines are added to.
+        path: the file the lines are added to; those of steps after `first` are taken out, as a run
+            that goes on from a checkpoint takes these steps again.
         every: steps per line.
         pause_s: seconds between two checkpoints.
     """
 
     def __init__(
-        self, path: Path, every: int, log: Callable[[str], None], pause_s: float = 150.0
+        self,
+        path: Path,
+        every: int,
+        log: Callable[[str], None],
+        first: int = 0,
+        pause_s: float = 150.0,
     ) -> None:
+        if path.exists():
+            told = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in told if json.loads(line)["step"] <= first]
+            path.write_text("".join(kept), encoding="utf-8")
         self.path = path
         self.every = every
         self.pause_s = pause_s
@@ -67,10 +83,15 @@ class Journal:
         """Note the values of one step; `more()` is asked for what belongs on its line.
 
         The last step always has a line.
+
+        Raises:
+            ModelError: a value is not finite; what was saved before is untouched.
         """
         self._steps += 1
         self._summed += 1
         for name, value in values.items():
+            if not math.isfinite(value):
+                raise ModelError(f"The training went astray: {name} is {value} at step {step}.")
             self._sums[name] += value
         if step % self.every and not last:
             return

@@ -167,22 +167,24 @@ def train(
     many: int = 16,
     peak: float = 5e-4,
     log: Callable[[str], None] = lambda line: None,
+    start: str = "",
 ) -> None:
     """Train projector and Llama for `steps` batches, on from `language.pt` if it exists.
 
     Writes `language.pt` about every three minutes and lines to `language.jsonl`. Where several
-    processes train together, `posters`, `size` are this process's own share.
+    processes train together, `posters`, `size` are this process's own share. `start` names the
+    weights that the run began with: the checkpoint remembers it.
     """
     spelling = Spelling(tokenizer)
     parameters = learnable(model)
     model.model.vision_tower.requires_grad_(False)
     adam = torch.optim.AdamW(parameters, lr=peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     state, first = folder / "language.pt", 0
-    if saved := load_checkpoint(state, seed):
+    if saved := load_checkpoint(state, seed, start):
         model.load_state_dict(saved["model"])
         adam.load_state_dict(saved["optimiser"])
         first = saved["step"]
-    journal = Journal(folder / "language.jsonl", 20, log)
+    journal = Journal(folder / "language.jsonl", 20, log, first)
     check = partial(checked, model, held_out, spelling)
     source = steps_of(posters, size, many, seed + first, spelling)
     left = tqdm(range(first, steps), "language", steps, initial=first, disable=rank() > 0 or None)
@@ -201,7 +203,7 @@ def train(
         more = check if last or (step + 1) % 100 == 0 else dict
         journal.add(step + 1, {"loss": loss.item()}, more, last)
         if journal.due(last):
-            save_checkpoint(state, step + 1, seed, model=model, optimiser=adam)
+            save_checkpoint(state, step + 1, seed, start, model=model, optimiser=adam)
 
 
 def first_lesson(

@@ -124,7 +124,7 @@ def where(scene: Scene, rng: np.random.Generator) -> Question | None:
 
 
 def exists(scene: Scene, rng: np.random.Generator) -> Question | None:
-    """Is there a red circle?  Half the answers are no, most of them near misses."""
+    """Is there a red circle?  Two of five answers are no, most of them near misses."""
     here = {name(t) for t in scene.things}
     if here and rng.random() < 0.5:
         words = sorted(here)[rng.integers(len(here))]
@@ -293,7 +293,7 @@ def conclusion(answer: str) -> str:
 
 
 def content(answer: str) -> tuple[str, ...]:
-    """The words of its conclusion that carry its content, sorted: what exact match compares."""
+    """The words of its conclusion that carry its content: what exact match compares."""
     words = re.findall(r"[a-z]+|[0-9]+", conclusion(answer).lower())
     singular = [w[:-1] if w.endswith("s") and w[:-1] in SHAPES else w for w in words]
-    return tuple(sorted(w for w in singular if w in CONTENT or w.isdigit()))
+    return tuple(w for w in singular if w in CONTENT or w.isdigit())

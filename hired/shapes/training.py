@@ -3,6 +3,7 @@
 Every part goes on from its own checkpoint, so an interrupted run loses minutes.
 """
 
+import hashlib
 import json
 import sys
 from argparse import Namespace
@@ -80,10 +81,10 @@ def check_checkpoint(args: Namespace) -> None:
     """Is `language.pt` of this run?  Its projector and Llama were trained on one tower only.
 
     Raises:
-        ModelError: it was trained with another seed or on another tower.
+        ModelError: it was trained with another seed, from other weights or on another tower.
     """
     path: Path = args.checkpoints / "language.pt"
-    saved = load_checkpoint(path, args.seed)
+    saved = load_checkpoint(path, args.seed, start_of(args))
     if saved is None:
         return
     tower = load_tower(build_model(), args).model.vision_tower.state_dict()
@@ -93,6 +94,14 @@ def check_checkpoint(args: Namespace) -> None:
                 f"{path} was trained on another vision tower than this run's. Remove it to train "
                 f"the language stage anew, or give another folder with --checkpoints."
             )
+
+
+def start_of(args: Namespace) -> str:
+    """A fingerprint of the weights of `--resume-from`; nothing without them."""
+    if args.resume_from is None:
+        return ""
+    data = (args.resume_from / "model.safetensors").read_bytes()
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def load_tower(
@@ -138,7 +147,7 @@ def language_process(number: int, processes: int, args: Namespace) -> None:
         held_out = list(encode(model, processor, "validation", args.seed, 1, args.held_out))
     language_stage.train(
         model, processor.tokenizer, posters, held_out, folder, args.language_steps, args.seed,
-        size=SIZE // processes, log=log,
+        size=SIZE // processes, log=log, start=start_of(args),
     )  # fmt: skip
     if number == 0:
         save(model, args.out)

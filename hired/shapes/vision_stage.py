@@ -6,7 +6,6 @@ and what the CLS token holds there must name all objects of the tile. Nothing su
 attention weights themselves, and no token is ever dropped.
 """
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -204,7 +203,7 @@ def train(
         stream = Stream(seed + first + 1, size)
     loader = iter(torch.utils.data.DataLoader(stream, batch_size=None, num_workers=1,
                                               prefetch_factor=8))  # fmt: skip
-    journal = Journal(folder / "vision.jsonl", 50, log)
+    journal = Journal(folder / "vision.jsonl", 50, log, first)
     for step in tqdm(range(first, steps), "vision", steps, initial=first, disable=None):
         for group in adam.param_groups:
             group["lr"] = rate(step, steps, peak) * group["share"]
@@ -215,8 +214,6 @@ def train(
         total.backward()
         nn.utils.clip_grad_norm_([*tower.parameters(), *heads.parameters()], 2.0)
         adam.step()
-        if not math.isfinite(total.item()):
-            raise FloatingPointError(f"vision loss is not finite at step {step}")
         last = step + 1 == steps
         journal.add(step + 1, parts, last=last)
         if journal.due(last):

@@ -1,7 +1,7 @@
 """The tokenizer: one token per word of the grammar, letters for everything else.
 
-A word outside the vocabulary is spelled letter by letter (WordPiece with all single letters), so
-any ASCII text survives a round trip; other characters become `<unk>`.
+A word of up to 60 ASCII characters outside the vocabulary is spelled letter by letter (WordPiece
+with all single letters); longer ones and other characters become `<unk>`.
 """
 
 import re

@@ -13,6 +13,7 @@ from hired.bench.figures import KINDS, to_svg
 from hired.bench.records import read_lines, rounds_in
 from hired.bench.summary import Group, Row, summarise_rounds
 from hired.bench.tables import describe_sessions
+from hired.budget import show_budget
 from hired.errors import HiredError
 from hired.web import panes
 from hired.web.overhead import describe
@@ -112,9 +113,7 @@ def choose(folder: Path, index: int | None) -> list[Any]:
 
 def cells(row: Row) -> list[Any]:
     """A row of the table, numbers as numbers."""
-    kept = "all" if row.budget is None else str(row.budget)
-    if isinstance(row.budget, float):
-        kept = f"{row.budget * 100:.4g} %"
+    kept = "all" if row.budget is None else show_budget(row.budget)
     medians = [
         _rounded(row.metrics[name].median * scale) if name in row.metrics else None
         for name, scale in MEASURED.values()

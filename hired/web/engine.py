@@ -13,13 +13,15 @@ from typing import Any
 
 from PIL import Image
 
-from hired.compare import Lane, Step, compare, device_turn
+from hired.compare import compare, device_turn
 from hired.errors import InputError, MemoryShortage, ModelError
 from hired.images import open_image
+from hired.lane import Lane
 from hired.machine import run_aside, versions
 from hired.metrics import release_memory
 from hired.models import ALLOWED, EMBEDDED, describe, load
 from hired.preview import Preview
+from hired.stream import Step
 from hired.vision import Vision
 from hired.web import gpu
 from hired.web.limits import Limits

@@ -12,10 +12,12 @@ from typing import Any
 
 from PIL import Image
 
-from hired.compare import FINAL, Lane, Step, compare
+from hired.compare import compare
+from hired.lane import Lane
 from hired.metrics import Metrics
 from hired.preview import Preview, from_arrays, to_arrays
 from hired.selectors import build
+from hired.stream import FINAL, Step
 from hired.vision import Vision
 
 BORROWED = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")

@@ -14,8 +14,8 @@ from typing import Any
 from PIL import Image
 
 from hired.budget import parse_budget
-from hired.compare import Lane
 from hired.errors import SettingError
+from hired.lane import Lane
 from hired.web.engine import Loaded
 from hired.web.limits import MAX_ROWS, Limits
 from hired.web.panes import matches

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from hired.budget import show_budget
 from hired.errors import InputError
 from hired.web import form, record
 from hired.web.engine import read_image
@@ -140,8 +141,7 @@ def _draw(progress: Progress, axis: str, ended: bool = False) -> list[Any]:
 
 def _cells(row: dict[str, Any]) -> list[Any]:
     shown = dict(row)
-    budget = row["budget"]
-    shown["budget"] = f"{budget * 100:.4g} %" if isinstance(budget, float) else str(budget)
+    shown["budget"] = show_budget(row["budget"])
     shown["kv_cache_bytes"] = round((row["kv_cache_bytes"] or 0) / 1e6, 3)
     for name in ("ttft_s", "tokens_per_s"):
         shown[name] = None if row[name] is None else round(row[name], 3)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hired.compare import FINAL, Step
 from hired.selectors import SELECTORS
+from hired.stream import FINAL, Step
 
 PHASES = ("preprocess_s", "vision_s", "select_s", "prefill_s", "decode_s")
 PHASE_NAMES = {

@@ -5,7 +5,8 @@ from typing import Any
 
 from PIL import Image
 
-from hired.shapes.questions import content
+from hired.shapes.evaluate import is_right
+from hired.shapes.questions import Question
 
 
 def doc_to_visual(doc: dict[str, Any]) -> list[Image.Image]:
@@ -20,4 +21,5 @@ def doc_to_text(doc: dict[str, Any], kwargs: dict[str, Any] | None = None) -> st
 
 def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
     """Exact match on the words that carry the answer's content, as `hired eval` counts."""
-    return {"content_match": float(content(results[0]) == content(doc["answer"]))}
+    question = Question(doc["kind"], doc["question"], doc["answer"])
+    return {"content_match": float(is_right(results[0], question))}

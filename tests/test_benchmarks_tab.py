@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from hired.bench.figures import draw_figures
 from hired.bench.measure import run_sweep
+from hired.bench.summary import Row
 from hired.bench.sweep import Entry, Sweep
 from hired.cli import main
 from hired.web import benchmarks_tab, overhead
@@ -86,3 +88,29 @@ def test_overhead_refuses_in_words(capsys) -> None:
 def test_overhead_record_that_is_none_is_left_out(tmp_path) -> None:
     (tmp_path / "overhead.json").write_text('{"kind": "overhead"}')
     assert benchmarks_tab.read_overhead(tmp_path) == ""
+
+
+def test_a_group_in_which_nothing_could_be_measured(folder, tmp_path) -> None:
+    lines = [json.loads(line) for line in (folder / "bench.jsonl").read_text().splitlines()]
+    for line in lines[1:]:
+        for lane in line["lanes"]:
+            del lane["metrics"]
+            lane["error"] = "ran out of memory"
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    about, table, figures = choose(tmp_path, 0)
+    assert about.count("ran out of memory") == 3 and len(table["value"]) == 3 and figures == ""
+    assert draw_figures(lines, tmp_path, "a") == []
+
+
+def test_a_method_that_finds_its_own_count_says_so() -> None:
+    row = Row("prumerge-adaptive", None, 0, {}, error="no")
+    assert benchmarks_tab.cells(row)[1] == "its own"
+    assert benchmarks_tab.cells(Row("full", None, 0, {}, error="no"))[1] == "all"
+
+
+def test_a_page_that_costs_nothing_is_said_in_words() -> None:
+    words = ("name", "dtype", "device_name", "date")
+    facts = dict.fromkeys(words, "x") | dict.fromkeys(("new_tokens", "events", "bytes", "load"), 1)
+    facts |= {"cores": 2, "versions": {"torch": "2"}}
+    assert "**1.0%** less than" in overhead.describe(facts | {"page_s": [0.99], "plain_s": [1.0]})
+    assert "**2.0%** longer" in overhead.describe(facts | {"page_s": [1.02], "plain_s": [1.0]})

@@ -24,6 +24,7 @@ from hired.web.limits import Limits
 from hired.web.record import Record, to_json
 from hired.web.settings import Settings
 from hired.web.share_box import _query
+from hired.web.uploads import read_image
 
 
 @pytest.fixture
@@ -31,11 +32,11 @@ def greeting(tiny, tmp_path):
     return Greeting(Engine.holding(*tiny, name="tiny"), tmp_path)
 
 
-def first_run(greeting, **changes) -> tuple[Record, str]:
+def first_run(greeting, **changes) -> tuple[Record, str, Image.Image]:
     example = greeting.example()
     facts = {"question": example.question, "image": {}, "settings": Settings(),
              "views": [STOCK, HIRED], "about": ABOUT}  # fmt: skip
-    return Record(**facts | changes), example.image
+    return Record(**facts | changes), example.image, read_image(example.image)
 
 
 def test_larger_models_get_documents_with_known_answers(greeting, tiny) -> None:
@@ -67,20 +68,21 @@ def test_first_answers_are_shown_to_who_comes_later(greeting) -> None:
         {"views": [STOCK, STOCK.__class__("hired", "stopped")]},
     ):  # fmt: skip
         greeting.keep(*first_run(greeting, **changes))
-    greeting.keep(first_run(greeting)[0], greeting.documents[1].image)
+    other = greeting.documents[1].image
+    greeting.keep(first_run(greeting)[0], other, read_image(other))
     assert greeting.run() is None
-    run, path = first_run(greeting)
-    greeting.keep(run, path)
+    run, *shown = first_run(greeting)
+    greeting.keep(run, *shown)
     assert greeting.run() == run
 
 
 def test_the_first_answers_keep_the_servers_limits(greeting) -> None:
     greeting.engine.limits = Limits(new_tokens=5)
-    run, path = first_run(greeting)
-    greeting.keep(run, path)
+    run, *shown = first_run(greeting)
+    greeting.keep(run, *shown)
     assert greeting.run() is None, "64 tokens are more than this server gives"
-    run, path = first_run(greeting, settings=Settings(max_new_tokens=5))
-    greeting.keep(run, path)
+    run, *shown = first_run(greeting, settings=Settings(max_new_tokens=5))
+    greeting.keep(run, *shown)
     assert greeting.run() == run and greeting.settings == run.settings
 
 

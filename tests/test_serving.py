@@ -5,6 +5,7 @@ vLLM itself is not needed here; `make serve-test` runs tests/test_vllm.py with i
 
 import json
 import threading
+import time
 import tomllib
 from pathlib import Path
 
@@ -188,6 +189,24 @@ def test_stopping_a_lane_cancels_its_request(pair) -> None:
     assert [step.phase for step in last.values()] == ["stopped", "stopped"]
     assert last[0].text.startswith("word") and last[0].new_tokens < 400
     assert pair[0].left.wait(30)
+
+
+def test_a_stop_is_heard_while_the_server_says_nothing(pair) -> None:
+    pair[0].pause_s = 60.0
+    endpoints, stop = Pair(*(Endpoint(server.url) for server in pair)), threading.Event()
+    begin, last = time.perf_counter(), {}
+    for step in compare_remote(endpoints, ("toy", "toy"), IMAGE, QUESTION, lanes(), stop=stop):
+        last[step.lane] = step
+        if step.elapsed_s > 0.5:
+            stop.set()
+    assert [step.phase for step in last.values()] == ["stopped", "stopped"]
+    assert time.perf_counter() - begin < 30 and not last[0].text
+    assert pair[0].left.wait(0) is False  # it sleeps on; the line is hung up here
+
+
+def test_an_address_without_its_beginning_is_explained() -> None:
+    with pytest.raises(ModelError, match="Begin it with http://"):
+        Endpoint("localhost:8000").model()
 
 
 def test_racing_lanes_are_marked(pair) -> None:

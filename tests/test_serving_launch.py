@@ -118,3 +118,17 @@ def test_a_server_that_ends_by_itself_ends_the_other(tmp_path) -> None:
     one.kill()
     assert "A server ended by itself" in process.communicate(timeout=300)[1]
     assert process.returncode == 1 and not launch.Server([], ports[0]).healthy()
+
+
+def test_a_flag_counts_on_either_side_of_the_command() -> None:
+    def read(*argv: str) -> tuple[str, int]:
+        args = cli.make_parser(argv).parse_args(argv)
+        return args.model, args.port
+
+    assert read("serve", "--model", "random:7b/16", "--port", "9000", "bench") == (
+        "random:7b/16",
+        9000,
+    )
+    assert read("serve", "bench", "--port", "9000") == ("shapes", 9000)
+    argv = ["bench", "--device", "cpu", "vision"]
+    assert cli.make_parser(argv).parse_args(argv).device == "cpu"

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -186,7 +187,12 @@ def test_median_of_repeats() -> None:
     merged = median(runs)
     assert merged.metrics["ttft_s"] == 0.3 and merged.repeats == 3
     assert merged.metrics["visual_tokens"] == 744
-    assert median([*runs[:1], View("full", "stopped")]).repeats == 1
+    kept = median([*runs[:1], View("full", "stopped", "half")])
+    assert (kept.repeats, kept.phase, kept.text) == (1, "done", runs[0].text)
+    peaks = [replace(run, metrics=run.metrics | {"peak_bytes": peak})
+             for run, peak in zip(runs, (100, 900, 110), strict=True)]  # fmt: skip
+    assert median(peaks).metrics["peak_bytes"] == 110
+    assert median([*runs[:1], View("full", "failed", error="no")]).phase == "failed"
 
 
 def test_sweep_plans_budgets_times_values() -> None:
@@ -196,6 +202,12 @@ def test_sweep_plans_budgets_times_values() -> None:
         ("random", 0.1), ("random", 0.2), ("random", 64),
     ]  # fmt: skip
     assert [row.alpha for row in plan(Settings(), "0.5", "alpha", "0 0.5 1")] == [0.0, 0.5, 1.0]
+
+
+def test_budgets_of_a_sweep_are_parted_as_people_do() -> None:
+    for text in ("5% 10%", "5%, 10%", "5%,10%", "5%;10%", " 5%,\n10%, "):
+        assert [row.budget for row in plan(Settings(), text, "none", "")] == [0.05, 0.1], text
+    assert [row.budget for row in plan(Settings(), "0,05 12,5%", "none", "")] == [0.05, 0.125]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,16 @@ def test_command_line_output_can_be_imported() -> None:
     data = {"model": "m", "device": "cpu", "versions": {}, "settings": {"budget": 0.2}}
     views = record.from_json(json.dumps(data | {"lanes": [lane, lane | {"error": "no"}]})).views
     assert [view.phase for view in views] == ["done", "failed"]
+    asked = {"image": "a/b.png", "question": "what?", "method": "visionzip", "budget": 7,
+             "dtype": "float32", "race": True}  # fmt: skip
+    lanes = [lane, lane | {"method": "visionzip", "error": "stopped"}]
+    found = record.from_json(json.dumps(data | {"settings": asked, "lanes": lanes}))
+    assert (found.question, found.image["name"]) == ("what?", "b.png")
+    assert (found.settings.right, found.settings.budget, found.settings.race) == (
+        "visionzip", 7, True,
+    )  # fmt: skip
+    assert [(view.phase, view.error) for view in found.views] == [("done", None), ("stopped", None)]
+    assert found.about["dtype"] == "float32"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from hired.web.limits import Limits
 from hired.web.runs import run
 from hired.web.settings import Settings
 from hired.web.sweep import plan, plot, sweep
+from hired.web.sweep_tab import COLUMNS, _cells
 from hired.web.views import View
 
 QUESTION = "what is in the picture ?"
@@ -209,6 +210,30 @@ def test_a_row_of_a_sweep_ends_when_nobody_listens_or_it_is_too_late(engine, ima
     with before_each_step(model, lambda _: time.sleep(0.02)):
         end = last(sweep(engine.get(), image, QUESTION, rows, threading.Event(), "", soon))
     assert end.rows == [] and "Stopped after 1 s" in end.note
+
+
+def test_a_row_that_fails_says_why_and_the_others_are_measured(engine, image, monkeypatch):
+    """Stock runs out first: it is the baseline, and the rows for which one came still count."""
+    long = "what " * 790  # too much beside stock's visual tokens
+    text = engine.get().model.config.get_text_config()
+    monkeypatch.setattr(text, "max_position_embeddings", 900)
+    rows = plan(Settings(max_new_tokens=1), "10 20 100%", "none", "")
+    end = last(sweep(engine.get(), image, long, rows, threading.Event(), "yes"))
+    assert [bool(row["error"]) for row in end.rows] == [True, False, False, True]
+    assert "at most 900" in end.rows[0]["error"] and end.rows[0]["ttft_s"] is None
+    assert end.rows[1]["ttft_s"] > 0 and end.rows[1]["agrees"] is None
+    assert plot(end.rows).size[0] > 100
+    cells = [dict(zip(COLUMNS, _cells(row), strict=True)) for row in end.rows]
+    assert "at most 900" in cells[0]["text"] and cells[0]["kv_cache_bytes"] is None
+    assert [cell["budget"] for cell in cells] == ["stock", "10", "20", "100 %"]
+
+
+def test_a_method_that_finds_its_own_count_is_told_so(engine, image) -> None:
+    rows = plan(Settings(max_new_tokens=1), "20%", "method", "prumerge-adaptive")
+    end = last(sweep(engine.get(), image, QUESTION, rows, threading.Event()))
+    assert [row["budget"] for row in end.rows] == ["stock", "its own"]
+    kept = pictures.select(engine.get(), image, Settings(right="prumerge-adaptive"))
+    assert "Its own count" in pictures.readout(kept, None)
 
 
 def test_sweep_says_what_cannot_be(engine, image) -> None:

@@ -67,3 +67,11 @@ def test_shown_again_says_where_and_when() -> None:
     text = verdict([STOCK, HIRED], ABOUT)
     assert "A recorded run: 2026-01-02 03:04, a chip, model shapes." in text
     assert "A recorded run" in verdict([STOCK, View("hired", "failed", error="no")], ABOUT)
+
+
+def test_nothing_against_something_is_no_ratio() -> None:
+    assert "Unknown" in verdict(
+        [View("full", "done", "a", metrics=METRICS | {"peak_bytes": 0}), HIRED]
+    )
+    silent = [View("full", "done"), View("hired", "done")]
+    assert "ended without a word" in verdict(silent)

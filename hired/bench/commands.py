@@ -45,7 +45,7 @@ def _add_vision(commands: argparse._SubParsersAction) -> None:
     add("--model", default="random:7b/16", help="default: random:7b/16")
     add("--method", default="hired", help="default: hired")
     add("--repeats", type=int, default=11, help="pairs to take the median of (default: 11)")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add("--device", default=argparse.SUPPRESS, help="auto, cpu, cuda, cuda:1, mps")
     vision.set_defaults(run=run_vision)
 
 

@@ -21,7 +21,7 @@ MARKERS = "osD^vPX<>*hp"
 
 
 def draw_figures(lines: Sequence[dict[str, Any]], folder: Path, stem: str) -> list[Path]:
-    """Three SVG files per group: phases, speed-up beside its bound, memory.
+    """Three SVG files per group with anything measured: phases, speed-up and its bound, memory.
 
     Args:
         lines: of a record.
@@ -32,7 +32,7 @@ def draw_figures(lines: Sequence[dict[str, Any]], folder: Path, stem: str) -> li
     paths = []
     groups = summarise_rounds(rounds_in(lines))
     for number, group in enumerate(groups, start=1):
-        for kind, draw in KINDS.items():
+        for kind, draw in KINDS.items() if measured(group) else ():
             infix = f"-{number}" if len(groups) > 1 else ""
             paths.append(folder / f"{stem}{infix}-{kind}.svg")
             paths[-1].write_bytes(to_svg(draw(group)))
@@ -55,13 +55,14 @@ def _axes(group: Group, height: float = 4.0) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _measured(group: Group) -> list[Row]:
+def measured(group: Group) -> list[Row]:
+    """The rows that did not fail: without one there is nothing to draw."""
     return [row for row in group.rows if row.error is None]
 
 
 def _one_method(group: Group) -> list[Row]:
     """The baseline and HiRED at every budget, or the last method if HiRED was not measured."""
-    rows = _measured(group)
+    rows = measured(group)
     titles = list(dict.fromkeys(row.title for row in rows))
     shown = "hired" if "hired" in titles else titles[-1]
     return [row for row in rows if row.title in (BASELINE, shown)]
@@ -85,7 +86,7 @@ def _phases(group: Group) -> Figure:
 def _speedup(group: Group) -> Figure:
     """Speed-up over the baseline against the tokens kept, and the bound."""
     figure, axes = _axes(group)
-    rows = [row for row in _measured(group) if row.speedup is not None]
+    rows = [row for row in measured(group) if row.speedup is not None]
     colours = matplotlib.colormaps["tab20"].colors
     axes.set_prop_cycle(color=colours[::2] + colours[1::2])  # the strong ones first
     for title, marker in _marked(rows):

@@ -177,10 +177,11 @@ def _notes(lines: Sequence[dict[str, Any]], groups: Sequence[Group]) -> str:
 
 
 def _name(row: Row) -> list[str]:
-    return [f"`{row.title}`", _kept(row)]
+    return [f"`{row.title}`", kept(row)]
 
 
-def _kept(row: Row) -> str:
+def kept(row: Row) -> str:
+    """The budget in words."""
     if row.budget is None:
         return "all" if row.title == BASELINE else "its own"
     return show_budget(row.budget)

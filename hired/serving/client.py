@@ -8,7 +8,10 @@ import base64
 import io
 import json
 import re
+import socket
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +21,9 @@ from PIL import Image
 from hired.errors import HiredError, InputError, ModelError
 from hired.serving.settings import KEY
 
-CONNECT_S, SILENCE_S, ASIDE_S = 5.0, 600.0, 5.0  # to connect, between two tokens, for extras
+CONNECT_S, SILENCE_S = 5.0, 600.0  # to connect, between two tokens
+COUNT_S, ASIDE_S = 30.0, 5.0  # to count the tokens of a prompt, for other extras
+WATCH_S = 0.1  # how often a silent line is looked at
 _GAUGE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
@@ -85,7 +90,7 @@ class Endpoint:
             question: text of the user.
             max_new_tokens: at most.
             settings: HiRED's, for a server with the plug-in; None for a stock one.
-            stopped: asked after every piece.
+            stopped: asked after every piece, and while the server keeps silent.
             usage: filled in as the server counts.
 
         Raises:
@@ -100,8 +105,8 @@ class Endpoint:
             "stream_options": {"include_usage": True},
         }
         address = f"{self.root}/v1/chat/completions"
-        with self._client(SILENCE_S) as client, self._explained():
-            with client.stream("POST", address, json=body) as answer:
+        with self._client(SILENCE_S) as client, self._explained(), Line(stopped) as line:
+            with client.stream("POST", address, json=body, extensions=line.heard) as answer:
                 if answer.status_code != 200:
                     answer.read()
                 self._check(answer)
@@ -115,7 +120,7 @@ class Endpoint:
     ) -> int | None:
         """Visual tokens of this prompt: the longest run of one token in it (vLLM's /tokenize)."""
         try:
-            with self._client(SILENCE_S) as client:
+            with self._client(COUNT_S) as client:
                 found = client.post(
                     f"{self.root}/tokenize", json=_body(model, picture, question, settings)
                 )
@@ -185,6 +190,10 @@ class _Explained:
     def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
         if isinstance(error, HiredError) or error is None:
             return
+        if isinstance(error, httpx.UnsupportedProtocol):
+            raise ModelError(
+                f"{self.root} is no address of a server. Begin it with http:// or https://."
+            ) from error
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.InvalidURL):
             raise ModelError(
                 f"No server answers at {self.root}. Start it with `python -m hired serve`, or "
@@ -195,6 +204,35 @@ class _Explained:
                 f"The server at {self.root} broke off or gave no answer that can be read "
                 f"({type(error).__name__}). Its log says why."
             ) from error
+
+
+class Line:
+    """The line of one request, hung up once `stopped` says so: a read that waits does not ask."""
+
+    def __init__(self, stopped: Callable[[], bool]) -> None:
+        self._stopped, self._over = stopped, threading.Event()
+        self._socket: socket.socket | None = None
+        self.heard = {"trace": self._connected}
+
+    def _connected(self, event: str, facts: dict[str, Any]) -> None:
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._socket = facts["return_value"].get_extra_info("socket")
+
+    def _watch(self) -> None:
+        while not self._over.wait(WATCH_S):
+            if self._socket is not None and self._stopped():
+                with suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+                return
+
+    def __enter__(self) -> "Line":
+        threading.Thread(target=self._watch, name="line", daemon=True).start()
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> bool:
+        """Swallow what the hanging up raised."""
+        self._over.set()
+        return isinstance(error, httpx.TransportError) and self._stopped()
 
 
 def as_data_uri(image: Image.Image) -> str:

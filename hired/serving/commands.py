@@ -31,7 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=serve)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     bench = commands.add_parser("bench", help="throughput, first token, requests that fit; resumes")
-    _add_model(bench)
+    _add_model(bench, again=True)
     bench.add_argument("--budgets", nargs="+", default=["0.4", "0.2", "0.1"], metavar="KEEP")
     bench.add_argument("--concurrency", nargs="+", type=int, default=[1, 4, 16, 64], metavar="N")
     bench.add_argument("--prompts", type=int, help="requests a round (default: its N, at least 4)")
@@ -48,13 +48,17 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     capacity.set_defaults(run=run_capacity)
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="shapes", help="a name, a directory or random:7b/16")
-    parser.add_argument("--vllm", help="the vllm program (default: found on the PATH)")
-    parser.add_argument("--port", type=int, default=8000, help="the first of two")
-    parser.add_argument(
-        "--vllm-args", type=shlex.split, default=[], metavar="WORDS", help="for both `vllm serve`"
-    )
+def _add_model(parser: argparse.ArgumentParser, again: bool = False) -> None:
+    """`again` for a command below another that has these flags too: given before it they count."""
+
+    def add(flag: str, default: Any, words: str, **more: Any) -> None:
+        default = argparse.SUPPRESS if again else default
+        parser.add_argument(flag, default=default, help=words, **more)
+
+    add("--model", "shapes", "a name, a directory or random:7b/16")
+    add("--vllm", None, "the vllm program (default: found on the PATH)")
+    add("--port", 8000, "the first of two (default: 8000)", type=int)
+    add("--vllm-args", [], "for both `vllm serve`", type=shlex.split, metavar="WORDS")
 
 
 def serve(args: argparse.Namespace) -> int:

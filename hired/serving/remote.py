@@ -108,8 +108,11 @@ def _measure(
         tell(token=piece)
     if not stamps:
         return None
-    visual = place.visual_tokens(model, asked.picture, asked.text, settings)
-    return summarise(begin, stamps, usage, visual, place.kv_bytes_per_token(), contended)
+    visual = kv_bytes = None
+    if not stopped():
+        visual = place.visual_tokens(model, asked.picture, asked.text, settings)
+        kv_bytes = place.kv_bytes_per_token()
+    return summarise(begin, stamps, usage, visual, kv_bytes, contended)
 
 
 def summarise(

@@ -10,12 +10,13 @@ import gradio as gr
 from hired.errors import InputError
 from hired.overlay import describe_kept
 from hired.web import record
-from hired.web.engine import Engine, Stops, read_image
+from hired.web.engine import Engine, Stops
 from hired.web.plain import plain_errors
 from hired.web.record import Record
 from hired.web.runs import run
 from hired.web.settings import Settings, from_mapping
 from hired.web.sweep import plan, sweep
+from hired.web.uploads import read_image
 from hired.web.views import View
 from hired.web.wiring import GPU, LOOK
 

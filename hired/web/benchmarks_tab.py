@@ -9,11 +9,10 @@ from typing import Any
 
 import gradio as gr
 
-from hired.bench.figures import KINDS, to_svg
+from hired.bench.figures import KINDS, measured, to_svg
 from hired.bench.records import read_lines, rounds_in
 from hired.bench.summary import Group, Row, summarise_rounds
-from hired.bench.tables import describe_sessions
-from hired.budget import show_budget
+from hired.bench.tables import describe_sessions, kept
 from hired.errors import HiredError
 from hired.web import panes
 from hired.web.overhead import describe
@@ -108,12 +107,11 @@ def choose(folder: Path, index: int | None) -> list[Any]:
         return [EMPTY, gr.update(visible=False), ""]
     result = results[index]
     table = gr.update(value=[cells(row) for row in result.group.rows], visible=True)
-    return [_facts(result), table, "".join(_figure(kind, result.group) for kind in KINDS)]
+    return [_facts(result), table, _figures(result.group)]
 
 
 def cells(row: Row) -> list[Any]:
     """A row of the table, numbers as numbers."""
-    kept = "all" if row.budget is None else show_budget(row.budget)
     medians = [
         _rounded(row.metrics[name].median * scale) if name in row.metrics else None
         for name, scale in MEASURED.values()
@@ -121,7 +119,7 @@ def cells(row: Row) -> list[Any]:
     tokens = row.metrics.get("visual_tokens")
     speedup = row.speedup.median if row.speedup else None
     return [
-        row.title, kept, tokens and int(tokens.median), _rounded(speedup), _rounded(row.bound),
+        row.title, kept(row), tokens and int(tokens.median), _rounded(speedup), _rounded(row.bound),
         *medians,
     ]  # fmt: skip
 
@@ -133,6 +131,10 @@ def _facts(result: Result) -> str:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")
+
+
+def _figures(group: Group) -> str:
+    return "".join(_figure(kind, group) for kind in KINDS) if measured(group) else ""
 
 
 def _figure(kind: str, group: Group) -> str:

@@ -6,7 +6,7 @@ Knows neither gradio nor HTML. Loading is lazy, so that importing the app costs 
 import functools
 import gc
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,12 +15,12 @@ from PIL import Image
 
 from hired.compare import compare, device_turn
 from hired.errors import InputError, MemoryShortage, ModelError
-from hired.images import open_image
-from hired.lane import Lane
+from hired.lane import Lane, check_lanes
 from hired.machine import run_aside, versions
 from hired.metrics import release_memory
 from hired.models import ALLOWED, EMBEDDED, describe, load
 from hired.preview import Preview
+from hired.selectors import Selector
 from hired.stream import Step
 from hired.vision import Vision
 from hired.web import gpu
@@ -52,6 +52,11 @@ class Loaded:
         if gpu.BORROWED:
             return gpu.borrow(image, question, lanes, **options)
         return compare(self.model, self.processor, image, question, lanes, **options)
+
+    def check(self, selectors: Iterable[Selector]) -> None:
+        """Raise SettingError for layers or heads that are not there; servers say so themselves."""
+        if self.servers is None:
+            check_lanes(self.preview.tower, [Lane("", each) for each in selectors], {})
 
 
 class AsidePreview(Preview):
@@ -169,7 +174,7 @@ class Engine:
             if self._loaded is None or self.name != name:
                 with _changing_model():
                     self._loaded = self._replace(name)
-                self.name = name
+                self.name, self.note = name, ""  # it was chosen, whatever the machine suggested
             return self._loaded
 
     def _replace(self, name: str) -> Loaded:
@@ -244,16 +249,6 @@ class Engine:
             return False
         (stops.everything if lane is None else stops.lanes[lane]).set()
         return True
-
-
-@functools.lru_cache(maxsize=8)
-def read_image(path: str) -> Image.Image:
-    """An uploaded file as RGB; cached, because a moving slider asks for it again and again.
-
-    Raises:
-        InputError: it cannot be used.
-    """
-    return open_image(path)
 
 
 def _without_frames(error: Exception) -> Exception:

@@ -47,7 +47,7 @@ def write(settings: Settings) -> list[Any]:
     counted = isinstance(settings.budget, int)
     form = settings.as_dict() | {
         "kind": COUNT if counted else RATE,
-        "rate": gr.skip() if counted else round(settings.budget * 100, 4),
+        "rate": gr.skip() if counted else max(1, round(settings.budget * 100, 4)),
         "count": settings.budget if counted else gr.skip(),
         "order": ORDER[2] if settings.race else ORDER[1] if settings.swap else ORDER[0],
         "final_layer": AUTO if settings.final_layer is None else str(settings.final_layer),

@@ -6,10 +6,9 @@ gradio's own page and clients show it. Nothing a request brings can end in a bar
 
 import asyncio
 import errno
-import json
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,27 +17,30 @@ import gradio as gr
 from gradio.data_classes import PredictBody
 from gradio.route_utils import FnIndexInferError
 
+from hired.web.asgi import (
+    Message,
+    Receive,
+    Refusal,
+    Send,
+    answer,
+    drain,
+    length,
+    parse,
+    read,
+    replay,
+    too_long,
+)
 from hired.web.limits import Limits, Rate, trim
 from hired.web.logs import mark
 from hired.web.wiring import GPU
 
 log = logging.getLogger(__name__)
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 API = "/gradio_api/"
 ASKING = ("call/", "queue/join", "run/", "api/", "upload")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LOGINS = 30  # tries of one client per minute
+NOTHING = "There is no such endpoint. /gradio_api/info lists them."
 DRAIN = 8  # times the limit of what is read and thrown away, so that the client hears the answer
-
-
-class Refusal(Exception):
-    """A request that is not let in: HTTP status, sentence, headers."""
-
-    def __init__(self, status: int, detail: str, **headers: str) -> None:
-        super().__init__(detail)
-        self.status, self.detail, self.headers = status, detail, headers
 
 
 class Gate:
@@ -64,14 +66,14 @@ class Gate:
         try:
             if _route(scope) == "/healthz":
                 state = health(scope["app"].get_blocks())
-                await _answer(watched, 503 if state["status"] == "closing" else 200, state)
+                await answer(watched, 503 if state["status"] == "closing" else 200, state)
             else:
                 await self._pass(scope, receive, watched)
         except Exception as error:  # the last line of defence: told, logged, survived
             refusal = explain(error)
             if status:
                 raise
-            await _answer(watched, refusal.status, {"detail": refusal.detail}, refusal.headers)
+            await answer(watched, refusal.status, {"detail": refusal.detail}, refusal.headers)
         finally:
             asked = scope["method"] == "POST" or status >= 400
             facts = {
@@ -94,14 +96,15 @@ class Gate:
                 await self._check_upload(scope, receive)
             else:
                 most = self.limits.body_mb * 1_000_000
-                if _length(scope) > most:
-                    await _drain(receive, _length(scope), DRAIN * most)
-                    raise _too_long(most)
-                body = await _read(receive, most)
-                if _asks_gpu(scope["app"].get_blocks(), path, _parse(body)):
-                    await self._queue(scope, _replay(body, receive), send)
+                if length(scope) > most:
+                    await drain(receive, length(scope), DRAIN * most)
+                    raise too_long(most)
+                _check_name(scope["app"].get_blocks(), path)
+                body = await read(receive, most)
+                if _asks_gpu(scope["app"].get_blocks(), path, parse(body)):
+                    await self._queue(scope, replay(body, receive), send)
                     return
-                receive = _replay(body, receive)
+                receive = replay(body, receive)
         await self.app(scope, receive, send)
 
     def _admit(self, scope: Message, rate: Rate) -> None:
@@ -117,11 +120,11 @@ class Gate:
             )
 
     async def _check_upload(self, scope: Message, receive: Receive) -> None:
-        most, size = self.limits.upload_mb * 1_000_000, _length(scope)
+        most, size = self.limits.upload_mb * 1_000_000, length(scope)
         if size < 0:
             raise Refusal(411, "An upload has to say its length (the header Content-Length).")
         if size > most + 100_000:  # what surrounds the file
-            await _drain(receive, size, DRAIN * most)
+            await drain(receive, size, DRAIN * most)
             raise Refusal(
                 413,
                 f"The upload has {size / 1e6:.1f} MB; the limit is {self.limits.upload_mb} MB. "
@@ -143,7 +146,7 @@ class Gate:
         client, (running, asked) = _client(scope), gpu_queue(scope["app"].get_blocks())
         free = GPU["concurrency_limit"] - running
         waiting = asked[free:]
-        hosts = [event.request.client.host for event in waiting if event.request.client]
+        hosts = [network(event.request.client.host) for event in waiting if event.request.client]
         if hosts.count(client) + self.entering[client] >= self.limits.per_client:
             raise Refusal(
                 429,
@@ -168,18 +171,28 @@ def explain(error: Exception) -> Refusal:
     if isinstance(error, Refusal):
         return error
     if isinstance(error, FnIndexInferError):
-        return Refusal(404, "There is no such endpoint. /gradio_api/info lists them.")
+        return Refusal(404, NOTHING)
     if isinstance(error, OSError) and error.errno in FULL:
         return Refusal(507, "The disk of this server is full. Try again later.")
     log.error("request failed", exc_info=error)
     return Refusal(500, "Something went wrong on the server. Try again.")
 
 
+def _check_name(blocks: Any, path: str) -> None:
+    """Refuse a call of what is not there; gradio's second version of the route would raise."""
+    if path.startswith("call/") and _called(path) not in {f.api_name for f in blocks.fns.values()}:
+        raise Refusal(404, NOTHING)
+
+
+def _called(path: str) -> str:
+    return path.removeprefix("call/").removeprefix("v2/").strip("/")
+
+
 def _asks_gpu(blocks: Any, path: str, body: Any) -> bool:
     """Is this a call of something that waits for the GPU?"""
     if not path.startswith(("call/", "queue/join")) or not isinstance(body, dict):
         return False
-    name = path.removeprefix("call/").removeprefix("v2/").strip("/")
+    name = _called(path)
     try:  # as gradio reads it: "5" is 5
         index = PredictBody(data=[], fn_index=body.get("fn_index")).fn_index
     except ValueError:
@@ -209,7 +222,18 @@ def health(blocks: Any) -> dict[str, Any]:
 
 
 def _client(scope: Message) -> str:
-    return (scope.get("client") or ("",))[0]
+    return network((scope.get("client") or ("",))[0])
+
+
+def network(host: str) -> str:
+    """Who asks: an address, of IPv6 the 64 bits that one line is given."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if address.version == 4:
+        return host
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
 
 
 def _route(scope: Message) -> str:
@@ -222,66 +246,3 @@ def _path_without_name(scope: Message) -> str:
     """The path for the log: a file is named as the visitor named it."""
     before, mark_of_a_file, _ = scope["path"].partition("file=")
     return (before + mark_of_a_file)[:120]
-
-
-def _length(scope: Message) -> int:
-    """The length a request claims, -1 when it claims none."""
-    stated = dict(scope["headers"]).get(b"content-length", b"")
-    return int(stated) if stated.isdigit() else -1
-
-
-def _too_long(most: int) -> Refusal:
-    return Refusal(413, f"The request is longer than {most / 1e6:.0f} MB, the limit.")
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        return json.loads(body) if body.strip() else None
-    except RecursionError:
-        raise Refusal(400, "The JSON is nested too deeply.") from None
-    except ValueError:
-        return None  # gradio says what is wrong with it
-
-
-async def _read(receive: Receive, most: int) -> bytes:
-    """The whole body."""
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > most:
-            raise _too_long(most)
-        if message["type"] == "http.disconnect" or not message.get("more_body"):
-            return b"".join(parts)
-
-
-async def _drain(receive: Receive, size: int, most: int) -> None:
-    """Read a body and throw it away: a client that is cut off never sees why."""
-    seen = 0
-    while size <= most and seen < size:
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if message["type"] == "http.disconnect" or not message.get("more_body"):
-            return
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that hands the body out once more."""
-    waiting = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def again() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return again
-
-
-async def _answer(
-    send: Send, status: int, content: Any, headers: dict[str, str] | None = None
-) -> None:
-    body = json.dumps(content).encode()
-    fields = {"content-type": "application/json", "content-length": str(len(body))}
-    fields |= headers or {}
-    raw = [(name.encode(), value.encode()) for name, value in fields.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})

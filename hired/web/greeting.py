@@ -8,11 +8,14 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from PIL import Image
+
 from hired.errors import HiredError
-from hired.web.engine import Engine, read_image
+from hired.web.engine import Engine
 from hired.web.examples import FOLDER, REAL, Example, read_examples
 from hired.web.record import Record, from_json
 from hired.web.settings import Settings
+from hired.web.uploads import read_image
 
 RECORDED = FOLDER / "recorded"
 
@@ -62,11 +65,14 @@ class Greeting:
         same = [one for one in self.every if Path(one.image).name == Path(path).name]
         return next((one for one in same if read_image(one.image) == read_image(path)), None)
 
-    def keep(self, run: Record, path: str) -> None:
-        """Show a run to those who come later, if it is whole and of the first example."""
+    def keep(self, run: Record, path: str, image: Image.Image) -> None:
+        """Show a run to those who come later, if it is whole and of the first example; `path` was
+        decoded to `image` when the run began, and may be gone.
+        """
         first = self.example()
         whole = all(view.phase == "done" for view in run.views)
         if first is None or not whole or run.settings != self.settings:
             return
-        if run.question == first.question and self.shown(path) == first:
+        same = Path(path).name == Path(first.image).name and image == read_image(first.image)
+        if run.question == first.question and same:
             self._runs[self.engine.name] = run

@@ -12,14 +12,16 @@ from PIL import Image
 
 from hired.errors import HiredError, InputError
 from hired.inputs import check_question
+from hired.selectors import SELECTORS
 from hired.web import form, panes, pictures, record, share
-from hired.web.engine import Engine, Stops, read_image
+from hired.web.engine import Engine, Stops
 from hired.web.greeting import Greeting
-from hired.web.plain import plain_errors
+from hired.web.plain import plain_errors, upload_folder
 from hired.web.record import Record
 from hired.web.remote import plain_picture
 from hired.web.runs import run
 from hired.web.settings import Settings
+from hired.web.uploads import read_image
 from hired.web.verdict import verdict
 from hired.web.views import View
 
@@ -91,8 +93,8 @@ class Handlers:
                 views: list[View] = []
                 for views in run(loaded, image, example.question, settings, Stops(), limits):
                     yield [*self.draw(views, example.answer), gr.skip()]
-                kept = self._record(example.question, example.image, settings, views)
-                greeting.keep(kept, example.image)
+                kept = self._record(example.question, example.image, image, settings, views)
+                greeting.keep(kept, example.image, image)
                 yield [*self.draw(views, example.answer), record.as_dict(kept)]
                 return
         yield self._again(greeting.run())
@@ -115,6 +117,9 @@ class Handlers:
             choices=form.layer_choices(preview.layers, preview.feature_tap), value=final
         )
         values["heads"] = gr.update(choices=heads, value=head if head in heads else "sum")
+        most = self.engine.limits.new_tokens
+        tokens = min(settings.max_new_tokens, most)
+        values["max_new_tokens"] = gr.update(maximum=most, value=tokens)
         return [values[name] for name in form.FIELDS]
 
     def preview(self, path: str | None, mode: str, *values: Any) -> tuple[str, str]:
@@ -134,7 +139,8 @@ class Handlers:
             return plain_picture(image), ""
         selection = pictures.select(loaded, image, settings)
         picture = pictures.preview(loaded, image, settings, selection, mode)
-        return picture, pictures.readout(selection, settings.budget)
+        own = not SELECTORS[pictures.shown_method(settings)].budgeted
+        return picture, pictures.readout(selection, None if own else settings.budget)
 
     def begin(
         self, request: gr.Request, path: str | None, question: str, *values: Any
@@ -164,8 +170,8 @@ class Handlers:
             ):
                 for views in frames:
                     yield [*self.draw(views, known), gr.skip()]
-            kept = self._record(question, path, settings, views)
-            self.greeting.keep(kept, path)
+            kept = self._record(question, path, image, settings, views)
+            self.greeting.keep(kept, path, image)
             yield [*self.draw(views, known), record.as_dict(kept)]
 
     def end(self) -> list[Any]:
@@ -230,8 +236,9 @@ class Handlers:
             history = [kept, *history][:HISTORY]
         return history, gr.update(choices=titles(history), value=None)
 
-    def _record(self, question: str, path: str, settings: Settings, views: list[View]) -> Record:
-        image = read_image(path)
+    def _record(
+        self, question: str, path: str, image: Image.Image, settings: Settings, views: list[View]
+    ) -> Record:
         facts = record.about(self.engine.get().info, self.engine.versions())
         size = {"name": Path(path).name, "height": image.height, "width": image.width}
         return Record(question, size, settings, views, facts)
@@ -273,10 +280,3 @@ def titles(history: list[Any]) -> list[tuple[str, int]]:
         budget = (kept.get("settings") or {}).get("budget")
         shown.append((f"{when} · {words} · budget {budget}", index))
     return shown
-
-
-def upload_folder() -> str:
-    """Gradio's own temporary folder, which it clears by itself."""
-    folder = Path(gr.utils.get_upload_folder())
-    folder.mkdir(parents=True, exist_ok=True)
-    return str(folder)

@@ -1,16 +1,19 @@
 """Which model answers: what it is, what it weighs, what it can be asked; and switching it."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 
-from hired.errors import HiredError
+from hired.errors import HiredError, ModelError
 from hired.metrics import size
 from hired.web import panes
 from hired.web.handlers import Handlers
 from hired.web.settings import Settings
 from hired.web.wiring import GPU, OPEN, QUIET
 
+LOCAL = ("127.0.0.1", "localhost", "::1")
+FORWARDED = ("x-forwarded-for", "x-real-ip", "forwarded", "via", "cf-connecting-ip")
 BADGES = {
     "embedded": "A toy, trained for this demo on posters of coloured shapes with digits. Ask it "
     "which digit is on a shape, where a shape is, what colour it has, or how many there are. It "
@@ -31,9 +34,13 @@ def add_model_box(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.HT
         load = gr.Button("Load it", size="sm", elem_id="model-load")
         said = gr.HTML("", elem_id="model-said")
 
-    def switch(name: str, progress: gr.Progress = gr.Progress(track_tqdm=True)) -> list[Any]:
+    def switch(
+        request: gr.Request, name: str, progress: gr.Progress = gr.Progress(track_tqdm=True)
+    ) -> list[Any]:
         progress(0.1, desc=f"Loading {name}; a download can take long")
         try:
+            if not is_here(request):
+                raise ModelError("Only who sits at this server's machine may switch its model.")
             info = engine.switch(name).info
         except HiredError as error:  # stays to be read, unlike a toast
             return [*[gr.skip()] * (len(shown) - 1), _failure(error, engine.name)]
@@ -52,13 +59,21 @@ def add_model_box(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.HT
         **GPU,
     )
 
-    def arrive() -> list[Any]:
+    def arrive(request: gr.Request) -> list[Any]:
         info = engine.get().info
+        may = engine.may_switch and is_here(request)
         models = [(f"{name}: {words}", name) for name, words in engine.choices.items()]
-        choices = gr.update(choices=models, value=info["name"], visible=engine.may_switch)
-        return [describe(info), choices, gr.update(visible=engine.may_switch)]
+        choices = gr.update(choices=models, value=info["name"], visible=may)
+        return [describe(info), choices, gr.update(visible=may)]
 
     demo.load(arrive, None, [panel, choice, load], **OPEN, **QUIET)
+
+
+def is_here(request: gr.Request) -> bool:
+    """Does a visitor sit at this machine?  Who comes through a proxy or a tunnel on it does not."""
+    client = request.client.host if request.client else ""
+    asked = urlsplit(f"//{request.headers.get('host', '')}").hostname
+    return client in LOCAL and asked in LOCAL and not any(map(request.headers.get, FORWARDED))
 
 
 def _failure(error: HiredError, kept: str) -> str:

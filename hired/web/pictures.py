@@ -58,9 +58,12 @@ def preview(
     return _figure(layout, selection, picture, words, caption)
 
 
-def readout(selection: Selection, budget: float | int) -> str:
-    """What a budget means for this image, in one line."""
+def readout(selection: Selection, budget: float | int | None) -> str:
+    """What a budget means for this image, in one line; None where the method finds its own."""
     stock = f"stock feeds {selection.stock:,}"
+    if budget is None:
+        words = f"Its own count: {selection.kept:,} of {selection.nominal:,} tokens; {stock}."
+        return f'<p class="readout">{esc(words)}</p>'
     asked = f"{budget:.3g}".rstrip("%") if isinstance(budget, int) else f"{budget * 100:.4g} %"
     if isinstance(budget, int):
         words = f"{asked if budget < 1000 else f'{budget:,}'} asked: {selection.kept:,}"

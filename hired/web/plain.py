@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -119,3 +120,10 @@ def _clean(value: Any) -> Any:
             raise tell(NOT_SENT)
         return {_clean(key): _clean(part) for key, part in value.items()}
     return value
+
+
+def upload_folder() -> str:
+    """Gradio's own temporary folder, which it clears by itself."""
+    folder = Path(gr.utils.get_upload_folder())
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)

@@ -9,6 +9,7 @@ import dataclasses
 import io
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -141,7 +142,7 @@ def from_json(data: bytes | str) -> Record:
     if len(data) > MAX_BYTES:
         raise InputError(f"The file has {len(data)} bytes; a comparison has at most {MAX_BYTES}.")
     try:
-        found = json.loads(data)
+        found = _as_exported(json.loads(data))
         lanes = found["lanes"]
         settings = from_mapping({k: _plain(v) for k, v in dict(found["settings"]).items()})
         views = [_view(lane) for lane in list(lanes)[:3]]
@@ -159,6 +160,21 @@ def from_json(data: bytes | str) -> Record:
     if not views:
         raise InputError("The file holds no lanes. Choose another one.")
     return Record(question, image, settings, views, facts)
+
+
+def _as_exported(found: dict[str, Any]) -> dict[str, Any]:
+    """What `python -m hired ask --json` prints, in the words of an export."""
+    asked = found["settings"]
+    if "method" not in asked:
+        return found
+    lanes = [
+        lane | {"phase": "stopped", "error": None} if lane.get("error") == "stopped" else lane
+        for lane in found["lanes"]
+    ]
+    image = {"name": re.split(r"[/\\]", str(asked.get("image", "")))[-1]}
+    facts = {key: asked.get(key) for key in ("question", "dtype", "quantization")}
+    settings = asked | {"right": asked["method"]}
+    return found | facts | {"image": image, "settings": settings, "lanes": lanes}
 
 
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)

@@ -21,6 +21,7 @@ from hired.web.engine import Engine
 from hired.web.flags import AUTO, EXPOSED
 from hired.web.gate import gpu_queue
 from hired.web.mcp_tools import PLACE, mcp_options
+from hired.web.model_box import LOCAL
 from hired.web.page import launch_options
 from hired.web.plain import Page
 from hired.web.remote import Servers, attach
@@ -28,7 +29,6 @@ from hired.web.remote import Servers, attach
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 SPACE_PROXIES = "127.0.0.1,::1,10.0.0.0/8"  # what a Space is asked by; they append who asked them
-LOCAL = ("127.0.0.1", "localhost", "::1")
 TICK_S = 0.1
 DELIVERY_S = 5.0  # for the last words of a finished answer on their way to a client
 
@@ -59,8 +59,8 @@ def serve(demo: Page, options: argparse.Namespace, say: Say) -> int:
         )
     except OSError:
         print_error(
-            f"Port {options.port} is taken. Choose another one: "
-            f"python app.py --port {options.port + 1}"
+            f"Port {options.port} is taken, or {options.host} is no address of this machine. "
+            f"Choose another port: python app.py --port {options.port + 1}"
         )
         return 1
     say(f"Open http://{options.host}:{options.port}  (Ctrl+C ends it)")
@@ -163,8 +163,7 @@ def close_tunnels() -> None:
 
 
 def finish(demo: Page, grace_s: float, say: Say) -> None:
-    """Let running answers end, then free the port; nothing new begins meanwhile."""
-    close_tunnels()
+    """Let running answers end, then free link and port; nothing new begins meanwhile."""
     until, told = monotonic() + grace_s, False
     while any(gpu_queue(demo)) and monotonic() < until:
         if not told:
@@ -174,6 +173,7 @@ def finish(demo: Page, grace_s: float, say: Say) -> None:
     until = monotonic() + DELIVERY_S
     while any(demo._queue.pending_event_ids_session.values()) and monotonic() < until:
         sleep(TICK_S)
+    close_tunnels()
     demo.close(verbose=False)
     log.info("ended")
 

@@ -78,7 +78,7 @@ def _clamp(key: str, value: str, layers: int | None) -> str:
 
 
 def _clamp_budget(value: str) -> str:
-    """A rate above 1 becomes everything, a count below 1 one patch."""
+    """A rate above 1 becomes everything, one below 1 % that, a count below 1 one patch."""
     try:
         number = float(value)
     except ValueError:
@@ -87,7 +87,7 @@ def _clamp_budget(value: str) -> str:
         return value if number >= 1 else "1"
     if number > 1:
         return "1.0"
-    return "0.01" if number <= 0 else value
+    return "0.01" if number < 0.01 else value  # the least the page can ask for
 
 
 def to_python(settings: Settings, model: str, question: str, quantization: str | None) -> str:

@@ -4,6 +4,8 @@ Knows no gradio. Each row is a real comparison of one lane.
 """
 
 import io
+import logging
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -16,12 +18,15 @@ from PIL import Image
 from hired.budget import parse_budget
 from hired.errors import SettingError
 from hired.lane import Lane
+from hired.selectors import SELECTORS
 from hired.web.engine import Loaded
 from hired.web.limits import MAX_ROWS, Limits
 from hired.web.panes import matches
 from hired.web.settings import Settings
 from hired.web.views import show
 
+log = logging.getLogger(__name__)
+OWN = "its own"  # the budget of a method that finds its count itself
 TICK_S = 0.5  # after this long within a row a frame with nothing new asks who still listens
 AXES = ("none", "method", "alpha", "init_layer", "final_layer")
 NUMBERS = ("visual_tokens", "ttft_s", "tokens_per_s", "total_s", "kv_cache_bytes", "peak_bytes")
@@ -50,7 +55,8 @@ def plan(settings: Settings, budgets: str, axis: str, values: str) -> list[Setti
     Raises:
         SettingError: nothing to sweep, too much, or a value out of range.
     """
-    rates = [parse_budget(part) for part in budgets.replace(";", " ").split()]
+    parts = re.split(r"[;\s]+|,(?=\s|$)|(?<=%),", budgets)
+    rates = [parse_budget(part) for part in parts if part]
     if axis not in AXES:
         raise SettingError(f"A sweep's second axis is one of {', '.join(AXES)}; got {axis!r}.")
     points: list[Any] = [None] if axis == "none" else values.replace(",", " ").split()
@@ -72,7 +78,8 @@ def sweep(
     answer: str = "",
     limits: Limits | None = None,
 ) -> Iterator[Progress]:
-    """Measure the baseline, then every planned row; stopping keeps what is done.
+    """Measure the baseline, then every planned row; stopping keeps what is done. A row that fails
+    holds its `error` and no numbers, and the next one begins.
 
     Closing the iterator ends the row it is at. While a row takes long, the same frame comes again.
 
@@ -83,7 +90,27 @@ def sweep(
     limits.check_image(image)
     limits.check_asked(question, planned[0].max_new_tokens, len(planned))
     jobs = [("full", planned[0]), *((row.right, row) for row in planned)]
+    loaded.check(settings.selector(method) for method, settings in jobs)
     rows: list[dict[str, Any]] = []
+    begin = perf_counter()
+    try:
+        yield from _frames(loaded, image, question, jobs, stop, answer, limits, rows)
+    finally:
+        spent = round(perf_counter() - begin, 3)
+        log.info("sweep", extra={"facts": {"seconds": spent, "rows": len(rows)}})
+
+
+def _frames(
+    loaded: Loaded,
+    image: Image.Image,
+    question: str,
+    jobs: Sequence[tuple[str, Settings]],
+    stop: threading.Event,
+    answer: str,
+    limits: Limits,
+    rows: list[dict[str, Any]],
+) -> Iterator[Progress]:
+    """Where the sweep stands, again and again, while `rows` fills."""
     begin = perf_counter()
     shown = Progress([], len(jobs), None)
     yield shown
@@ -97,9 +124,10 @@ def sweep(
                     yield shown
         if row is None:
             return
-        base = rows[0]["text"] if rows else row["text"]
-        row["agrees"] = row["text"].split() == base.split()
-        row["correct"] = matches(row["text"], answer) if answer else None
+        base = rows[0] if rows else row
+        failed = row["error"] or base["error"]
+        row["agrees"] = None if failed else row["text"].split() == base["text"].split()
+        row["correct"] = matches(row["text"], answer) if answer and not row["error"] else None
         rows.append(row)
         spent = perf_counter() - begin
         left = len(jobs) - len(rows)
@@ -151,18 +179,16 @@ def _measure(
     if stop.is_set() or view is None:
         yield None
         return
-    if view.error:
-        raise SettingError(view.error)
-    kept = view.metrics["kept_tokens"] if view.metrics else 0
+    budget = settings.budget if SELECTORS[method].budgeted else OWN
     yield {
         "method": method,
-        "budget": "stock" if method == "full" else settings.budget,
+        "budget": "stock" if method == "full" else budget,
         "alpha": settings.alpha,
         "init_layer": settings.init_layer,
         "final_layer": settings.final_layer,
-        "kept_tokens": kept,
-        **{name: (view.metrics or {}).get(name) for name in NUMBERS},
+        **{name: (view.metrics or {}).get(name) for name in ("kept_tokens", *NUMBERS)},
         "text": view.text,
+        "error": view.error,
     }
 
 
@@ -184,14 +210,16 @@ def plot(rows: Sequence[dict[str, Any]], axis: str = "none") -> Image.Image:
         groups.setdefault(str(row[axis]) if axis != "none" else row["method"], []).append(row)
     for place, (name, title, scale) in zip(places.flat, shown, strict=True):
         for marker, (label, group) in zip("osD^vP*X<>" * 6, groups.items(), strict=False):
-            points = sorted((r["visual_tokens"] or 0, (r[name] or 0) / scale) for r in group)
-            (line,) = place.plot(*zip(*points, strict=True), marker=marker, label=label, ms=5)
-            wrong = [(r["visual_tokens"] or 0, r[name]) for r in group if r["correct"] is False]
+            known = [r for r in group if None not in (r["visual_tokens"], r[name])]
+            points = sorted((r["visual_tokens"], r[name] / scale) for r in known)
+            x, y = zip(*points, strict=True) if points else ((), ())
+            (line,) = place.plot(x, y, marker=marker, label=label, ms=5)
+            wrong = [(r["visual_tokens"], r[name]) for r in known if r["correct"] is False]
             if name == "agrees" and wrong:
                 hollow = {"mfc": "white", "mec": line.get_color(), "ls": "none", "ms": 5}
                 place.plot(*zip(*wrong, strict=True), marker=marker, **hollow)
-        if rows and name != "agrees":
-            place.axhline((rows[0][name] or 0) / scale, color="#555", ls="--", lw=1, label="stock")
+        if rows and name != "agrees" and rows[0][name] is not None:
+            place.axhline(rows[0][name] / scale, color="#555", ls="--", lw=1, label="stock")
         if name == "agrees":
             place.set_yticks([0, 1], ["no", "yes"])
             place.set_ylim(-0.2, 1.2)

@@ -12,9 +12,10 @@ import gradio as gr
 from hired.budget import show_budget
 from hired.errors import InputError
 from hired.web import form, record
-from hired.web.engine import read_image
-from hired.web.handlers import Handlers, plain_errors, upload_folder
+from hired.web.handlers import Handlers
+from hired.web.plain import plain_errors, upload_folder
 from hired.web.sweep import AXES, Progress, plan, plot, sweep
+from hired.web.uploads import read_image
 from hired.web.wiring import FREE, GPU, QUIET
 
 COLUMNS = {
@@ -141,8 +142,10 @@ def _draw(progress: Progress, axis: str, ended: bool = False) -> list[Any]:
 
 def _cells(row: dict[str, Any]) -> list[Any]:
     shown = dict(row)
-    shown["budget"] = show_budget(row["budget"])
-    shown["kv_cache_bytes"] = round((row["kv_cache_bytes"] or 0) / 1e6, 3)
+    budget, kv_bytes = row["budget"], row["kv_cache_bytes"]
+    shown["budget"] = budget if isinstance(budget, str) else show_budget(budget)
+    shown["kv_cache_bytes"] = None if kv_bytes is None else round(kv_bytes / 1e6, 3)
+    shown["text"] = row["error"] or row["text"]
     for name in ("ttft_s", "tokens_per_s"):
         shown[name] = None if row[name] is None else round(row[name], 3)
     for name in ("agrees", "correct"):

@@ -7,8 +7,8 @@ import gradio as gr
 
 from hired.errors import HiredError
 from hired.web import explain, form, panes, share
-from hired.web.engine import read_image
 from hired.web.handlers import Handlers
+from hired.web.uploads import read_image
 from hired.web.wiring import LOOK, QUIET
 
 API = """

@@ -123,6 +123,8 @@ def _over(base: float, other: float) -> float:
 def _why_no_verdict(views: Sequence[View]) -> str:
     if any(view.phase == "failed" for view in views):
         return "No verdict: one side failed. Its pane says why."
+    if views and all(view.phase == "done" for view in views):
+        return "No verdict: a side ended without a word."
     if views and all(view.ended for view in views):
         return "No verdict: a side was stopped before its first token."
     return "The verdict stands here when both sides are done."
@@ -139,8 +141,10 @@ def _change(base: int | None, other: int | None, down: str) -> str:
     """`81 % fewer`; never rounded up to all of it."""
     if base is None or other is None:
         return UNKNOWN
-    if base == other or not base:
+    if base == other:
         return SAME
+    if not base:
+        return UNKNOWN
     percent = abs(1 - other / base) * 100
     digits = 1 if percent < 1 or 99 <= percent < 100 else 0
     shown = min(percent, 99.9) if percent < 100 else percent

@@ -71,13 +71,17 @@ def show(method: str, step: Step) -> View:
 
 
 def median(views: Sequence[View]) -> View:
-    """The last of several runs of a lane with the median of their numbers."""
-    measured = [view.metrics for view in views if view.phase == "done" and view.metrics]
-    if len(measured) < 2:
+    """The last finished one of several runs of a lane, with the median of their numbers; without
+    one, or where a run failed, the last.
+    """
+    done = [view for view in views if view.phase == "done" and view.metrics]
+    if not done or views[-1].phase == "failed":
         return views[-1]
     merged = {}
-    for key, last in measured[-1].items():
-        values = [metrics[key] for metrics in measured]
-        numbers = all(isinstance(v, float) for v in values)
-        merged[key] = statistics.median(values) if numbers else last
-    return replace(views[-1], metrics=merged, repeats=len(measured))
+    for key, last in done[-1].metrics.items():
+        values = [view.metrics[key] for view in done]
+        if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+            middle = statistics.median(values)
+            last = middle if isinstance(last, float) else round(middle)
+        merged[key] = last
+    return replace(done[-1], metrics=merged, repeats=len(done))

@@ -1,0 +1,117 @@
+"""What one visitor can do to the others: decoding, switching models, addresses, lost uploads."""
+
+import json
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from conftest import make_image
+
+from hired.errors import InputError
+from hired.web import share, uploads
+from hired.web.asgi import Refusal
+from hired.web.engine import Engine
+from hired.web.gate import _check_name, network
+from hired.web.handlers import Handlers
+from hired.web.limits import Limits
+from hired.web.model_box import is_here
+from hired.web.record import from_json
+from hired.web.settings import Settings
+from hired.web.uploads import read_image
+
+QUESTION = "what is in the picture ?"
+
+
+def test_images_are_decoded_one_after_the_other(tmp_path, monkeypatch) -> None:
+    paths = [tmp_path / f"{index}.png" for index in range(6)]
+    for path in paths:
+        make_image(30, 40).save(path)
+    at_once, most, calls = 0, 0, 0
+    real = uploads.open_image
+
+    def slow(path):
+        nonlocal at_once, most, calls
+        at_once, calls = at_once + 1, calls + 1
+        most = max(most, at_once)
+        time.sleep(0.02)
+        at_once -= 1
+        return real(path)
+
+    monkeypatch.setattr(uploads, "open_image", slow)
+    threads = [threading.Thread(target=read_image, args=(str(path),)) for path in paths * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1 and calls == len(paths)
+    assert read_image(str(paths[-1])) is read_image(str(paths[-1])) and calls == len(paths)
+
+
+def test_an_upload_that_was_cleared_away_is_asked_for_again(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"no longer on this server\. Upload"):
+        read_image(str(tmp_path / "gone.png"))
+
+
+@pytest.mark.parametrize(
+    ("client", "headers", "here"),
+    [
+        ("127.0.0.1", {"host": "127.0.0.1:7860"}, True),
+        ("::1", {"host": "[::1]:7860"}, True),
+        ("127.0.0.1", {"host": "localhost:7860"}, True),
+        ("127.0.0.1", {"host": "demo.example.org"}, False),
+        ("127.0.0.1", {"host": "localhost", "x-forwarded-for": "203.0.113.5"}, False),
+        ("127.0.0.1", {"host": "localhost", "cf-connecting-ip": "203.0.113.5"}, False),
+        ("203.0.113.5", {"host": "localhost"}, False),
+        ("127.0.0.1", {}, False),
+    ],
+)
+def test_who_comes_through_a_proxy_is_not_here(client, headers, here) -> None:
+    asked = SimpleNamespace(client=SimpleNamespace(host=client), headers=headers)
+    assert is_here(asked) is here
+
+
+def test_an_address_of_ipv6_counts_as_its_line() -> None:
+    assert network("2001:db8:1:2::7") == network("2001:db8:1:2:ffff::1") == "2001:db8:1:2::/64"
+    assert network("2001:db8:1:3::7") != network("2001:db8:1:2::7")
+    assert network("::ffff:203.0.113.5") == network("203.0.113.5") == "203.0.113.5"
+    assert network("testclient") == "testclient"
+
+
+def test_calls_of_what_is_not_there() -> None:
+    blocks = SimpleNamespace(fns={0: SimpleNamespace(api_name="compare")})
+    for path in ("call/compare", "call/v2/compare", "queue/join"):
+        _check_name(blocks, path)
+    for path in ("call/nothing", "call/v2/nothing"):
+        with pytest.raises(Refusal, match="no such endpoint"):
+            _check_name(blocks, path)
+
+
+def test_the_form_stays_within_a_servers_limits(tiny) -> None:
+    engine = Engine.holding(*tiny)
+    engine.limits = Limits(new_tokens=32)
+    values = Handlers(engine).fit_form(Settings())
+    tokens = next(v for v in values if isinstance(v, dict) and v.get("maximum") == 32)
+    assert tokens["value"] == 32
+
+
+def test_a_link_asks_for_what_the_page_can_ask_for() -> None:
+    settings, changed = share.from_query({"budget": "0.005"})
+    assert settings.budget == 0.01 and changed == ["budget=0.005"]
+
+
+def test_a_finished_run_is_kept_though_its_upload_is_gone(tiny, tmp_path) -> None:
+    path = tmp_path / "upload.png"
+    make_image(60, 80).save(path)
+    handlers = Handlers(Engine.holding(*tiny))
+    request = SimpleNamespace(session_hash="me")
+    values = [v.get("value", 160) if isinstance(v, dict) else v
+              for v in handlers.fit_form(Settings(max_new_tokens=4))]  # fmt: skip
+    frames = handlers.run(request, str(path), QUESTION, "", *values)
+    next(frames)
+    path.unlink()
+    uploads._images.clear()
+    *_, end = frames
+    found = from_json(json.dumps(end[-1]))
+    assert [view.phase for view in found.views] == ["done", "done"]
+    assert found.image == {"name": "upload.png", "height": 60, "width": 80}

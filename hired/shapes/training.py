@@ -167,6 +167,8 @@ def draw_curves(folder: Path, out: Path) -> None:
     from matplotlib import pyplot
 
     figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(13, 3.6))
+    right.set_prop_cycle(color=matplotlib.colormaps["tab20"].colors)
+    middle.set_yscale("log")
     if (folder / "vision.jsonl").exists():
         seen = lines(folder / "vision.jsonl")
         for name in ("shape", "colour", "digit", "centre", "bag", "pull"):
@@ -187,7 +189,7 @@ def draw_curves(folder: Path, out: Path) -> None:
         axes.set_title(title)
         axes.set_xlabel("step")
     left.legend(fontsize=7)
-    right.legend(fontsize=7)
+    right.legend(fontsize=7, loc="lower right", ncols=2)
     figure.tight_layout()
     figure.savefig(out, dpi=110)
     pyplot.close(figure)

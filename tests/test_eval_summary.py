@@ -100,7 +100,9 @@ def test_a_count_of_one_is_not_a_rate_of_one():
     lanes = {"full": ("11", 9), "hired@1": ("00", 1), "hired-release@1.0": ("11", 8)}
     lanes |= {"hired-release@1": ("10", 1), "hired:alpha=0.3@1": ("10", 1)}
     text = make_report([SESSION, *(a_round(n, **lanes) for n in (0, 1))])
-    table, against, changed = text.split("\n### ")[1:4]
+    parts = text.split("\n### ")
+    table, against = parts[1], parts[2]
+    changed = next(part for part in parts if part.startswith("HiRED with one part"))
     assert table.count("| 100 % | 1 |") == 1
     rows = {line.split(" |")[0]: line.split(" | ") for line in table.splitlines()}
     assert rows["| `hired`"][1] == "as `full`" and rows["| `hired`"][2].startswith("0.0")
@@ -114,3 +116,15 @@ def test_every_command_of_a_record_is_told():
     again = SESSION | {"session": 1, "command": "eval --ablations"}
     text = make_report([SESSION, a_round(0, full=("11", 9)), again, SESSION | {"session": 2}])
     assert "```bash\neval\neval --ablations\n```" in text
+
+
+def test_partitions_are_told_apart():
+    rounds = [a_round(n, full=("11", 9), hired_at_half=("10", 4)) for n in range(12)]
+    text = make_report([SESSION, *rounds])
+    table = text[text.index("### By partitions, sparse posters, %") :]
+    rows = [
+        line.split(" | ") for line in table.splitlines() if line.startswith(("| 3", "| 4", "| 5"))
+    ]
+    assert "| Partitions | Posters | `full` | `hired` 50 % |" in table
+    assert sum(int(row[1]) for row in rows) == 12 and len(rows) > 1
+    assert all(row[2:] == ["100.0", "50.0 |"] for row in rows)

@@ -21,7 +21,13 @@ from hired.bench.summary import summarise_rounds
 from hired.bench.tables import batch_table, main_table, paper_table
 from hired.deploy import HARDWARE
 from hired.evaluation.summary import summarise
-from hired.evaluation.tables import ablation_table, accuracy_table, is_ablation, rival_table
+from hired.evaluation.tables import (
+    ablation_table,
+    accuracy_table,
+    is_ablation,
+    partition_table,
+    rival_table,
+)
 from hired.selectors import settings_of
 from hired.serving.report import make_report, read_record
 
@@ -109,6 +115,8 @@ def test_measured_tables_are_the_records() -> None:
     for path in sorted(results.glob("eval-*.jsonl")):
         scores = summarise(rounds_in(read_lines(path, "eval")))
         assert accuracy_table(scores) in TEXT and rival_table(scores) in TEXT, path.name
+        if path.stem == "eval-2000":
+            assert partition_table(scores) in TEXT
         if any(is_ablation(score.what) for score in scores):
             assert ablation_table(scores) in TEXT
     records = sorted(results.glob("bench*.jsonl"))

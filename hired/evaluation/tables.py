@@ -1,5 +1,6 @@
 """A record of `eval` as Markdown. Measures nothing and knows no model."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -8,8 +9,9 @@ from hired.bench.sweep import BASELINE, METHODS
 from hired.bench.tables import describe_sessions, markdown
 from hired.budget import show_budget
 from hired.evaluation.lanes import EVEN
-from hired.evaluation.summary import Score, compare, summarise
+from hired.evaluation.summary import Place, Score, compare, summarise
 from hired.selectors import SELECTORS
+from hired.shapes.scenes import grid_of, scene_for
 
 FIRST = "hired"
 ALL, OWN = show_budget(1.0), "its own"
@@ -39,6 +41,8 @@ def make_report(lines: Sequence[dict[str, Any]]) -> str:
         parts.append(f"### Accuracy on {split} posters, %\n\n{accuracy_table(mine)}")
         if len({score.what for score in mine if not is_ablation(score.what)} - {BASELINE}) > 1:
             parts.append(f"### Against HiRED on {split} posters, points\n\n{rival_table(mine)}")
+        if {BASELINE, FIRST} <= {score.what for score in mine}:
+            parts.append(f"### By partitions, {split} posters, %\n\n{partition_table(mine)}")
     if any(is_ablation(score.what) for score in scores):
         parts.append(f"### HiRED with one part changed, %\n\n{ablation_table(scores)}")
     for split in splits:
@@ -83,6 +87,31 @@ def rival_table(scores: Sequence[Score]) -> str:
         cells = {kept: _ahead(score, mine.get(kept)) for kept, score in theirs.items()}
         rows.append([f"`{what}`", *(cells.get(column, "") for column in columns)])
     return markdown(["Method", *columns], rows)
+
+
+def partition_table(scores: Sequence[Score]) -> str:
+    """Accuracy of stock and HiRED by how many partitions an image has, the overview included."""
+    shown = [score for score in scores if score.what in (BASELINE, FIRST)]
+    shown.sort(key=lambda score: (score.what != BASELINE, *_rank(score.budget)))
+    split = shown[0].split
+    posters = {place: 1 + math.prod(_grid(split, place)) for place in shown[0].by_poster}
+    rows = []
+    for count in sorted(set(posters.values())):
+        row = [str(count), str(sum(each == count for each in posters.values()))]
+        for score in shown:
+            pairs = [pair for place, pair in score.by_poster.items() if posters.get(place) == count]
+            right, asked = map(sum, zip(*pairs, strict=True))
+            row.append(f"{100 * right / asked:.1f}")
+        rows.append(row)
+    names = [f"`{s.what}`" + ("" if s.budget is None else f" {_kept(s.budget)}") for s in shown]
+    return markdown(["Partitions", "Posters", *names], rows)
+
+
+def _grid(split: str, place: Place) -> tuple[int, int]:
+    """Rows and columns of crops of a test poster."""
+    seed, number = place
+    scene = scene_for("test", split, seed, number)
+    return grid_of(scene.width, scene.height)
 
 
 def ablation_table(scores: Sequence[Score]) -> str:

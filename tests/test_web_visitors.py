@@ -3,7 +3,10 @@
 import json
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from conftest import make_image
@@ -12,6 +15,7 @@ from hired.errors import InputError
 from hired.web import share, uploads
 from hired.web.asgi import Refusal
 from hired.web.engine import Engine
+from hired.web.examples import Example
 from hired.web.gate import _check_name, network
 from hired.web.handlers import Handlers
 from hired.web.limits import Limits
@@ -100,14 +104,27 @@ def test_a_link_asks_for_what_the_page_can_ask_for() -> None:
     assert settings.budget == 0.01 and changed == ["budget=0.005"]
 
 
-def test_a_finished_run_is_kept_though_its_upload_is_gone(tiny, tmp_path) -> None:
-    path = tmp_path / "upload.png"
-    make_image(60, 80).save(path)
-    handlers = Handlers(Engine.holding(*tiny))
+def run_page(handlers: Handlers, path: Path, known: dict[str, str]) -> Iterator[list[Any]]:
+    """What the page is sent while it answers QUESTION."""
     request = SimpleNamespace(session_hash="me")
     values = [v.get("value", 160) if isinstance(v, dict) else v
               for v in handlers.fit_form(Settings(max_new_tokens=4))]  # fmt: skip
-    frames = handlers.run(request, str(path), QUESTION, "", *values)
+    return handlers.run(request, str(path), QUESTION, known, *values)
+
+
+@pytest.mark.parametrize(("asked", "marked"), [(QUESTION, True), ("Typed over?", False)])
+def test_a_known_answer_belongs_to_its_question(tiny, tmp_path, asked, marked) -> None:
+    path = tmp_path / "poster.png"
+    make_image(60, 80).save(path)
+    known = Example("key", "A poster", str(path), asked, "It shows a 7.").known
+    *_, end = run_page(Handlers(Engine.holding(*tiny)), path, known)
+    assert ("✗ wrong" in "".join(map(str, end))) == marked
+
+
+def test_a_finished_run_is_kept_though_its_upload_is_gone(tiny, tmp_path) -> None:
+    path = tmp_path / "upload.png"
+    make_image(60, 80).save(path)
+    frames = run_page(Handlers(Engine.holding(*tiny)), path, {})
     next(frames)
     path.unlink()
     uploads._images.clear()

@@ -35,6 +35,7 @@ class Asked:
     """The left column: what other tabs need to know of it.
 
     Attributes:
+        known: the right answer by the question it belongs to.
         examples: a row for the embedded model and one for all others.
     """
 
@@ -119,7 +120,7 @@ def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, Chips]:
         )
     with gr.Accordion("Methods and settings", open=False, elem_id="more"):
         form.build_settings(parts)
-    asked = Asked(image, question, gr.State(""), note, Form(parts), rows)
+    asked = Asked(image, question, gr.State({}), note, Form(parts), rows)
     return asked, start, stop, chips
 
 
@@ -169,7 +170,7 @@ def _wire_preview(handlers: Handlers, asked: Asked, shown: Shown) -> None:
     )
     gr.on(
         [asked.image.upload, asked.image.clear, asked.question.input],
-        lambda: ("", ""),
+        lambda: ({}, ""),
         None,
         [asked.known, asked.note],
         queue=False,
@@ -228,7 +229,7 @@ def _choose(
     handlers: Handlers, asked: Asked, shown: Shown, example: Example, chip: gr.Button
 ) -> Any:
     chosen = chip.click(
-        lambda: (example.image, example.question, example.answer, panes.note(example)),
+        lambda: (example.image, example.question, example.known, panes.note(example)),
         None,
         asked.example,
         queue=False,

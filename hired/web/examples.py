@@ -31,6 +31,11 @@ class Example:
     note: str = ""
     budget: float | int | None = None
 
+    @property
+    def known(self) -> dict[str, str]:
+        """Its question and the right answer to it, which is no other question's."""
+        return {self.question: self.answer} if self.answer else {}
+
 
 def read_examples(folder: Path = FOLDER) -> list[Example]:
     """All whole entries of `examples.json`, in order; an empty list when there is none."""

@@ -50,7 +50,7 @@ class Handlers:
             gr.Info("Not everything in the link made sense here: " + panes.esc(", ".join(changed)))
         example = self.greeting.example(query.get("example", ""))
         question = query.get("q", "")[: share.MAX_QUESTION] or (example.question if example else "")
-        known = example.answer if example and question == example.question else ""
+        known = example.known if example and question == example.question else {}
         return [
             *self.fit_form(settings),
             example.image if example else None,
@@ -157,9 +157,17 @@ class Handlers:
         return [*self.draw(views), *self.buttons(running=len(views))]
 
     def run(
-        self, request: gr.Request, path: str | None, question: str, known: str, *values: Any
+        self,
+        request: gr.Request,
+        path: str | None,
+        question: str,
+        known: dict[str, str],
+        *values: Any,
     ) -> Iterator[list[Any]]:
-        """Stream one comparison; the last frame carries its record."""
+        """Stream one comparison; the last frame carries its record.
+
+        `known` holds right answers by their questions: another may have been typed meanwhile.
+        """
         with plain_errors():
             settings, image = form.read(*values), read_image(path or "")
             loaded, limits = self.engine.start(), self.engine.limits
@@ -169,10 +177,10 @@ class Handlers:
                 closing(run(loaded, image, question, settings, stops, limits)) as frames,
             ):
                 for views in frames:
-                    yield [*self.draw(views, known), gr.skip()]
+                    yield [*self.draw(views, known.get(question, "")), gr.skip()]
             kept = self._record(question, path, image, settings, views)
             self.greeting.keep(kept, path, image)
-            yield [*self.draw(views, known), record.as_dict(kept)]
+            yield [*self.draw(views, known.get(question, "")), record.as_dict(kept)]
 
     def end(self) -> list[Any]:
         """After a run, stopped or not."""

@@ -101,7 +101,7 @@ def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
         request: gr.Request,  # gradio finds the request by its annotation
         path: str | None,
         question: str,
-        known: str,
+        known: dict[str, str],
         budgets: str,
         axis: str,
         values: str,
@@ -114,7 +114,8 @@ def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
             planned = plan(form.read(*settings), budgets, axis, values)
             image, stop = read_image(path), stops.everything
             progress, told = Progress([], 0, None), None
-            frames = sweep(engine.start(), image, question, planned, stop, known, engine.limits)
+            answer = known.get(question, "")
+            frames = sweep(engine.start(), image, question, planned, stop, answer, engine.limits)
             with closing(frames):
                 for progress in frames:
                     yield _draw(progress, axis) if progress is not told else [gr.skip()] * 4

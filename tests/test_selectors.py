@@ -170,6 +170,14 @@ def test_the_register():
     )
 
 
+def test_settings_by_position_come_in_the_papers_order():
+    given = (0.2, 0.5, 0, None, "sum")
+    assert SELECTORS["hired"](*given) == build("hired")
+    assert SELECTORS["hired-release"](*given, True) == build("hired-release", exact=True)
+    with pytest.raises(TypeError):
+        SELECTORS["hired"](*given, True)  # fuse is no setting of the paper
+
+
 def test_a_word_is_no_truth_value():
     with pytest.raises(SettingError, match="exact is True or False; got 'false'"):
         build("hired-release", exact="false")

@@ -76,9 +76,11 @@ class Selection:
         return self.kept + self.newlines
 
 
-def checked(default: Any, check: Callable[[str, Any], Any] = check_share) -> Any:
+def checked(
+    default: Any, check: Callable[[str, Any], Any] = check_share, kw_only: bool = False
+) -> Any:
     """A setting whose value goes through `check(name, value)`; a share from 0 to 1 by default."""
-    return field(default=default, metadata={"check": check})
+    return field(default=default, metadata={"check": check}, kw_only=kw_only)
 
 
 def check_flag(name: str, value: Any) -> bool:

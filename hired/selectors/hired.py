@@ -38,7 +38,7 @@ class HiRED(Selector):
     init_layer: int = 0
     final_layer: int | None = None
     heads: str | int = "sum"
-    fuse: bool = checked(False, check_flag)
+    fuse: bool = checked(False, check_flag, kw_only=True)
 
     name: ClassVar[str] = "hired"
     title: ClassVar[str] = "HiRED"

@@ -128,3 +128,13 @@ def test_partitions_are_told_apart():
     assert "| Partitions | Posters | `full` | `hired` 50 % |" in table
     assert sum(int(row[1]) for row in rows) == 12 and len(rows) > 1
     assert all(row[2:] == ["100.0", "50.0 |"] for row in rows)
+
+
+def test_partitions_that_a_lane_has_not_seen_stay_empty():
+    first = a_round(0, full=("11", 9), hired_at_half=("10", 4))
+    rounds = [first, *(a_round(n, full=("11", 9)) for n in range(1, 12))]
+    text = make_report([SESSION, *rounds])
+    table = text[text.index("### By partitions, sparse posters, %") :]
+    lines = [line for line in table.splitlines() if line.startswith(("| 3", "| 4", "| 5"))]
+    assert len(lines) > 1 and sum(line.endswith("| 50.0 |") for line in lines) == 1
+    assert sum(line.endswith("|  |") for line in lines) == len(lines) - 1

@@ -100,8 +100,8 @@ def partition_table(scores: Sequence[Score]) -> str:
         row = [str(count), str(sum(each == count for each in posters.values()))]
         for score in shown:
             pairs = [pair for place, pair in score.by_poster.items() if posters.get(place) == count]
-            right, asked = map(sum, zip(*pairs, strict=True))
-            row.append(f"{100 * right / asked:.1f}")
+            right, asked = (sum(column) for column in zip(*pairs or [(0, 0)], strict=True))
+            row.append(f"{100 * right / asked:.1f}" if asked else "")
         rows.append(row)
     names = [f"`{s.what}`" + ("" if s.budget is None else f" {_kept(s.budget)}") for s in shown]
     return markdown(["Partitions", "Posters", *names], rows)

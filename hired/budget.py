@@ -41,8 +41,14 @@ def parse_budget(text: Any) -> float | int:
         ) from None
 
 
-def show_budget(budget: float | int) -> str:
-    """`20 %` or `640`: also what tells a rate of 1.0 from a count of 1, which are equal."""
+OWN = "its own"
+"""The budget of a method that finds its count itself, in words."""
+
+
+def show_budget(budget: float | int | None) -> str:
+    """`20 %`, `640` or `OWN`: also what tells a rate of 1.0 from a count of 1, which are equal."""
+    if budget is None:
+        return OWN
     return str(budget) if isinstance(budget, int) else f"{budget * 100:.4g} %"
 
 

@@ -177,14 +177,12 @@ def _notes(lines: Sequence[dict[str, Any]], groups: Sequence[Group]) -> str:
 
 
 def _name(row: Row) -> list[str]:
-    return [f"`{row.title}`", kept(row)]
+    return [f"`{row.title}`", show_kept(row.budget, row.title)]
 
 
-def kept(row: Row) -> str:
-    """The budget in words."""
-    if row.budget is None:
-        return "all" if row.title == BASELINE else "its own"
-    return show_budget(row.budget)
+def show_kept(budget: float | int | None, title: str) -> str:
+    """What a lane keeps, in words; stock has no budget, as it keeps all."""
+    return "all" if budget is None and title == BASELINE else show_budget(budget)
 
 
 def _count(spread: Spread) -> str:

@@ -6,15 +6,15 @@ from typing import Any
 
 from hired.bench.records import rounds_in
 from hired.bench.sweep import BASELINE, METHODS
-from hired.bench.tables import describe_sessions, markdown
-from hired.budget import show_budget
+from hired.bench.tables import describe_sessions, markdown, show_kept
+from hired.budget import OWN, show_budget
 from hired.evaluation.lanes import EVEN
 from hired.evaluation.summary import Place, Score, compare, summarise
 from hired.selectors import SELECTORS
 from hired.shapes.scenes import grid_of, scene_for
 
 FIRST = "hired"
-ALL, OWN = show_budget(1.0), "its own"
+ALL = show_budget(1.0)
 PARTS = {
     "init_layer": "crops' shares by layer {}",
     "final_layer": "patches by layer {}",
@@ -63,7 +63,7 @@ def accuracy_table(scores: Sequence[Score]) -> str:
     own = any(score.budget is None and score.what != BASELINE for score in shown)
     rows = []
     for what in sorted(dict.fromkeys(score.what for score in shown), key=_place):
-        cells = {_kept(s.budget, what): _cell(s) for s in shown if s.what == what}
+        cells = {show_kept(s.budget, what): _cell(s) for s in shown if s.what == what}
         found = next(score for score in shown if score.what == what)
         if what == BASELINE:
             cells = {ALL: cells["all"]}
@@ -79,11 +79,11 @@ def accuracy_table(scores: Sequence[Score]) -> str:
 def rival_table(scores: Sequence[Score]) -> str:
     """Points each method is ahead of HiRED at the same budget, on the same posters."""
     shown = [s for s in scores if s.budget is not None and not is_ablation(s.what)]
-    mine = {_kept(score.budget): score for score in shown if score.what == FIRST}
+    mine = {show_budget(score.budget): score for score in shown if score.what == FIRST}
     columns = _columns([score.budget for score in mine.values()])
     rows = []
     for what in sorted(dict.fromkeys(s.what for s in shown if s.what != FIRST), key=_place):
-        theirs = {_kept(score.budget): score for score in shown if score.what == what}
+        theirs = {show_budget(score.budget): score for score in shown if score.what == what}
         cells = {kept: _ahead(score, mine.get(kept)) for kept, score in theirs.items()}
         rows.append([f"`{what}`", *(cells.get(column, "") for column in columns)])
     return markdown(["Method", *columns], rows)
@@ -103,7 +103,9 @@ def partition_table(scores: Sequence[Score]) -> str:
             right, asked = (sum(column) for column in zip(*pairs or [(0, 0)], strict=True))
             row.append(f"{100 * right / asked:.1f}" if asked else "")
         rows.append(row)
-    names = [f"`{s.what}`" + ("" if s.budget is None else f" {_kept(s.budget)}") for s in shown]
+    names = [
+        f"`{s.what}`" + ("" if s.budget is None else f" {show_budget(s.budget)}") for s in shown
+    ]
     return markdown(["Partitions", "Posters", *names], rows)
 
 
@@ -116,12 +118,14 @@ def _grid(split: str, place: Place) -> tuple[int, int]:
 
 def ablation_table(scores: Sequence[Score]) -> str:
     """HiRED's forms down; accuracy, points ahead of HiRED and kinds of question across."""
-    columns = {_kept(score.budget) for score in scores if is_ablation(score.what)}
-    places = dict.fromkeys((s.split, _kept(s.budget)) for s in scores if _kept(s.budget) in columns)
+    columns = {show_budget(score.budget) for score in scores if is_ablation(score.what)}
+    places = dict.fromkeys(
+        (s.split, show_budget(s.budget)) for s in scores if show_budget(s.budget) in columns
+    )
     kinds = list(dict.fromkeys(kind for score in scores for kind in score.by_kind))
     tables = []
     for split, kept in places:
-        mine = {s.what: s for s in scores if (s.split, _kept(s.budget)) == (split, kept)}
+        mine = {s.what: s for s in scores if (s.split, show_budget(s.budget)) == (split, kept)}
         names = [FIRST, "fastervlm", *filter(is_ablation, mine)]
         rows = [
             [
@@ -154,7 +158,7 @@ def kind_table(scores: Sequence[Score]) -> str:
     for score in sorted(scores, key=lambda s: (_place(s.what), _rank(s.budget))):
         if is_ablation(score.what):
             continue
-        rows.append([f"`{score.what}`", _kept(score.budget, score.what), *_kinds(score, kinds)])
+        rows.append([f"`{score.what}`", show_kept(score.budget, score.what), *_kinds(score, kinds)])
     counts = scores[0].by_kind
     head = [f"{kind} ({counts[kind][1]})" if kind in counts else kind for kind in kinds]
     return markdown(["Method", "Kept", *head], rows)
@@ -199,15 +203,9 @@ def _cell(score: Score | None) -> str:
     return f"{100 * score.accuracy:.1f} ({100 * low:.1f}–{100 * high:.1f})"
 
 
-def _kept(budget: float | int | None, what: str = BASELINE) -> str:
-    if budget is None:
-        return "all" if what == BASELINE else OWN
-    return show_budget(budget)
-
-
 def _columns(budgets: Iterable[float | int]) -> list[str]:
     """Heads of the columns. Not the budgets: a count of 1 and a rate of 1.0 are equal."""
-    return list(dict.fromkeys(_kept(budget) for budget in sorted(budgets, key=_rank)))
+    return list(dict.fromkeys(show_budget(budget) for budget in sorted(budgets, key=_rank)))
 
 
 def _rank(budget: float | int | None) -> tuple[bool, float]:

@@ -12,7 +12,7 @@ import gradio as gr
 from hired.bench.figures import KINDS, measured, to_svg
 from hired.bench.records import read_lines, rounds_in
 from hired.bench.summary import Group, Row, summarise_rounds
-from hired.bench.tables import describe_sessions, kept
+from hired.bench.tables import describe_sessions, show_kept
 from hired.errors import HiredError
 from hired.web import panes
 from hired.web.overhead import describe
@@ -118,8 +118,9 @@ def cells(row: Row) -> list[Any]:
     ]
     tokens = row.metrics.get("visual_tokens")
     speedup = row.speedup.median if row.speedup else None
+    kept = show_kept(row.budget, row.title)
     return [
-        row.title, kept(row), tokens and int(tokens.median), _rounded(speedup), _rounded(row.bound),
+        row.title, kept, tokens and int(tokens.median), _rounded(speedup), _rounded(row.bound),
         *medians,
     ]  # fmt: skip
 

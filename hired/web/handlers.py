@@ -171,16 +171,17 @@ class Handlers:
         with plain_errors():
             settings, image = form.read(*values), read_image(path or "")
             loaded, limits = self.engine.start(), self.engine.limits
+            answer = known.get(question, "")
             views: list[View] = []
             with (
                 self.engine.stopping(request.session_hash) as stops,
                 closing(run(loaded, image, question, settings, stops, limits)) as frames,
             ):
                 for views in frames:
-                    yield [*self.draw(views, known.get(question, "")), gr.skip()]
+                    yield [*self.draw(views, answer), gr.skip()]
             kept = self._record(question, path, image, settings, views)
             self.greeting.keep(kept, path, image)
-            yield [*self.draw(views, known.get(question, "")), record.as_dict(kept)]
+            yield [*self.draw(views, answer), record.as_dict(kept)]
 
     def end(self) -> list[Any]:
         """After a run, stopped or not."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 
+from hired.budget import show_budget
 from hired.overlay import (
     Layout,
     count_tiles,
@@ -64,12 +65,12 @@ def readout(selection: Selection, budget: float | int | None) -> str:
     if budget is None:
         words = f"Its own count: {selection.kept:,} of {selection.nominal:,} tokens; {stock}."
         return f'<p class="readout">{esc(words)}</p>'
-    asked = f"{budget:.3g}".rstrip("%") if isinstance(budget, int) else f"{budget * 100:.4g} %"
     if isinstance(budget, int):
-        words = f"{asked if budget < 1000 else f'{budget:,}'} asked: {selection.kept:,}"
+        words = f"{budget:,} asked: {selection.kept:,}"
         words += f" of {selection.nominal:,} tokens kept; {stock}."
     else:
-        words = f"{asked} = {selection.kept:,} of {selection.nominal:,} tokens; {stock}."
+        words = f"{show_budget(budget)} = {selection.kept:,} of {selection.nominal:,} tokens; "
+        words += f"{stock}."
     if selection.everything:
         words += " Everything is kept, newlines too."
     elif selection.newlines:

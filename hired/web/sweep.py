@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from hired.budget import parse_budget
+from hired.budget import OWN, parse_budget
 from hired.errors import SettingError
 from hired.lane import Lane
 from hired.selectors import SELECTORS
@@ -26,7 +26,6 @@ from hired.web.settings import Settings
 from hired.web.views import show
 
 log = logging.getLogger(__name__)
-OWN = "its own"  # the budget of a method that finds its count itself
 TICK_S = 0.5  # after this long within a row a frame with nothing new asks who still listens
 AXES = ("none", "method", "alpha", "init_layer", "final_layer")
 NUMBERS = ("visual_tokens", "ttft_s", "tokens_per_s", "total_s", "kv_cache_bytes", "peak_bytes")

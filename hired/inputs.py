@@ -4,7 +4,7 @@ Knows the processor and the chat template, nothing of methods. A question is tex
 and role markers typed into it never become control tokens.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from hired.errors import InputError
-from hired.tiles import TileGrid
+from hired.tiles import TileGrid, Window
 
 MAX_QUESTION = 4000  # characters
 MARK = "QUESTIONGOESHERE"  # stands in for the question while the chat template is rendered
@@ -28,6 +28,7 @@ class Inputs:
         pixel_values: (1, T, 3, S, S), or (1, 3, S, S) for LLaVA-1.5.
         image_sizes: (1, 2) as (height, width) in pixels, or None for LLaVA-1.5.
         prompt_tokens: text tokens, placeholders not counted.
+        grid: the image's tiles, and for a single square what the processor leaves of the image.
     """
 
     input_ids: Tensor
@@ -35,6 +36,7 @@ class Inputs:
     pixel_values: Tensor
     image_sizes: Tensor | None
     prompt_tokens: int
+    grid: TileGrid
 
 
 def build_processor(
@@ -98,7 +100,7 @@ def prepare(
     """
     question = check_question(question)
     pixels = processor.image_processor(images=image, return_tensors="pt")
-    grid: TileGrid = grid_of((image.height, image.width))
+    grid = grid_for(processor, grid_of, image)
     ids = torch.tensor([prompt_ids(processor, question, grid.stock)])
     sizes = pixels.get("image_sizes")
     return Inputs(
@@ -107,7 +109,56 @@ def prepare(
         pixels["pixel_values"].to(device),
         None if sizes is None else sizes.to(device),
         ids.shape[1] - grid.stock,
+        grid,
     )
+
+
+def grid_for(processor: Any, grid_of: Any, image: Image.Image) -> TileGrid:
+    """The grid of an image, with what a single square shows of it; reads no pixel.
+
+    Args:
+        processor: the model's own.
+        grid_of: (height, width) -> TileGrid, from the model (`Tower.fit`).
+        image: any mode.
+    """
+    size = image.height, image.width
+    grid: TileGrid = grid_of(size)
+    return (
+        grid if grid.tiles > 1 else replace(grid, shown=shown_of(processor.image_processor, size))
+    )
+
+
+def shown_of(images: Any, size: tuple[int, int]) -> Window | None:
+    """The part of an image that a CLIP or LLaVA-1.5 image processor hands to the model.
+
+    These pad to a square (`do_pad`), resize (`size`) and crop in the middle (`do_center_crop`),
+    each only if told to; the stock LLaVA-1.5 processor resizes the shorter edge and crops.
+
+    Args:
+        images: the image processor; only its settings are read.
+        size: (height, width) of the image, pixels.
+
+    Returns:
+        top, bottom, left, right in pixels of the image, beyond its borders where it is padded;
+        None if the image is resized in a way not known here.
+    """
+    # LLaVA-1.5's processor alone knows how to pad to a square; CLIP's has no use for `do_pad`.
+    pads = getattr(images, "do_pad", False) and hasattr(images, "pad_to_square")
+    whole = [max(size)] * 2 if pads else list(size)
+    resized = list(whole)
+    if images.do_resize:
+        wanted = images.size
+        short, exact = wanted.get("shortest_edge"), (wanted.get("height"), wanted.get("width"))
+        if wanted.get("longest_edge") or (short is None and None in exact):
+            return None
+        resized = list(exact) if short is None else [short * side / min(whole) for side in whole]
+    crop = images.crop_size if images.do_center_crop else {}
+    shown: list[int] = []
+    for side, full, now, edge in zip(size, whole, resized, ("height", "width"), strict=True):
+        left_of = crop.get(edge) or now  # what the crop leaves of `now`, in the middle
+        low = full * (now - left_of) / 2 / now - (full - side) / 2
+        shown += [round(low), round(low + full * left_of / now)]
+    return (shown[0], shown[1], shown[2], shown[3])
 
 
 def prompt_ids(processor: Any, question: str, placeholders: int) -> list[int]:

@@ -25,7 +25,7 @@ from hired.selectors.hired import merge_heads
 from hired.tiles import TileGrid
 from hired.tower import Tower, read_tower, split_tiles
 from hired.vision import Vision, check_taps, encode
-from hired.wrapper import fit_grids, plan_for
+from hired.wrapper import plan_for
 
 log = logging.getLogger(__name__)
 
@@ -179,6 +179,7 @@ def _prepare(prompt: Prompt, tower: Tower, device: torch.device) -> Inputs:
         torch.cat([part.pixel_values for part in parts]),
         None if sizes[0] is None else torch.cat(sizes),
         parts[0].prompt_tokens,
+        parts[0].grid,
     )
 
 
@@ -186,7 +187,7 @@ def _look(tower: Tower, inputs: Inputs, selector: Selector, watch: Stopwatch) ->
     """The vision pass; what the plan takes counts as selecting."""
     with watch.phase("vision"):
         images = split_tiles(tower, inputs.pixel_values, inputs.image_sizes)
-        grids = fit_grids(tower, images, inputs.image_sizes)
+        grids = [inputs.grid] * len(images)
         plan = plan_for(selector, grids)
 
         def timed(grid: TileGrid, overview: Tensor | None) -> list[int] | None:

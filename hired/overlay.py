@@ -1,96 +1,23 @@
 """A selection and the attention behind it as pictures, and the same in words.
 
-Knows grids, masks and pixels, nothing of models. A picture shows the image as the model sees it:
-the overview squeezed to a square on the left, the letterboxed canvas cut into crops on the right.
+Knows grids, masks and pixels, nothing of models. A picture shows the image as the model sees it.
 """
-
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hired.layout import PADDING, Layout, Pixels, cut_words
 from hired.selectors import Selection, candidate_mask
 from hired.tiles import TileGrid
 
-HEIGHT, WIDTH, GAP = 420, 560, 20  # of the canvas at most, and between overview and canvas; pixels
 DIM, HATCH, EDGE = (26, 29, 41), (70, 76, 98), (255, 255, 255)
-PADDING = (148, 156, 173)
 # Dark to bright with steadily rising luminance, so that it reads without colour too.
 HEAT = np.array(
     [(8, 8, 32), (52, 20, 92), (112, 30, 110), (172, 45, 96), (222, 82, 66), (247, 143, 36),
      (249, 205, 70), (252, 253, 191)],
     dtype=np.float64,
 )  # fmt: skip
-
-Pixels = NDArray[np.uint8]
-Box = tuple[int, int, int, int]  # left, top, width, height
-
-
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """Where everything lies in a picture of one image; reuse it to draw many.
-
-    Attributes:
-        image: RGB.
-        grid: the image's tiles.
-    """
-
-    image: Image.Image
-    grid: TileGrid
-
-    @cached_property
-    def unit(self) -> int:
-        """Edge of a crop in the picture, pixels."""
-        if self.grid.tiles == 1:
-            return HEIGHT
-        return min(WIDTH // self.grid.cols, HEIGHT // self.grid.rows)
-
-    @cached_property
-    def boxes(self) -> tuple[Box, ...]:
-        """Where each of the T tiles lies, pixels."""
-        grid, unit = self.grid, self.unit
-        if grid.tiles == 1:
-            return ((0, 0, unit, unit),)
-        edge = max(200, grid.rows * unit)
-        left, top = edge + GAP, (edge - grid.rows * unit) // 2
-        crops = (
-            (left + col * unit, top + row * unit, unit, unit)
-            for row in range(grid.rows)
-            for col in range(grid.cols)
-        )
-        return ((0, 0, edge, edge), *crops)
-
-    @cached_property
-    def size(self) -> tuple[int, int]:
-        """(width, height) of the picture."""
-        return (
-            max(left + width for left, _, width, _ in self.boxes),
-            max(top + height for _, top, _, height in self.boxes),
-        )
-
-    @cached_property
-    def tiles(self) -> tuple[Pixels, ...]:
-        """The pixels of each tile at the size it is drawn, letterbox in `PADDING`."""
-        grid, unit = self.grid, self.unit
-        edge = self.boxes[0][2]
-        overview = np.asarray(_shrink(self.image, (edge, edge)))
-        if grid.tiles == 1:
-            return (overview,)
-        top, bottom, left, right = (round(side * unit / grid.tile) for side in grid.letterbox)
-        canvas = Image.new("RGB", (grid.cols * unit, grid.rows * unit), PADDING)
-        inside = max(1, right - left), max(1, bottom - top)
-        canvas.paste(_shrink(self.image, inside), (left, top))
-        pixels = np.asarray(canvas)
-        return (
-            overview,
-            *(
-                pixels[row * unit : (row + 1) * unit, col * unit : (col + 1) * unit]
-                for row in range(grid.rows)
-                for col in range(grid.cols)
-            ),
-        )
 
 
 def draw_plain(image: Image.Image | Layout, grid: TileGrid | None = None) -> Image.Image:
@@ -169,8 +96,8 @@ def describe_kept(selection: Selection) -> str:
     )
     return (
         f"{selection.kept} of {selection.nominal} patches are kept and the rest is dimmed and "
-        f"hatched. Kept per partition: {tiles}."
-    )
+        f"hatched. Kept per partition: {tiles}. {cut_words(selection.grid)}"
+    ).strip()
 
 
 def describe_attention(grid: TileGrid, attention: NDArray[np.floating]) -> str:
@@ -191,10 +118,6 @@ def describe_attention(grid: TileGrid, attention: NDArray[np.floating]) -> str:
         f"CLS attention over the overview: {spread}. The most attended patch is in the "
         f"{tile_name(grid, int(tile))}, row {row + 1}, column {col + 1} of {grid.side}."
     )
-
-
-def _shrink(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)  # fast for photographs
 
 
 def _layout(image: Image.Image | Layout, grid: TileGrid | None) -> Layout:
@@ -244,8 +167,7 @@ def _heat(levels: NDArray[np.floating]) -> NDArray[np.floating]:
 
 def _assemble(layout: Layout, tiles: list[Pixels]) -> Image.Image:
     """The tiles in their places on a transparent ground, crops parted by a dark and light line."""
-    width, height = layout.size
-    out = np.zeros((height, width, 4), dtype=np.uint8)
+    out = layout.ground.copy()
     for (left, top, wide, high), tile in zip(layout.boxes, tiles, strict=True):
         out[top : top + high, left : left + wide, :3] = tile
         out[top : top + high, left : left + wide, 3] = 255

@@ -15,13 +15,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hired.inputs import prepare
+from hired.inputs import grid_for, prepare
 from hired.selectors import Selection, Selector
 from hired.selectors.hired import merge_heads
 from hired.tiles import TileGrid
 from hired.tower import read_tower, split_tiles
 from hired.vision import Taps, Vision, check_taps, encode
-from hired.wrapper import fit_grids
 
 
 class Preview:
@@ -47,9 +46,7 @@ class Preview:
 
     def fit(self, image: Image.Image) -> TileGrid:
         """The grid of an image, as every stage will see it; reads no pixel."""
-        if self.tower.pinpoints is None:
-            return self.tower.fit((self.tower.tile, self.tower.tile))
-        return self.tower.fit((image.height, image.width))
+        return grid_for(self._processor, self.tower.fit, image)
 
     def knows(self, image: Image.Image) -> bool:
         """Would a look at this RGB image cost nothing?"""
@@ -90,9 +87,8 @@ class Preview:
         with torch.inference_mode():
             inputs = prepare(self._processor, self.tower.fit, image, "?", self._device)
             tiles = split_tiles(self.tower, inputs.pixel_values, inputs.image_sizes)
-            grids = fit_grids(self.tower, tiles, inputs.image_sizes)
             taps = Taps(keys=self.feature_tap)  # what methods that merge read
-            return encode(self.tower, tiles, grids, taps, extra_taps=range(self.layers))[0]
+            return encode(self.tower, tiles, [inputs.grid], taps, extra_taps=range(self.layers))[0]
 
     def _key(self, image: Image.Image) -> str:
         """The digest of an image's pixels, taken once while it lives if PIL keeps them as they are.

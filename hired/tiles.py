@@ -11,7 +11,7 @@ from math import ceil
 
 from hired.errors import InputError
 
-Window = tuple[int, int, int, int]  # top, bottom, left, right in patches; bottom and right excluded
+Window = tuple[int, int, int, int]  # top, bottom, left, right; bottom and right excluded
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class TileGrid:
         rows, cols: crop grid; 0 x 0 when the overview is the only tile (LLaVA-1.5).
         tile: edge of a tile, pixels.
         patch: edge of a ViT patch, pixels.
+        shown: what a single square shows of the image, as top, bottom, left, right in pixels of
+            the image; beyond its borders where the square is padded. None where it is not known.
     """
 
     image_size: tuple[int, int]
@@ -30,6 +32,7 @@ class TileGrid:
     cols: int
     tile: int
     patch: int
+    shown: Window | None = None
 
     @classmethod
     def fit(
@@ -48,9 +51,11 @@ class TileGrid:
         return cls((height, width), best[0] // tile, best[1] // tile, tile, patch)
 
     @classmethod
-    def single(cls, image_size: Sequence[int], tile: int, patch: int) -> "TileGrid":
+    def single(
+        cls, image_size: Sequence[int], tile: int, patch: int, shown: Window | None = None
+    ) -> "TileGrid":
         """One partition only, as in LLaVA-1.5."""
-        return cls(_checked(image_size), 0, 0, tile, patch)
+        return cls(_checked(image_size), 0, 0, tile, patch, shown)
 
     @property
     def side(self) -> int:

@@ -51,7 +51,10 @@ def look(
 
 
 def fit_grids(tower: Tower, images: Sequence[Tensor], image_sizes: Any) -> list[TileGrid]:
-    """One grid per image; LLaVA-1.5 knows no image sizes and squeezes everything to a square."""
+    """One grid per image; for LLaVA-1.5 a square of which it is not known what it shows.
+
+    Its processor crops the image to a square in the middle, or pads it, and passes no sizes on.
+    """
     if tower.pinpoints is None:
         return [tower.fit((tower.tile, tower.tile)) for _ in images]
     return [tower.fit(size) for size in image_sizes]

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
-from conftest import make_image
+from conftest import PATCH, TILE, make_image
+from PIL import Image
+from transformers import CLIPImageProcessorPil, LlavaProcessor
+from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
+from hired.layout import Layout, cut_words
 from hired.overlay import (
     HEAT,
-    Layout,
     count_tiles,
     describe_attention,
     describe_kept,
@@ -17,6 +20,7 @@ from hired.overlay import (
 )
 from hired.preview import Preview
 from hired.selectors import build, candidate_mask
+from hired.wrapper import select
 
 SIZES = [(300, 400), (150, 700), (700, 150), (84, 84)]
 
@@ -103,3 +107,65 @@ def test_tiles_have_names(looker) -> None:
     grid = looker.fit(make_image(168, 168))
     names = [tile_name(grid, index) for index in range(grid.tiles)]
     assert names == ["overview", "crop 1,1", "crop 1,2", "crop 2,1", "crop 2,2"]
+
+
+CROP = {"size": {"shortest_edge": TILE}, "crop_size": {"height": TILE, "width": TILE}}
+SQUARES = {
+    "stock": (CLIPImageProcessorPil, CROP),
+    "larger, then cropped": (CLIPImageProcessorPil, {**CROP, "size": {"shortest_edge": 112}}),
+    "squeezed": (CLIPImageProcessorPil, {**CROP, "size": {"height": TILE, "width": TILE}}),
+    "padded": (LlavaImageProcessorPil, {**CROP, "do_pad": True}),
+    "cropped as they are": (CLIPImageProcessorPil, {**CROP, "do_resize": False}),
+}
+
+
+def slope(height: int, width: int) -> Image.Image:
+    """Red rises from left to right and green from top to bottom, so a pixel tells its place."""
+    rows, cols = np.mgrid[0:height, 0:width].astype(float)
+    red, green = 40 + 200 * (cols + 0.5) / width, 40 + 200 * (rows + 0.5) / height
+    return Image.fromarray(np.stack([red, green, 0 * red], axis=2).round().astype(np.uint8))
+
+
+@pytest.mark.parametrize("kind", SQUARES)
+@pytest.mark.parametrize(("height", "width"), [(100, 200), (200, 100), (90, 400), (120, 120)])
+def test_one_square_is_drawn_as_the_model_sees_it(tiny_15, kind, height, width) -> None:
+    """The picture's square equals the pixels that the processor hands to the model."""
+    model, stock = tiny_15
+    cls, settings = SQUARES[kind]
+    images = cls(**settings, do_normalize=False)
+    processor = LlavaProcessor(images, stock.tokenizer, PATCH, "default")
+    image = slope(height, width)
+    seen = images(images=image, return_tensors="np")["pixel_values"][0].transpose(1, 2, 0) * 255
+    looker = Preview(model, processor)
+    layout = Layout(image, looker.fit(image))
+    picture = np.asarray(draw_plain(layout))
+    (left, top, wide, high) = layout.boxes[0]
+    square = Image.fromarray(picture[top : top + high, left : left + wide, :3])
+    drawn = np.asarray(square.resize((TILE, TILE), Image.Resampling.BOX), dtype=float)
+    assert np.median(np.abs(drawn - seen)[2:-2, 2:-2]) <= 2
+    cut = {"padded", "squeezed"}.isdisjoint({kind}) and (
+        height != width or kind not in ("stock", "padded")
+    )
+    assert bool(cut_words(looker.fit(image))) == cut == (layout.size != (wide, high))
+    if cut:  # what is cut off is there, without colour
+        outside = np.ones(picture.shape[:2], dtype=bool)
+        outside[top : top + high, left : left + wide] = False
+        assert (np.ptp(picture[outside, :3].astype(int), axis=1) <= 30).all()
+
+
+def test_a_cut_is_said_with_its_share_and_its_sides(tiny_15) -> None:
+    looker = Preview(*tiny_15)
+    selection = looker.select(make_image(100, 200), build("hired", budget=0.5))
+    assert "50 % of it, on the left and right, was cut off" in describe_kept(selection)
+    assert "at the top and bottom" in cut_words(looker.fit(make_image(400, 100)))
+    assert cut_words(looker.fit(make_image(100, 100))) == ""
+
+
+def test_a_selection_of_a_users_own_code_is_drawn_in_the_middle(tiny_15) -> None:
+    """There no image size is known: the crop of the stock processor is taken for granted."""
+    model, processor = tiny_15
+    image = slope(100, 200)
+    pixels = processor.image_processor(images=image, return_tensors="pt")["pixel_values"]
+    [bare] = select(model, pixels, None, build("hired", budget=0.5))
+    known = Preview(model, processor).select(image, build("hired", budget=0.5))
+    assert draw_kept(image, bare).tobytes() == draw_kept(image, known).tobytes()

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from hired import overlay
+from hired.layout import Layout, cut_words
 from hired.web.engine import Loaded
 from hired.web.panes import esc
 from hired.web.pictures import data_uri
@@ -21,7 +22,7 @@ def walk(loaded: Loaded, image: Image.Image, settings: Settings) -> str:
     selector: Any = settings.selector("hired")
     preview = loaded.preview
     selection = preview.select(image, selector)
-    grid, layout = selection.grid, overlay.Layout(image, selection.grid)
+    grid, layout = selection.grid, Layout(image, selection.grid)
     final = preview.feature_tap if settings.final_layer is None else settings.final_layer
     early = preview.attention(image, settings.init_layer, settings.heads).numpy()
     late = preview.attention(image, final, settings.heads).numpy()
@@ -33,7 +34,7 @@ def walk(loaded: Loaded, image: Image.Image, settings: Settings) -> str:
         f"around the image and can't be kept. With its newline tokens stock LLaVA feeds "
         f"{grid.stock:,}."
         if grid.tiles > 1
-        else f"One view of the whole image: {grid.nominal:,} patches."
+        else f"One square of {grid.nominal:,} patches. {cut_words(grid)}".strip()
     )
     only_overview = np.where(np.arange(grid.tiles)[:, None] == 0, early, 0.0)
     steps = [

@@ -7,8 +7,8 @@ from typing import Any
 from PIL import Image
 
 from hired.budget import show_budget
+from hired.layout import Layout, cut_words
 from hired.overlay import (
-    Layout,
     count_tiles,
     describe_attention,
     describe_kept,
@@ -56,6 +56,7 @@ def preview(
         picture = draw_attention(layout, selection.grid, attention)
         words = describe_attention(selection.grid, attention)
         caption = f"CLS attention of layer {layer}: bright is where the model looks"
+    caption = f"{caption}. {cut}" if (cut := cut_words(selection.grid)) else caption
     return _figure(layout, selection, picture, words, caption)
 
 

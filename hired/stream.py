@@ -19,6 +19,7 @@ from hired.selectors import Selection, Selector
 
 HEARTBEAT_S = 0.2  # a step at least this often, so that a consumer can leave while a lane works
 LEAVE_S = 10.0  # how long the interpreter's end waits for lanes that nobody reads any more
+HALF = "\ufffd"  # what decoders make of bytes that are no character, or not yet
 FINAL = ("done", "stopped", "failed")
 _running: "weakref.WeakSet[_Comparison]" = weakref.WeakSet()
 
@@ -83,7 +84,7 @@ def follow(
 
 def _stream(comparison: "_Comparison", decode: Callable[[list[Any]], str]) -> Iterator[Step]:
     states = [Step(index) for index in range(len(comparison.lanes))]
-    tokens: list[list[Any]] = [[] for _ in states]
+    texts = [Transcript(decode) for _ in states]
     try:
         yield from states
         comparison.start()
@@ -92,20 +93,53 @@ def _stream(comparison: "_Comparison", decode: Callable[[list[Any]], str]) -> It
             for index, news in _drain(comparison.news):
                 changed.add(index)
                 if "token" in news:
-                    tokens[index].append(news["token"])
+                    texts[index].tokens.append(news["token"])
                     news = {"phase": "answering"}
                 states[index] = replace(states[index], **news)
             for index, state in enumerate(states):
                 if index in changed or state.phase not in FINAL:
+                    texts[index].read(whole=state.phase in FINAL)
                     states[index] = replace(
                         state,
-                        text=decode(tokens[index]).strip(),
-                        new_tokens=len(tokens[index]),
+                        text=texts[index].text.strip(),
+                        new_tokens=len(texts[index].tokens),
                         elapsed_s=comparison.elapsed(index),
                     )
                     yield states[index]
     finally:
         comparison.closed.set()
+
+
+class Transcript:
+    """Tokens as text that grows while they come, each decoded only a few times.
+
+    New tokens are decoded after those before them, as the decoders of most tokenizers look at
+    their neighbours, and what that adds is appended; a character whose bytes are not all there yet
+    waits. The whole is decoded once more in the end, or where a decoder changed what was there.
+
+    Attributes:
+        tokens: ids, or pieces of text, in order.
+        text: what they say.
+    """
+
+    def __init__(self, decode: Callable[[list[Any]], str]) -> None:
+        self.tokens: list[Any] = []
+        self.text = ""
+        self._decode = decode
+        self._before = self._read = 0  # tokens that lead up to the new ones, and that are in `text`
+
+    def read(self, whole: bool = False) -> None:
+        """Bring `text` up to `tokens`; `whole` decodes them all together."""
+        if self._read < len(self.tokens) and not whole:
+            known = self._decode(self.tokens[self._before : self._read])
+            longer = self._decode(self.tokens[self._before :])
+            if longer == known or longer.endswith(HALF):
+                return  # special tokens, which say nothing, or half a character
+            self._before, self._read = self._read, len(self.tokens)
+            self.text += longer[len(known) :]
+            whole = not longer.startswith(known)
+        if whole:
+            self.text = self._decode(self.tokens)
 
 
 def _drain(news: News) -> list[tuple[int, dict[str, Any]]]:

@@ -7,7 +7,7 @@ thread and tells how far it is; nothing it does touches the model.
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from hired.errors import HiredError, InputError, MemoryShortage, SettingError
 from hired.generate import generate
 from hired.inputs import Inputs, prepare
 from hired.machine import explain_unsupported
-from hired.metrics import MemoryProbe, Metrics, Stopwatch, summarise
+from hired.metrics import MemoryProbe, Metrics, Stopwatch, release_memory, summarise
 from hired.pack import Packed, pack
 from hired.selectors import Selector
 from hired.selectors.hired import merge_heads
@@ -110,6 +110,8 @@ def run_lane(
         tell(phase="failed", error=explain(error))
     else:
         tell(phase="stopped" if stopped() else "done", metrics=metrics)
+        return
+    release_memory()  # the error held what the lane had
 
 
 def explain(error: Exception) -> str:
@@ -149,7 +151,7 @@ def _measure(
         with watch.phase("select"):
             selections = [selector.select(vision) for vision in visions]
         # Whoever draws it keeps it for long; merged features would stay on the device with it.
-        tell(phase="reading", selection=replace(selections[0], features=None))
+        tell(phase="reading", selection=selections[0].with_features(None))
         if stopped():
             return None
         packed = pack(prompt.model, inputs.input_ids, inputs.attention_mask, visions, selections)

@@ -1,5 +1,6 @@
 """Devices and number formats: what is chosen, and what is said when there is no such thing."""
 
+import importlib.metadata
 import threading
 import time
 
@@ -72,3 +73,10 @@ def test_aside_leaves_no_threads_behind() -> None:
 def test_aside_raises_what_went_wrong() -> None:
     with pytest.raises(ZeroDivisionError):
         run_aside(lambda: 1 / 0)
+
+
+def test_versions_are_read_from_the_disk_once(monkeypatch):
+    first = versions()
+    monkeypatch.setattr(importlib.metadata, "version", pytest.fail)
+    first["torch"] = "changed by who asked"
+    assert versions()["torch"] == torch.__version__

@@ -1,10 +1,16 @@
 """Clocks and sizes: what is waited for before a time is taken."""
 
+import gc
+import time
+
+import numpy as np
 import pytest
 import torch
 
-from hired import machine
-from hired.metrics import Stopwatch
+from hired import machine, metrics
+from hired.metrics import MemoryProbe, Stopwatch
+
+MB = 2**20
 
 
 @pytest.mark.parametrize("kind", ["cuda", "mps"])
@@ -23,3 +29,46 @@ def test_room_in_a_container_counts_the_files_it_can_let_go(tmp_path, monkeypatc
     (tmp_path / "memory.current").write_text("2900\n")
     (tmp_path / "memory.stat").write_text("anon 500\nactive_file 1000\ninactive_file 1200\n")
     assert machine.free_bytes(torch.device("cpu")) == 100 + 1000 + 1200
+
+
+def measure(waited: float = 0.0) -> MemoryProbe:
+    with MemoryProbe(torch.device("cpu")) as probe:
+        block = np.ones(64 * MB, dtype=np.uint8)
+        time.sleep(waited)
+        del block
+    return probe
+
+
+def test_the_peak_is_seen_however_short_it_was():  # Linux counts pages by the quarter megabyte
+    assert 63 * MB < measure().peak_bytes < 66 * MB
+    assert measure().approximate
+
+
+@pytest.mark.parametrize("mark", ["missing", "without effect"])
+def test_the_peak_is_sampled_where_the_system_keeps_none(mark, tmp_path, monkeypatch):
+    place = tmp_path / "clear_refs" if mark == "without effect" else tmp_path / "no" / "clear_refs"
+    measure()  # the highest so far is far above the level of now
+    monkeypatch.setattr(metrics, "_RESET", place)
+    probe = measure(waited=0.1)
+    assert not MemoryProbe._open and 63 * MB < probe.peak_bytes < 66 * MB
+
+
+def test_a_probe_keeps_what_it_saw_when_another_begins():
+    with MemoryProbe(torch.device("cpu")) as outer:
+        np.ones(64 * MB, dtype=np.uint8)
+        with MemoryProbe(torch.device("cpu")) as inner:
+            np.ones(16 * MB, dtype=np.uint8)
+    assert 63 * MB < outer.peak_bytes < 66 * MB and 15 * MB < inner.peak_bytes < 18 * MB
+
+
+def test_a_probe_collects_nothing():
+    begun = []
+    note = lambda phase, info: begun.append(info["generation"])  # noqa: E731
+    gc.disable()
+    gc.callbacks.append(note)
+    try:
+        measure()
+    finally:
+        gc.callbacks.remove(note)
+        gc.enable()
+    assert begun == []

@@ -1,6 +1,5 @@
 """Runs the rounds of a sweep that are not recorded yet. The lanes do the measuring."""
 
-import gc
 import os
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from hired.bench.sweep import Entry, Round, Sweep, make_question
 from hired.errors import SettingError
 from hired.lane import Prompt, run_lane
 from hired.machine import name_device, pick_device, versions
+from hired.metrics import release_memory
 from hired.models import describe, load
 
 Tell = Callable[[int, int, str], None]  # lanes done, lanes in all, what runs now
@@ -56,7 +56,7 @@ def run_sweep(
             continue
         if loaded is None or loaded[0] != one.model:
             loaded = prompt = None  # the last one goes before the next one comes
-            gc.collect()
+            release_memory()
             progress.say(f"loading {one.model}")
             given = (models or {}).get(one.model)
             loaded = (
@@ -135,9 +135,6 @@ def _measure(prompt: Prompt, entry: Entry) -> dict[str, Any]:
     run_lane(prompt, entry.selector(), lambda **news: last.update(news), lambda: False, False)
     if (metrics := last.get("metrics")) is not None:
         return {**asdict(entry), "metrics": metrics.as_dict()}
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()  # what a lane that ran out of memory left behind
     error = last.get("error")
     if error is None:
         raise SettingError("The lane was stopped before its first token.")

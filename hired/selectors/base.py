@@ -7,7 +7,9 @@ then appears in the app, the CLI, the tests and the bench by itself.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from copy import copy
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -44,10 +46,18 @@ class Selection:
     scores: Tensor | None = None
     features: Tensor | None = None
 
-    @property
+    @cached_property
     def kept(self) -> int:
         """Patches that reach the language model."""
         return int((self.mask & candidate_mask(self.grid)).sum())
+
+    def with_features(self, features: Tensor | None) -> "Selection":
+        """The same patches with these features, counted only once."""
+        if features is self.features:
+            return self
+        other = copy(self)
+        object.__setattr__(other, "features", features)
+        return other
 
     @property
     def nominal(self) -> int:
@@ -159,7 +169,7 @@ class Selector(ABC):
         """The selection with its merged features, if the method merges and something is dropped."""
         if selection.everything:
             return selection
-        return replace(selection, features=self.merge(vision, selection))
+        return selection.with_features(self.merge(vision, selection))
 
     def select(self, vision: Vision) -> Selection:
         """Keep the best patches of each tile inside its budget; ties to the lower raster index."""

@@ -30,11 +30,13 @@ pytestmark = pytest.mark.browser
 def test_upload_preview_run_export_import_history(visit, picture, tmp_path) -> None:
     page = visit()
     ask(page, picture)
-    expect(page.locator("#readout")).to_contain_text("20 % = 36 of 180 tokens; stock feeds 166")
+    expect(page.locator("#readout")).to_contain_text("HiRED reads 36 tokens instead of 166 (22 %)")
+    page.click("#readout summary")
+    expect(page.locator("#readout details p")).to_contain_text("20 %: 36 of the 180 patches")
     before = page.get_attribute("#seen img", "src")
     page.fill("#rate input[type=number]", "50")
     page.press("#rate input[type=number]", "Tab")
-    expect(page.locator("#readout")).to_contain_text("50 % = 90 of 180", timeout=PATIENCE_MS)
+    expect(page.locator("#readout")).to_contain_text("reads 90 tokens", timeout=PATIENCE_MS)
     assert page.get_attribute("#seen img", "src") != before
     assert "90 of 180 patches are kept" in page.get_attribute("#seen img", "alt")
     page.get_by_label("Init-layer attention").check()

@@ -11,7 +11,7 @@ from hired.compare import device_turn
 from hired.errors import InputError, ModelError, SettingError
 from hired.selectors import SELECTORS
 from hired.web import engine as engine_module
-from hired.web import explain, form, pictures, runs
+from hired.web import explain, form, pictures, readout, runs
 from hired.web import sweep as sweep_module
 from hired.web.engine import MAX_RUNS, Engine, Stops
 from hired.web.handlers import Handlers
@@ -233,7 +233,7 @@ def test_a_method_that_finds_its_own_count_is_told_so(engine, image) -> None:
     end = last(sweep(engine.get(), image, QUESTION, rows, threading.Event()))
     assert [row["budget"] for row in end.rows] == ["stock", "its own"]
     kept = pictures.select(engine.get(), image, Settings(right="prumerge-adaptive"))
-    assert "Its own count" in pictures.readout(kept, None)
+    assert "Its own count" in readout.readout(kept, None)
 
 
 def test_sweep_says_what_cannot_be(engine, image) -> None:
@@ -249,7 +249,7 @@ def test_every_method_has_a_picture(engine, image, name) -> None:
     for mode in pictures.MODES:
         shown = pictures.preview(engine.get(), image, settings, selection, mode)
         assert shown.count('class="spot"') == 5 and 'alt="' in shown
-    assert "of 180 tokens" in pictures.readout(selection, settings.budget)
+    assert "of the 180 patches" in readout.readout(selection, settings.budget)
 
 
 @pytest.mark.parametrize("mode", pictures.MODES)
@@ -261,8 +261,8 @@ def test_a_moved_slider_selects_once(tiny, image, tmp_path, monkeypatch, mode) -
     image.save(tmp_path / "a.png")
     values = form.write(Settings())
     for tick in (1, 2):
-        picture, readout = Handlers(engine).preview(str(tmp_path / "a.png"), mode, *values)
-        assert "data:image/webp" in picture and "of 180 tokens" in readout
+        picture, line = Handlers(engine).preview(str(tmp_path / "a.png"), mode, *values)
+        assert "data:image/webp" in picture and "of the 180 patches" in line
         assert len(selections) == tick
 
 

@@ -161,7 +161,7 @@ def _wire_preview(handlers: Handlers, asked: Asked, shown: Shown) -> None:
             shown.mode.change,
             *(asked.form.parts[name].change for name in WATCHED),
         ],
-        handlers.preview,
+        handlers.look,
         [asked.image, shown.mode, *asked.form.all],
         [shown.picture, shown.readout],
         trigger_mode="always_last",
@@ -237,7 +237,7 @@ def _choose(
     )
     # Looked at before it runs, so that the preview doesn't disturb what is measured.
     return chosen.then(
-        handlers.preview,
+        handlers.look,
         [asked.image, shown.mode, *asked.form.all],
         [shown.picture, shown.readout],
         **LOOK,

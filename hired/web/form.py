@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from hired.errors import SettingError
 from hired.selectors import NEWLINES, SELECTORS
 from hired.web.settings import MAX_NEW_TOKENS, MAX_REPEATS, NOBODY, Settings, from_mapping
 
@@ -15,6 +16,16 @@ FIELDS = (
     "left", "right", "third", "kind", "rate", "count", "alpha", "init_layer", "final_layer",
     "heads", "newline", "seed", "max_new_tokens", "order", "repeats",
 )  # fmt: skip
+
+LABELS = {  # of the boxes that take a number
+    "rate": "Share of all patches, %",
+    "count": "Patches to keep, per image",
+    "alpha": "α, the overview's share of the budget",
+    "init_layer": "Init layer (shares budget)",
+    "seed": "Seed",
+    "max_new_tokens": "Max new tokens",
+    "repeats": "Repeats (median)",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +48,28 @@ def read(*values: Any) -> Settings:
     """
     form = dict(zip(FIELDS, values, strict=True))
     kind, rate, count, order = (form.pop(key) for key in ("kind", "rate", "count", "order"))
-    form["budget"] = str(int(count or 0)) if kind == COUNT else f"{float(rate or 0) / 100}"
+    form["budget"] = _read_count(count) if kind == COUNT else f"{_read_rate(rate) / 100}"
+    empty = [label for name, label in LABELS.items() if name in form and form[name] is None]
+    if empty:
+        raise SettingError(f"{empty[0]}: the box is empty. Type a number.")
     form["race"], form["swap"] = order == ORDER[2], order == ORDER[1]
     return from_mapping(form)
+
+
+def _read_rate(rate: Any) -> float:
+    if isinstance(rate, int | float) and 0 < rate <= 100:
+        return float(rate)
+    raise SettingError(f"{LABELS['rate']}: a number up to 100; {_typed(rate)}")
+
+
+def _read_count(count: Any) -> str:
+    if isinstance(count, int | float) and count >= 1 and float(count).is_integer():
+        return str(int(count))
+    raise SettingError(f"{LABELS['count']}: a whole number from 1; {_typed(count)}")
+
+
+def _typed(value: Any) -> str:
+    return "the box is empty." if value is None else f"got {value!r}."
 
 
 def write(settings: Settings) -> list[Any]:
@@ -71,11 +101,9 @@ def build_budget(parts: dict[str, Any]) -> None:
     """How much is kept: a share of all patches or a count."""
     with gr.Group(elem_id="budget"):
         parts["kind"] = gr.Radio([RATE, COUNT], value=RATE, label="Budget to keep", elem_id="kind")
-        parts["rate"] = gr.Slider(
-            1, 100, value=20, step=1, label="Share of all patches, %", elem_id="rate"
-        )
+        parts["rate"] = gr.Slider(1, 100, value=20, step=1, label=LABELS["rate"], elem_id="rate")
         parts["count"] = gr.Number(
-            160, precision=0, minimum=1, label="Patches per image", visible=False, elem_id="count",
+            160, precision=0, minimum=1, label=LABELS["count"], visible=False, elem_id="count",
             scale=3,
         )  # fmt: skip
     parts["kind"].change(
@@ -95,12 +123,10 @@ def build_settings(parts: dict[str, Any]) -> None:
         parts["left"] = gr.Dropdown(methods, value="full", label="Left pane", min_width=130)
         parts["right"] = gr.Dropdown(methods, value="hired", label="Right pane", min_width=130)
     parts["third"] = gr.Dropdown([("No third pane", NOBODY), *methods], value=NOBODY, label="Third")
-    parts["alpha"] = gr.Slider(
-        0, 1, value=0.5, step=0.05, label="α, the overview's share of the budget", elem_id="alpha"
-    )
+    parts["alpha"] = gr.Slider(0, 1, value=0.5, step=0.05, label=LABELS["alpha"], elem_id="alpha")
     with gr.Row():
         parts["init_layer"] = gr.Slider(
-            0, 63, value=0, step=1, label="Init layer (shares budget)", min_width=240
+            0, 63, value=0, step=1, label=LABELS["init_layer"], min_width=240
         )
         parts["final_layer"] = gr.Dropdown(
             layer_choices(64), value=AUTO, label="Final layer (picks patches)", min_width=240
@@ -108,12 +134,12 @@ def build_settings(parts: dict[str, Any]) -> None:
     with gr.Row():
         parts["heads"] = gr.Dropdown(["sum", "max"], value="sum", label="Heads", min_width=90)
         parts["newline"] = gr.Dropdown(list(NEWLINES), value="none", label="Newlines", min_width=90)
-        parts["seed"] = gr.Number(0, precision=0, minimum=0, label="Seed", min_width=70)
+        parts["seed"] = gr.Number(0, precision=0, minimum=0, label=LABELS["seed"], min_width=70)
     with gr.Row():
         parts["max_new_tokens"] = gr.Slider(
-            1, MAX_NEW_TOKENS, value=64, step=1, label="Max new tokens", min_width=240
+            1, MAX_NEW_TOKENS, value=64, step=1, label=LABELS["max_new_tokens"], min_width=240
         )
         parts["repeats"] = gr.Slider(
-            1, MAX_REPEATS, value=1, step=1, label="Repeats (median)", min_width=240
+            1, MAX_REPEATS, value=1, step=1, label=LABELS["repeats"], min_width=240
         )
     parts["order"] = gr.Dropdown(list(ORDER), value=ORDER[0], label="Panes run")

@@ -16,7 +16,9 @@ from hired.selectors import SELECTORS
 from hired.web import form, panes, pictures, record, share
 from hired.web.engine import Engine, Stops
 from hired.web.greeting import Greeting
+from hired.web.latest import Latest
 from hired.web.plain import plain_errors, upload_folder
+from hired.web.readout import readout
 from hired.web.record import Record
 from hired.web.remote import plain_picture
 from hired.web.runs import run
@@ -37,6 +39,7 @@ class Handlers:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.greeting = Greeting(engine)
+        self.look = Latest().only(self.preview)
         self._first_lock = threading.Lock()
 
     def open(self, request: gr.Request) -> list[Any]:
@@ -139,8 +142,9 @@ class Handlers:
             return plain_picture(image), ""
         selection = pictures.select(loaded, image, settings)
         picture = pictures.preview(loaded, image, settings, selection, mode)
-        own = not SELECTORS[pictures.shown_method(settings)].budgeted
-        return picture, pictures.readout(selection, None if own else settings.budget)
+        method = SELECTORS[pictures.shown_method(settings)]
+        budget = settings.budget if method.budgeted else None
+        return picture, readout(selection, budget, method.title)
 
     def begin(
         self, request: gr.Request, path: str | None, question: str, *values: Any

@@ -1,4 +1,4 @@
-"""The live preview as HTML: the picture, its partitions to hover, their table, the read-out."""
+"""The live preview as HTML: the picture, its partitions to hover and their table."""
 
 import base64
 import io
@@ -6,7 +6,6 @@ from typing import Any
 
 from PIL import Image
 
-from hired.budget import show_budget
 from hired.layout import Layout, cut_words
 from hired.overlay import (
     count_tiles,
@@ -60,25 +59,6 @@ def preview(
     return _figure(layout, selection, picture, words, caption)
 
 
-def readout(selection: Selection, budget: float | int | None) -> str:
-    """What a budget means for this image, in one line; None where the method finds its own."""
-    stock = f"stock feeds {selection.stock:,}"
-    if budget is None:
-        words = f"Its own count: {selection.kept:,} of {selection.nominal:,} tokens; {stock}."
-        return f'<p class="readout">{esc(words)}</p>'
-    if isinstance(budget, int):
-        words = f"{budget:,} asked: {selection.kept:,}"
-        words += f" of {selection.nominal:,} tokens kept; {stock}."
-    else:
-        words = f"{show_budget(budget)} = {selection.kept:,} of {selection.nominal:,} tokens; "
-        words += f"{stock}."
-    if selection.everything:
-        words += " Everything is kept, newlines too."
-    elif selection.newlines:
-        words += f" Plus {selection.newlines} newlines."
-    return f'<p class="readout">{esc(words)}</p>'
-
-
 def _figure(
     layout: Layout, selection: Selection, picture: Image.Image, words: str, caption: str
 ) -> str:
@@ -102,11 +82,21 @@ def _figure(
         f'<figure class="seen"><div class="picture" style="aspect-ratio:{width}/{height};'
         f'--wide:{width / height:.4f}"><img alt="{esc(words)}" src="{data_uri(picture)}">'
         f"{spots}</div>"
-        f'<div class="partitions"><figcaption>{esc(caption)}</figcaption>'
+        f'<div class="partitions"><figcaption>{esc(caption)}{_explain(selection)}</figcaption>'
         '<table><caption class="hidden">Patches kept of each partition</caption>'
         '<thead><tr><th scope="col">Partition</th><th scope="col">Kept</th>'
         '<th scope="col">of</th><th scope="col">Share of kept</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div></figure>"
+    )
+
+
+def _explain(selection: Selection) -> str:
+    """A partition, in words, where the table names them."""
+    if selection.grid.tiles == 1:
+        return ""
+    return (
+        "<small>The model looks several times: at the whole image (overview) and at enlarged "
+        "pieces of it (crop row,column). Each look is a partition.</small>"
     )
 
 

@@ -11,6 +11,7 @@ import gradio as gr
 from gradio.exceptions import InvalidPathError
 
 from hired.errors import HiredError
+from hired.web import boxes
 from hired.web.gate import FULL
 from hired.web.panes import esc
 from hired.web.wiring import LOOKS
@@ -84,11 +85,16 @@ class Page(gr.Blocks):
     ) -> list[Any]:
         """Gradio's own, on clean text, and with a sentence when the values do not fit.
 
+        Number boxes reach the page's handlers as they were typed.
+
         Raises:
             gr.Error: too few values, of the wrong kind, or a file that was not uploaded.
         """
+        typed = boxes.typed_numbers(block_fn, inputs)
+        fitting = _clean(boxes.fit(block_fn, inputs, typed, state))
         try:
-            return await super().preprocess_data(block_fn, _clean(inputs), state, explicit_call)
+            values = await super().preprocess_data(block_fn, fitting, state, explicit_call)
+            return [typed.get(index, value) for index, value in enumerate(values)]
         except gr.Error:
             raise
         except InvalidPathError:

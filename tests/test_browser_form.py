@@ -1,0 +1,45 @@
+"""The form in a real Chromium: boxes, picture and run always agree, whatever is typed."""
+
+import pytest
+from browsing import PATIENCE_MS, ask, browser, finish, picture, settle, url, visit
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+BOX = "#rate input[type=number]"
+
+
+def type_into(page, box: str, text: str) -> None:
+    page.click(box)
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Delete")
+    page.keyboard.type(text)
+
+
+def test_budget_box_picture_and_run_agree(visit, picture) -> None:
+    page = visit("?budget=0.05&max_new_tokens=4")
+    ask(page, picture)
+    line = page.locator("#readout")
+    expect(line).to_contain_text("reads 9 tokens", timeout=PATIENCE_MS)
+    type_into(page, BOX, "150")
+    expect(page.locator("#seen .fault")).to_contain_text("up to 100; got 150", timeout=PATIENCE_MS)
+    page.keyboard.press("Tab")  # the slider takes its nearest end
+    expect(page.locator(BOX)).to_have_value("100")
+    expect(line).to_contain_text("reads 166 tokens instead of 166", timeout=PATIENCE_MS)
+    page.click("#run")
+    finish(page)
+    settle(page)
+    expect(page.locator("#pane-1")).to_contain_text("166 visual tokens")
+    type_into(page, BOX, "")
+    expect(page.locator("#seen .fault")).to_contain_text("the box is empty", timeout=PATIENCE_MS)
+    page.get_by_label("Count", exact=True).check()
+    for typed, told in (("0", "got 0"), ("-5", "got -5"), ("2.5", "got 2.5"), ("", "is empty")):
+        type_into(page, "#count input", typed)
+        expect(page.locator("#seen .fault")).to_contain_text(told, timeout=PATIENCE_MS)
+        expect(line).to_have_text("")
+        page.click("#run")
+        toast = page.locator(".toast-body", has_text=told)
+        expect(toast).to_be_visible(timeout=PATIENCE_MS)
+        settle(page)
+    type_into(page, "#count input", "5000")
+    expect(line).to_contain_text("5,000 asked, but this image has only", timeout=PATIENCE_MS)
+    assert not page.faults

@@ -1,0 +1,120 @@
+"""The line over the picture and the number boxes: what is typed is what is read, or refused."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+from conftest import make_image
+
+from hired.errors import SettingError
+from hired.selectors import HiRED
+from hired.web import boxes, form, readout
+from hired.web.engine import Engine
+from hired.web.latest import Latest
+from hired.web.page import build
+from hired.web.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def select(tiny):
+    preview = Engine.holding(*tiny).get().preview
+    return lambda budget, size=(120, 160), **more: preview.select(
+        make_image(*size), HiRED(budget=budget, **more)
+    )
+
+
+def test_the_line_gives_one_number_and_the_sum_on_demand(select) -> None:
+    shown = readout.readout(select(0.2), 0.2, "HiRED")
+    line, rest = shown.split("<details>")
+    assert "HiRED reads 36 tokens instead of 166 (22 %)" in line and "180" not in line
+    assert "20 %: 36 of the 180 patches of this image" in rest
+    assert "5 views (the whole image and its crops) of 36 patches each" in rest
+    assert "newline tokens" in rest and "show only the border" in rest
+
+
+def test_a_count_is_of_the_whole_image_and_capped_aloud(select) -> None:
+    selection = select(5000)
+    most = selection.grid.candidates
+    shown = readout.readout(selection, 5000)
+    assert f"5,000 asked, but this image has only {most} patches: all are kept." in shown
+    assert f"reads {selection.stock} tokens instead of {selection.stock} (100 %)" in shown
+    assert "asked, but" not in readout.readout(select(most), most)
+    one = readout.readout(select(1), 1)
+    assert "reads 1 token instead" in one and "(0.6 %)" in one
+
+
+def test_newlines_that_are_kept_are_counted_in_the_line(select) -> None:
+    selection = select(0.2, newline="rows")
+    assert selection.newlines
+    assert f"reads {selection.kept + selection.newlines} tokens" in readout.readout(selection, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("rate", 150, "Share of all patches, %: a number up to 100; got 150."),
+        ("rate", None, "Share of all patches, %: a number up to 100; the box is empty."),
+        ("rate", 0, "got 0."),
+        ("count", 0, "Patches to keep, per image: a whole number from 1; got 0."),
+        ("count", -5, "got -5."),
+        ("count", 2.5, "got 2.5."),
+        ("count", None, "the box is empty."),
+        ("alpha", None, "α, the overview's share of the budget: the box is empty."),
+        ("alpha", 7, "alpha is a number from 0 to 1; got 7"),
+        ("seed", None, "Seed: the box is empty."),
+        ("repeats", 99, "repeats is a whole number from 1 to 9; got 99"),
+        ("max_new_tokens", None, "Max new tokens: the box is empty."),
+    ],
+)
+def test_what_a_number_box_holds_reaches_the_form_and_is_refused_in_words(
+    tiny, name, value, words
+) -> None:
+    demo = build(Engine.holding(*tiny))
+    block_fn = next(
+        fn for fn in demo.fns.values() if getattr(fn.fn, "__name__", "") == "newest"
+    )  # of the page: image, mode, then the form
+    settings = Settings(budget=160 if name == "count" else 0.2)
+    values = dict(zip(form.FIELDS, form.write(settings), strict=True))
+    values |= {"rate": 20} if name == "count" else {"count": 160}
+    values[name] = value
+    sent = [None, "Kept tokens", *values.values()]
+    got = asyncio.run(demo.preprocess_data(block_fn, sent, None))
+    assert got[2:][form.FIELDS.index(name)] == value
+    with pytest.raises(SettingError) as error:
+        form.read(*got[2:])
+    assert words in str(error.value)
+    with pytest.raises(SettingError):
+        form.read(*(values | {"rate": "20", "kind": form.RATE}).values())
+
+
+def test_a_program_s_numbers_are_checked_by_its_endpoint(tiny) -> None:
+    demo = build(Engine.holding(*tiny))
+    public = [fn for fn in demo.fns.values() if fn.api_visibility != "private"]
+    assert public
+    for fn in public:
+        assert not boxes.typed_numbers(SimpleNamespace(**vars(fn)), [1] * len(fn.inputs))
+
+
+def test_the_older_of_two_looks_shows_nothing() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def look(value: str) -> str:
+        if value == "old":
+            begun.set()
+            assert go_on.wait(20)
+        return value
+
+    newest = Latest().only(look)
+    ada, bob = (SimpleNamespace(session_hash=name) for name in ("ada", "bob"))
+    with ThreadPoolExecutor() as pool:
+        old = pool.submit(newest, ada, "old")
+        assert begun.wait(20)
+        assert newest(bob, "other") == "other"
+        assert newest(ada, "new") == "new"
+        go_on.set()
+        assert old.result(20) == gr.skip()
+    begun.clear()
+    assert newest(ada, "newer") == "newer"

@@ -27,6 +27,7 @@ from hired.errors import HiredError, InputError, SettingError
 ELSEWHERE = {
     "bench": ("hired.bench.commands", "time methods at the same exact budgets, and report"),
     "overhead": ("hired.web.overhead", "what the page costs beside plain generation"),
+    "identical": ("hired.web.identical", "how often equal lanes are said to differ"),
     "deploy": ("hired.deploy", "upload the demo to a Hugging Face Space"),
     "eval": ("hired.evaluation.commands", "accuracy of the methods on test posters, and report"),
     "lmms-task": ("hired.lmms.commands", "write test posters as a task for lmms-eval"),

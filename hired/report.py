@@ -8,6 +8,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from hired.evidence import tokens_per_s
 from hired.lane import Lane
 from hired.machine import versions
 from hired.metrics import Metrics, seconds, size
@@ -117,7 +118,7 @@ def _rows(measured: Sequence[Metrics | None]) -> Iterable[tuple[str, list[str]]]
     yield row("  vision", lambda m: seconds(m.vision_s))
     yield row("  select", lambda m: seconds(m.select_s))
     yield row("  prefill", lambda m: seconds(m.prefill_s))
-    yield row("decode", lambda m: f"{seconds(m.decode_s)}, {_rate(m.tokens_per_s)}")
+    yield row("decode", lambda m: f"{seconds(m.decode_s)}, {_rate(m)}")
     yield row("total", lambda m: seconds(m.total_s) + (" (contended)" if m.contended else ""))
     yield row("KV cache", lambda m: size(m.kv_cache_bytes))
     yield row(
@@ -126,27 +127,34 @@ def _rows(measured: Sequence[Metrics | None]) -> Iterable[tuple[str, list[str]]]
     )
 
 
-def _rate(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f} tokens/s"
+def _rate(m: Metrics) -> str:
+    value = tokens_per_s(m.new_tokens, m.tokens_per_s)
+    return "too few for a speed" if value is None else f"{value:.1f} tokens/s"
 
 
 def verdict(baseline: Step, other: Step) -> str:
-    """What dropping changed, in one line; slower is called slower."""
+    """What dropping changed, in one line: what is counted, the answers, and the times as measured.
+
+    One run cannot show a difference of times, so it claims none.
+    """
     ours, stock = other.metrics, baseline.metrics
-    factor = stock.ttft_s / ours.ttft_s
-    speed = f"{factor:.1f}× faster" if factor >= 1 else f"{1 / factor:.1f}× slower"
-    tokens = _change(ours.visual_tokens / stock.visual_tokens, "fewer")
-    cache = _change(ours.kv_cache_bytes / stock.kv_cache_bytes, "less")
+    tokens = _change(ours.visual_tokens, stock.visual_tokens, "fewer", "visual tokens")
+    cache = _change(ours.kv_cache_bytes, stock.kv_cache_bytes, "less", "KV cache")
     same = "same answer" if other.text.strip() == baseline.text.strip() else "different answer"
-    return f"{speed} to the first token · {tokens} visual tokens · {cache} KV cache · {same}"
+    times = f"first token after {seconds(ours.ttft_s)} instead of {seconds(stock.ttft_s)}"
+    if stock.contended or ours.contended:
+        return f"{tokens} · {cache} · {same} · raced: their times are shared and not compared"
+    return f"{tokens} · {cache} · {same} · {times} in one run each: no comparison of speed"
 
 
-def _change(ratio: float, less: str) -> str:
-    """A ratio as "76% fewer" or "3% more"; never rounded up to all or nothing."""
-    percent = abs(1 - ratio) * 100
-    digits = 1 if 99 < percent < 100 else 0
-    percent = min(percent, 99.9) if digits else percent
-    return f"{percent:.{digits}f}% {less if ratio <= 1 else 'more'}"
+def _change(ours: int, stock: int, less: str, name: str) -> str:
+    """A ratio as "76% fewer …" or "3% more …"; never rounded up to all or nothing."""
+    if ours == stock:
+        return f"as many {name}" if less == "fewer" else f"as much {name}"
+    percent = abs(1 - ours / stock) * 100
+    digits = 1 if percent < 1 or 99 < percent < 100 else 0
+    percent = min(percent, 99.9) if 99 < percent < 100 else percent
+    return f"{percent:.{digits}f}% {less if ours <= stock else 'more'} {name}"
 
 
 def ask_record(

@@ -14,7 +14,7 @@ def metrics(**changes) -> Metrics:
     return Metrics(**{**zero, "peak_is_approximate": False, "contended": False, **changes})
 
 
-def test_verdict_says_slower_when_it_is_slower() -> None:
+def test_one_run_is_told_as_measured_and_claims_no_speed() -> None:
     stock = Step(
         0, "done", "a star", metrics=metrics(visual_tokens=200, ttft_s=2.0, kv_cache_bytes=9)
     )
@@ -23,12 +23,24 @@ def test_verdict_says_slower_when_it_is_slower() -> None:
     )
     slow = Step(1, "done", "no", metrics=metrics(visual_tokens=1, ttft_s=3.0, kv_cache_bytes=12))
     assert verdict(stock, fast) == (
-        "4.0× faster to the first token · 80% fewer visual tokens · 67% less KV cache · same answer"
+        "80% fewer visual tokens · 67% less KV cache · same answer · first token after 0.50 s "
+        "instead of 2.00 s in one run each: no comparison of speed"
     )
     assert verdict(stock, slow) == (
-        "1.5× slower to the first token · 99.5% fewer visual tokens · 33% more KV cache · "
-        "different answer"
+        "99.5% fewer visual tokens · 33% more KV cache · different answer · first token after "
+        "3.00 s instead of 2.00 s in one run each: no comparison of speed"
     )
+    assert verdict(stock, stock).startswith("as many visual tokens · as much KV cache · same answ")
+    raced = Step(1, "done", "no", metrics=metrics(contended=True))
+    assert verdict(stock, raced).endswith("raced: their times are shared and not compared")
+
+
+def test_speed_is_told_from_sixteen_new_tokens_on(capsys) -> None:
+    for count in (15, 16):
+        done = metrics(new_tokens=count, tokens_per_s=42.0)
+        Screen().conclude([Step(0, "done", metrics=done)], [Lane("one", build("full"))])
+    out = capsys.readouterr().out
+    assert out.count("42.0 tokens/s") == 1 and out.count("too few for a speed") == 1
 
 
 def test_sizes_and_seconds_are_readable() -> None:

@@ -13,7 +13,7 @@ from hired.web.record import Record
 from hired.web.settings import Settings, from_mapping, parse_heads
 from hired.web.sweep import plan
 from hired.web.verdict import verdict, word_diff
-from hired.web.views import View, median
+from hired.web.views import Case, View, median
 
 METRICS = {
     "visual_tokens": 744,
@@ -157,10 +157,10 @@ def test_no_text_becomes_markup() -> None:
     view = View("full", "answering", HOSTILE)
     failed = View("full", "failed", error=HOSTILE)
     shown = [
-        panes.pane(view, 0, HOSTILE),
+        panes.pane(view, 0, Case(HOSTILE)),
         panes.pane(failed, 0),
         word_diff(HOSTILE, "other"),
-        verdict([STOCK, HIRED], {"model": HOSTILE, "date": HOSTILE, "device_name": HOSTILE}),
+        verdict([STOCK, HIRED], Case(HOSTILE, about=dict.fromkeys(ABOUT, HOSTILE))),
         panes.announcement([View("full", "done", HOSTILE)]),
     ]
     for markup in shown:
@@ -168,10 +168,26 @@ def test_no_text_becomes_markup() -> None:
 
 
 def test_known_answer_is_marked_in_words() -> None:
-    assert "✓ right" in panes.pane(STOCK, 0, "It shows a 7")
-    assert "✓ right" in panes.pane(STOCK, 0, "7"), "an answer in a longer sentence"
-    assert "✗ wrong" in panes.pane(STOCK, 0, "It shows a 2.")
-    assert "✗ wrong" in panes.pane(STOCK, 0, "how"), "part of a word"
+    assert "✓ right" in panes.pane(STOCK, 0, Case("It shows a 7"))
+    assert "✓ right" in panes.pane(STOCK, 0, Case("7")), "an answer in a longer sentence"
+    assert "✗ wrong" in panes.pane(STOCK, 0, Case("It shows a 2."))
+    assert "✗ wrong" in panes.pane(STOCK, 0, Case("how")), "part of a word"
+
+
+def test_one_of_a_thing_is_not_called_many() -> None:
+    one = METRICS | {"visual_tokens": 1, "new_tokens": 1}
+    shown = panes.pane(View("hired", "done", "a", metrics=one), 0)
+    assert "1 visual token<" in shown and "Total, 1 token<" in shown
+    assert "744 visual tokens<" in panes.pane(STOCK, 0)
+    assert "read 1 visual token instead of 744" in verdict([STOCK, replace(HIRED, metrics=one)])
+
+
+def test_speed_is_told_from_sixteen_new_tokens_on() -> None:
+    few, enough = (
+        panes.pane(View("full", "done", "a", metrics=METRICS | {"new_tokens": count}), 0)
+        for count in (15, 16)
+    )
+    assert "25.0 tok/s" not in few and "25.0 tok/s" in enough
 
 
 def test_timeline_is_on_one_scale() -> None:
@@ -187,6 +203,8 @@ def test_median_of_repeats() -> None:
     merged = median(runs)
     assert merged.metrics["ttft_s"] == 0.3 and merged.repeats == 3
     assert merged.metrics["visual_tokens"] == 744
+    assert merged.measured("ttft_s") == [0.9, 0.1, 0.3], "the spread stays"
+    assert runs[0].measured("ttft_s") == [0.9]
     kept = median([*runs[:1], View("full", "stopped", "half")])
     assert (kept.repeats, kept.phase, kept.text) == (1, "done", runs[0].text)
     peaks = [replace(run, metrics=run.metrics | {"peak_bytes": peak})

@@ -8,30 +8,101 @@ from test_web import ABOUT, FEWER, HIRED, METRICS, STOCK
 
 from hired.web import panes
 from hired.web.verdict import verdict
-from hired.web.views import View
+from hired.web.views import Case, View
 
 
-def test_verdict_says_what_it_bought() -> None:
-    text = verdict([STOCK, HIRED])
-    words = re.sub(r"<[^>]+>", " ", text).replace("&#8239;", " ")
+def words_of(markup: str) -> str:
+    """What a visitor reads."""
+    text = re.sub(r"<[^>]+>", " ", markup).replace("&#8239;", " ")
+    return " ".join(text.split())
+
+
+def measured(view: View, count: int = 5, spread: float = 0.1, **changes) -> View:
+    """A lane as `count` alternating runs leave it, each a little faster or slower."""
+    metrics = {**view.metrics, "new_tokens": 40, **changes}
+    factors = [1 + spread * (2 * index / (count - 1) - 1) for index in range(count)]
+    names = ("ttft_s", "tokens_per_s", "total_s", "peak_bytes")
+    samples = {name: [metrics[name] * factor for factor in factors] for name in names}
+    return replace(view, metrics=metrics, repeats=count, samples=samples)
+
+
+FIVE = [measured(STOCK), measured(HIRED)]
+
+
+def test_verdict_says_what_it_bought_and_how_sure_that_is() -> None:
+    text = verdict(FIVE)
+    words = words_of(text)
     assert "to-benchmarks" not in text and "recorded run" not in text
-    assert "2.6× faster" in words and "81 % fewer" in words and "80 % less" in words
-    assert "3.0× faster tokens/s" in " ".join(words.split())
-    assert "≈ 50 % less peak memory" in " ".join(words.split())
-    assert "Same answer" in words and "2.6× sooner" in words and "<del>" not in text
+    assert "Counted 81 % fewer visual tokens 80 % less KV cache Same answer word for word" in words
+    assert "Measured, medians of 5 runs 2.6× faster to first token, 2.1–3.1×" in words
+    assert "3.0× faster tokens/s, 2.5–3.7×" in words
+    assert "≈ 50 % less peak memory" in words
+    assert "2.6× sooner (2.1–3.1×)." in words and "<del>" not in text
 
 
-def test_verdict_says_how_many_runs_it_rests_on() -> None:
-    thrice = [replace(view, repeats=3) for view in (STOCK, HIRED)]
-    assert "Medians of 3 runs." in verdict(thrice) and "One run" in verdict([STOCK, HIRED])
+def test_one_run_says_that_it_is_one_and_claims_nothing_of_the_times() -> None:
+    words = words_of(verdict([STOCK, HIRED]))
+    assert "Measured in one run 0.51 s → 0.20 s to first token" in words
+    assert "This is one run: too few to compare times" in words
+    assert "faster" not in words and "sooner" not in words and "less peak" not in words
+    assert "– tokens/s, from 16 new tokens on" in words, "six are too few"
+    thrice = [measured(view, 3) for view in (STOCK, HIRED)]
+    assert "These are 3 runs: too few to compare times" in words_of(verdict(thrice))
+
+
+def test_ranges_that_overlap_show_no_difference() -> None:
+    words = words_of(verdict([measured(STOCK, spread=0.8), measured(HIRED, spread=0.8)]))
+    assert "no difference in time that these 5 runs can show (0.3–23.0× to the first" in words
+    assert "No difference to first token, 0.3–23.0×" in words and "faster" not in words
+
+
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("method", ["full", "hired"])
+def test_who_reads_the_same_tokens_is_not_called_faster(count, method) -> None:
+    """The same method twice, and one that keeps everything beside stock."""
+    quick = {"ttft_s": 0.1, "tokens_per_s": 90.0}
+    base = View(method, "done", "a", metrics=METRICS)
+    other = View("hired", "done", "a", metrics=METRICS | quick)
+    if count > 1:
+        base, other = measured(base, count), measured(other, count)
+    words = words_of(verdict([base, other]))
+    assert "no difference in time that these runs can show" in words
+    assert not re.search("faster|slower|sooner|as long", words)
+
+
+def test_times_whose_spread_is_unknown_are_not_compared() -> None:
+    thrice = [replace(view, repeats=5) for view in (STOCK, HIRED)]
+    assert "their spread is unknown" in words_of(verdict(thrice))
 
 
 def test_verdict_says_plainly_when_it_is_not_faster() -> None:
     slow = View("hired", "done", "It shows a 1.", metrics=FEWER | {"ttft_s": 0.7})
-    text = verdict([STOCK, slow])
-    assert "was not faster" in text and "× slower" in text
+    text = verdict([FIVE[0], measured(slow)])
+    assert "its first token took 1.37× as long" in text and "1.37× slower" in text
     assert "recorded at 7B shape</button>" in text, "points to the Benchmarks tab"
     assert "<del>7.</del> <ins>1.</ins>" in text and "Differs" in text
+
+
+@pytest.mark.parametrize(
+    ("known", "texts", "said", "colour"),
+    [("It shows a 7.", "77", "Right: both give the known answer.", "good"),
+     ("It shows a 7.", "71", "Wrong: the answer was lost at 20 %.", "bad"),
+     ("It shows a 7.", "17", "HiRED is right, All tokens (stock) is wrong.", "good"),
+     ("It shows a 7.", "11", "Wrong: neither side gives the known answer.", "bad"),
+     ("", "77", "", "good"), ("", "71", "", "")],
+)  # fmt: skip
+def test_a_wrong_answer_is_said_first_and_in_its_colour(known, texts, said, colour) -> None:
+    views = [
+        replace(view, text=f"It shows a {digit}.") for view, digit in zip(FIVE, texts, strict=True)
+    ]
+    text = verdict(views, Case(known, 0.2))
+    assert text.startswith(f'<section class="verdict {colour}"')
+    assert words_of(text).startswith(said or "Counted")
+
+
+def test_a_count_is_said_as_one_where_the_answer_was_lost() -> None:
+    views = [STOCK, replace(HIRED, text="no")]
+    assert "the answer was lost at 64 patches." in verdict(views, Case("It shows a 7.", 64))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +119,8 @@ def test_no_verdict_without_both(view, words) -> None:
 def test_no_time_at_all_is_no_ratio(pane) -> None:
     views = [View("full", "done", "a", metrics=METRICS), HIRED]
     views[pane] = replace(views[pane], metrics=METRICS | {"ttft_s": 0.0, "tokens_per_s": 0.0})
-    assert "As fast" in verdict(views)
+    assert "Unknown</dd><dt>to first token" in verdict(views)
+    assert "faster" not in verdict([measured(view) for view in views])
 
 
 def test_raced_times_are_not_compared() -> None:
@@ -60,13 +132,15 @@ def test_raced_times_are_not_compared() -> None:
 
 def test_no_gain_without_fewer_tokens_points_nowhere() -> None:
     same = View("full", "done", "It shows a 7.", metrics=METRICS | {"ttft_s": 0.9})
-    assert "to-benchmarks" not in verdict([STOCK, same])
+    assert "to-benchmarks" not in verdict([FIVE[0], measured(same)])
 
 
 def test_shown_again_says_where_and_when() -> None:
-    text = verdict([STOCK, HIRED], ABOUT)
+    text = verdict([STOCK, HIRED], Case(about=ABOUT))
     assert "A recorded run: 2026-01-02 03:04, a chip, model shapes." in text
-    assert "A recorded run" in verdict([STOCK, View("hired", "failed", error="no")], ABOUT)
+    assert "A recorded run" in verdict(
+        [STOCK, View("hired", "failed", error="no")], Case(about=ABOUT)
+    )
 
 
 def test_nothing_against_something_is_no_ratio() -> None:

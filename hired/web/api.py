@@ -103,9 +103,11 @@ class Endpoints:
     ) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Answer a question about an image with all visual tokens and with a method's choice.
 
-        Streams both answers as they grow; the last value has the metrics of both lanes. A budget
-        is what is kept: "0.2" or "20%" is a share of all patches, "640" a count, so "1.0" is
-        everything and "1" a single token. Cancelling the job stops both lanes.
+        Streams both answers as they grow; the last value has the metrics of both lanes. Counts
+        and bytes of the KV cache in them are exact; times and peak memory are of one run, which
+        shows no difference between the lanes: call it five times and compare the ranges. A
+        budget is what is kept: "0.2" or "20%" is a share of all patches, "640" a count, so "1.0"
+        is everything and "1" a single token. Cancelling the job stops both lanes.
         """
         chosen = (method, budget, alpha, init_layer, final_layer, heads, newline, seed)
         with plain_errors(html=False):

@@ -25,7 +25,7 @@ from hired.web.runs import run
 from hired.web.settings import Settings
 from hired.web.uploads import read_image
 from hired.web.verdict import verdict
-from hired.web.views import View
+from hired.web.views import Case, View
 
 NO_IMAGE = (
     '<div class="nothing"><p>Upload, paste or choose an image to see which tokens stay.</p></div>'
@@ -77,7 +77,8 @@ class Handlers:
         """The first example's run of before, labelled with date and device."""
         first = self.greeting.example()
         known = first.answer if first else ""
-        return [*self.draw(kept.views, known, kept.about), record.as_dict(kept)]
+        case = Case(known, kept.settings.budget, about=kept.about)
+        return [*self.draw(kept.views, case), record.as_dict(kept)]
 
     def _wants_first(self, asked: bool) -> bool:
         """Is the first example to be answered for this visitor? The embedded model does so once."""
@@ -93,12 +94,13 @@ class Handlers:
                 loaded, limits = self.engine.start(), self.engine.limits
                 image = read_image(example.image)
                 settings = greeting.settings
+                case = Case(example.answer, settings.budget)
                 views: list[View] = []
                 for views in run(loaded, image, example.question, settings, Stops(), limits):
-                    yield [*self.draw(views, example.answer), gr.skip()]
+                    yield [*self.draw(views, case), gr.skip()]
                 kept = self._record(example.question, example.image, image, settings, views)
                 greeting.keep(kept, example.image, image)
-                yield [*self.draw(views, example.answer), record.as_dict(kept)]
+                yield [*self.draw(views, case), record.as_dict(kept)]
                 return
         yield self._again(greeting.run())
 
@@ -175,17 +177,17 @@ class Handlers:
         with plain_errors():
             settings, image = form.read(*values), read_image(path or "")
             loaded, limits = self.engine.start(), self.engine.limits
-            answer = known.get(question, "")
+            case = Case(known.get(question, ""), settings.budget)
             views: list[View] = []
             with (
                 self.engine.stopping(request.session_hash) as stops,
                 closing(run(loaded, image, question, settings, stops, limits)) as frames,
             ):
                 for views in frames:
-                    yield [*self.draw(views, answer), gr.skip()]
+                    yield [*self.draw(views, case), gr.skip()]
             kept = self._record(question, path, image, settings, views)
             self.greeting.keep(kept, path, image)
-            yield [*self.draw(views, answer), record.as_dict(kept)]
+            yield [*self.draw(views, case), record.as_dict(kept)]
 
     def end(self) -> list[Any]:
         """After a run, stopped or not."""
@@ -215,7 +217,7 @@ class Handlers:
                 raise InputError("There is no such run.")
             found = record.from_json(record.dump(kept))
         values = self.fit_form(found.settings)
-        shown = self.draw(found.views, about=found.about)
+        shown = self.draw(found.views, Case(about=found.about))
         return [*shown, found.question, *values, record.as_dict(found)]
 
     def import_record(self, path: str) -> list[Any]:
@@ -256,20 +258,15 @@ class Handlers:
         size = {"name": Path(path).name, "height": image.height, "width": image.width}
         return Record(question, size, settings, views, facts)
 
-    def draw(
-        self, views: list[View], known: str = "", about: dict[str, Any] | None = None
-    ) -> list[Any]:
-        """Values of the panes, the verdict, the timeline and the live region.
-
-        `about` says where and when a run was made that is shown again.
-        """
-        shown = [panes.pane(view, index, known) for index, view in enumerate(views)]
+    def draw(self, views: list[View], case: Case | None = None) -> list[Any]:
+        """Values of the panes, the verdict, the timeline and the live region."""
+        shown = [panes.pane(view, index, case) for index, view in enumerate(views)]
         return [
             shown[0],
             shown[1] if len(shown) > 1 else "",
             shown[2] if len(shown) > 2 else "",
             gr.update(visible=len(shown) > 2),
-            verdict(views, about),
+            verdict(views, case),
             panes.timeline(views),
             panes.announcement(views),
         ]

@@ -4,9 +4,10 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hired.evidence import SPEED_TOKENS, tokens_per_s
 from hired.metrics import seconds, size
 from hired.web.examples import Example
-from hired.web.views import PHASE_NAMES, PHASES, View
+from hired.web.views import PHASE_NAMES, PHASES, Case, View
 
 STATES = {
     "idle": "ready",
@@ -40,11 +41,15 @@ def esc(text: Any) -> str:
     return escaped.replace("$", "&#36;").replace("{", "&#123;").replace("`", "&#96;")
 
 
-def pane(view: View, index: int, known: str = "") -> str:
+FOREIGN = "This small model only knows shape posters. The kept tokens are real, the answer is not."
+
+
+def pane(view: View, index: int, case: Case | None = None) -> str:
     """One side: method, phase, answer, numbers; the same height at every phase.
 
-    `known` is the right answer, where there is one.
+    A known answer marks it right or wrong, unless the model knows nothing of such pictures.
     """
+    case = case or Case()
     metrics = view.metrics or {}
     if view.error:
         said = f"<p>{esc(view.text)}</p>" if view.text else ""
@@ -55,13 +60,15 @@ def pane(view: View, index: int, known: str = "") -> str:
     else:
         body = f'<p class="hint">{esc(HINTS.get(view.phase, "The model had nothing to say."))}</p>'
     state, mark = STATES[view.phase], ""
-    if known and view.phase == "done":
-        mark = "right" if matches(view.text, known) else "wrong"
+    if case.foreign:
+        body = f'<p class="foreign">{FOREIGN}</p>{body}'
+    elif case.known and view.phase == "done":
+        mark = "right" if matches(view.text, case.known) else "wrong"
         state = {"right": "✓ right", "wrong": "✗ wrong"}[mark]
     if view.phase in BUSY:
         state += f" · {view.elapsed_s:.1f} s"
     tokens = metrics.get("visual_tokens", view.visual_tokens)
-    chip = f"{tokens:,} visual tokens" if tokens is not None else "visual tokens: –"
+    chip = count_words(tokens) if tokens is not None else "visual tokens: –"
     if metrics and tokens is None:
         chip = "visual tokens unknown"
     contended = metrics.get("contended")
@@ -73,6 +80,11 @@ def pane(view: View, index: int, known: str = "") -> str:
         f'<div class="answer" tabindex="0" role="group" aria-label="Answer of {esc(view.title)}">'
         f"{body}</div>{_figures(view)}</section>"
     )
+
+
+def count_words(tokens: int) -> str:
+    """`1 visual token`, `1,440 visual tokens`."""
+    return f"{tokens:,} visual token{'' if tokens == 1 else 's'}"
 
 
 def matches(text: str, answer: str) -> bool:
@@ -96,13 +108,18 @@ def note(example: Example) -> str:
 
 def _figures(view: View) -> str:
     m = view.metrics or {}
-    speed = m.get("tokens_per_s")
+    speed = tokens_per_s(m.get("new_tokens", 0), m.get("tokens_per_s"))
     roughly = "≈ " if m.get("peak_is_approximate") else ""
-    written = f", {m['new_tokens']} tokens" if "new_tokens" in m else ""
+    new = m.get("new_tokens")
+    written = f", {new} token{'' if new == 1 else 's'}" if new is not None else ""
     blank, kept = "unknown" if m else "–", m.get("kv_cache_bytes") is not None
     figures = [
         ("First token", seconds(m.get("ttft_s")), "preparing, looking, selecting and reading"),
-        ("Speed", f"{speed:.1f} tok/s" if speed else "–", "tokens after the first, per second"),
+        (
+            "Speed",
+            f"{speed:.1f} tok/s" if speed else "–",
+            f"tokens after the first, per second; from {SPEED_TOKENS} new tokens on",
+        ),
         (f"Total{written}", seconds(m.get("total_s")), "start to last token"),
         (
             "KV cache",

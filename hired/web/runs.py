@@ -61,8 +61,8 @@ def _repeat(
 ) -> Iterator[list[View]]:
     past: list[list[View]] = [[] for _ in settings.methods]
     views: list[View] = []
-    for _ in range(settings.repeats):
-        for views in _once(loaded, image, question, settings, stops):
+    for turn in range(settings.repeats):
+        for views in _once(loaded, image, question, settings, stops, turn):
             yield views
         for seen, view in zip(past, views, strict=True):
             seen.append(view)
@@ -72,8 +72,24 @@ def _repeat(
         yield [median(seen) for seen in past]
 
 
+def order_of(settings: Settings, turn: int) -> list[int]:
+    """The order in which the panes run in one repeat: who begins changes from turn to turn, as
+    whoever begins is often slower.
+    """
+    order = list(range(len(settings.methods)))
+    if settings.swap:
+        order.reverse()
+    turn %= len(order)
+    return order[turn:] + order[:turn]
+
+
 def _once(
-    loaded: Loaded, image: Image.Image, question: str, settings: Settings, stops: Stops
+    loaded: Loaded,
+    image: Image.Image,
+    question: str,
+    settings: Settings,
+    stops: Stops,
+    turn: int = 0,
 ) -> Iterator[list[View]]:
     lanes = [
         Lane(method, selector, stop)
@@ -81,9 +97,7 @@ def _once(
             settings.methods, settings.selectors(), stops.lanes, strict=False
         )
     ]
-    order = list(range(len(lanes)))
-    if settings.swap:
-        order.reverse()
+    order = order_of(settings, turn)
     steps = loaded.compare(
         image,
         question,

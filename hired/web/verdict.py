@@ -1,101 +1,220 @@
-"""What one pane bought against another, in figures and words: views in, HTML out."""
+"""What one pane bought against another, in figures and words: views in, HTML out.
+
+What is counted stands apart from what is measured; `hired.evidence` says which measured difference
+may be claimed.
+"""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hired.web.panes import esc
-from hired.web.views import View
+from hired.budget import show_budget
+from hired.evidence import ENOUGH, SPEED_TOKENS, Contrast, contrast
+from hired.metrics import seconds, size
+from hired.selectors import SELECTORS
+from hired.web.panes import count_words, esc, matches
+from hired.web.views import Case, View
 
-FASTER, SLOWER = 1.05, 0.95  # ratios between which two times count as equal
-SAME, UNKNOWN = "No change", "Unknown"
+SAME, UNKNOWN, NO_DIFFERENCE = "No change", "Unknown", "No difference"
+Figure = tuple[str, str, bool]  # a figure, what it is of, is it worse?
 
 
-def verdict(views: Sequence[View], about: Mapping[str, Any] | None = None) -> str:
-    """What the second pane bought against the first, in figures and in a sentence.
-
-    `about` says where and when a run was made that is shown again.
-    """
-    origin = f'<p class="origin">{esc(_origin(about))}</p>' if about else ""
+def verdict(views: Sequence[View], case: Case | None = None) -> str:
+    """What the second pane bought against the first: is it right, figures, a sentence."""
+    case = case or Case()
+    origin = f'<p class="origin">{esc(_origin(case.about))}</p>' if case.about else ""
     if len(views) < 2 or not (views[0].metrics and views[1].metrics):
         return (
             '<section class="verdict empty" aria-label="Verdict"><p>'
             f"{esc(_why_no_verdict(views))}</p>{origin}</section>"
         )
     base, other = views[0], views[1]
-    same = _words(base.text) == _words(other.text)
-    whole = base.phase == other.phase == "done"
-    cells = "".join(
-        f"<div{' class=worse' if worse else ''}><dd>{big}</dd><dt>{small}</dt></div>"
-        for big, small, worse in [*_figures(base, other), _answers(same, whole)]
-    )
-    change = (
-        ""
-        if same or not whole
-        else f'<p class="diff" tabindex="0">{word_diff(base.text, other.text)}</p>'
-    )
+    judged, colour = judge(base, other, case)
+    said = f'<p class="judged">{esc(judged)}</p>' if judged else ""
+    counted = _cells([*_counted(base, other), _answers(base, other, case)])
     return (
-        f'<section class="verdict" aria-label="Verdict"><dl>{cells}</dl>'
-        f"<p>{esc(sentence(base, other))}{_pointer(base, other)}</p>{change}{origin}</section>"
+        f'<section class="verdict {colour}" aria-label="Verdict">{said}<div class="columns">'
+        f"<div><h4>Counted</h4><dl>{counted}</dl></div>"
+        f"<div><h4>{_runs_words(base, other)}</h4><dl>{_cells(_measured(base, other))}</dl></div>"
+        f"</div><p>{esc(sentence(base, other))}{_pointer(base, other)}</p>"
+        f"{_change_of_words(base, other, case)}{origin}</section>"
     )
 
 
-def _figures(base: View, other: View) -> list[tuple[str, str, bool]]:
-    """(figure, what it is of, is it worse?) of everything that is measured."""
-    a, b = base.metrics, other.metrics
-    assert a is not None and b is not None
-    raced = a["contended"] or b["contended"]
-    roughly = "≈ " if a["peak_is_approximate"] or b["peak_is_approximate"] else ""
-    speeds = (a["tokens_per_s"], b["tokens_per_s"])
-    spans = [1 / speed if speed else 0.0 for speed in speeds]
-    peak = _change(a["peak_bytes"], b["peak_bytes"], "less")
+def judge(base: View, other: View, case: Case) -> tuple[str, str]:
+    """What the known answer says of both sides, and the colour of that: good, bad or none."""
+    if case.foreign or not base.phase == other.phase == "done":
+        return "", ""
+    if not case.known:
+        return "", "good" if _words(base.text) == _words(other.text) else ""
+    first, second = matches(base.text, case.known), matches(other.text, case.known)
+    at = _at(other, case)
+    if first and second:
+        return "Right: both give the known answer.", "good"
+    if first:
+        return f"Wrong: the answer was lost{at}.", "bad"
+    if second:
+        return f"{other.title} is right, {base.title} is wrong.", "good"
+    return "Wrong: neither side gives the known answer.", "bad"
+
+
+def _at(view: View, case: Case) -> str:
+    """Where an answer was lost: a budget, or the method that finds its own."""
+    method = SELECTORS.get(view.method)
+    if case.budget is None or view.method == "full" or not (method and method.budgeted):
+        return f" by {view.title}"
+    counted = isinstance(case.budget, int)
+    return f" at {show_budget(case.budget)}{' patches' if counted else ''}"
+
+
+def same_tokens(base: View, other: View) -> bool:
+    """Do both sides read the very same tokens, so that no difference of time can be theirs?"""
+    a, b = base.metrics or {}, other.metrics or {}
+    count = a.get("visual_tokens")
+    if count is None or count != b.get("visual_tokens"):
+        return False
+    return base.method == other.method or count == a.get("stock_tokens") == b.get("stock_tokens")
+
+
+def compare_times(base: View, other: View, name: str) -> Contrast | None:
+    """What the runs of both sides say of one measured quantity; None where nothing can be said."""
+    if name == "tokens_per_s" and any(
+        ((view.metrics or {}).get("new_tokens") or 0) < SPEED_TOKENS for view in (base, other)
+    ):
+        return None
+    return contrast(base.measured(name), other.measured(name))
+
+
+def _counted(base: View, other: View) -> list[Figure]:
+    """What is exact."""
+    a, b = _metrics(base, other)
     figures = [
-        ("Raced" if raced else _times(a["ttft_s"], b["ttft_s"]), "to first token"),
-        ("Raced" if raced else _times(*spans) if all(spans) else "–", "tokens/s"),
         (_change(a["visual_tokens"], b["visual_tokens"], "fewer"), "visual tokens"),
         (_change(a["kv_cache_bytes"], b["kv_cache_bytes"], "less"), "KV cache"),
-        ("Raced" if raced else peak if peak in (SAME, UNKNOWN) else roughly + peak, "peak memory"),
     ]
-    return [(big, small, big.endswith(("slower", "more"))) for big, small in figures]
+    return [(big, small, big.endswith("more")) for big, small in figures]
 
 
-def _answers(same: bool, whole: bool) -> tuple[str, str, bool]:
-    if not whole:
+def _measured(base: View, other: View) -> list[Figure]:
+    """What differs from run to run, with its spread."""
+    a, b = _metrics(base, other)
+    if a["contended"] or b["contended"]:
+        return [("Raced", name, False) for name in ("to first token", "tokens/s", "peak memory")]
+    roughly = "≈ " if a["peak_is_approximate"] or b["peak_is_approximate"] else ""
+
+    def speed(value: float) -> str:
+        return f"{value:.1f}"
+
+    def memory(value: float) -> str:
+        return roughly + size(value)
+
+    return [
+        _figure(base, other, "ttft_s", "to first token", seconds, _times),
+        _figure(base, other, "tokens_per_s", "tokens/s", speed, lambda ratio: _times(1 / ratio)),
+        _figure(
+            base, other, "peak_bytes", "peak memory", memory,
+            lambda ratio: roughly + _percent(1 / ratio, "less"),
+        ),
+    ]  # fmt: skip
+
+
+def _figure(
+    base: View,
+    other: View,
+    name: str,
+    title: str,
+    show: Callable[[float], str],
+    claim: Callable[[float], str],
+) -> Figure:
+    """One measured quantity: a claim where the runs show it, else what was measured."""
+    a, b = _metrics(base, other)
+    if name == "tokens_per_s" and min(a["new_tokens"], b["new_tokens"]) < SPEED_TOKENS:
+        return "–", f"{title}, from {SPEED_TOKENS} new tokens on", False
+    seen = compare_times(base, other, name)
+    if a[name] is None or b[name] is None or not (a[name] and b[name]):
+        return UNKNOWN, title, False
+    if same_tokens(base, other) and (seen is None or seen.runs > 1):
+        return NO_DIFFERENCE, f"{title}; the tokens are the same", False
+    if seen is None or seen.runs < ENOUGH:
+        return f"{show(a[name])} → {show(b[name])}", title, False
+    spread = f"{title}, {_spread(seen, name)}"
+    if not seen.shown:
+        return NO_DIFFERENCE, spread, False
+    big = claim(seen.ratio)
+    return big, spread, big.endswith(("slower", "more"))
+
+
+def _spread(seen: Contrast, name: str = "ttft_s") -> str:
+    low, high = seen.low, seen.high
+    if name == "tokens_per_s":
+        low, high = 1 / high, 1 / low
+    return f"{low:.1f}–{high:.1f}×" if high >= 0.95 else f"{low:.2f}–{high:.2f}×"
+
+
+def _answers(base: View, other: View, case: Case) -> Figure:
+    if case.foreign:
+        return "Not judged", "answers", False
+    if not base.phase == other.phase == "done":
         return "Not comparable", "one stopped", False
-    return ("Same answer", "word for word", False) if same else ("Differs", "see below", False)
+    if _words(base.text) == _words(other.text):
+        return "Same answer", "word for word", False
+    return "Differs", "see below", True
+
+
+def _change_of_words(base: View, other: View, case: Case) -> str:
+    whole = base.phase == other.phase == "done"
+    if case.foreign or not whole or _words(base.text) == _words(other.text):
+        return ""
+    return f'<p class="diff" tabindex="0">{word_diff(base.text, other.text)}</p>'
+
+
+def _cells(figures: Sequence[Figure]) -> str:
+    return "".join(
+        f"<div{' class=worse' if worse else ''}><dd>{big}</dd><dt>{small}</dt></div>"
+        for big, small, worse in figures
+    )
+
+
+def _runs_words(base: View, other: View) -> str:
+    runs = min(base.repeats, other.repeats)
+    return "Measured in one run" if runs == 1 else f"Measured, medians of {runs} runs"
 
 
 def sentence(base: View, other: View) -> str:
-    """The verdict in words; says plainly when the second pane is not faster."""
-    a, b = base.metrics, other.metrics
-    assert a is not None and b is not None
+    """The verdict in words; claims of the times what the runs can show, and no more."""
+    a, b = _metrics(base, other)
     kept = f"{other.title} read an unknown number of visual tokens"
     if a["visual_tokens"] is not None and b["visual_tokens"] is not None:
-        kept = f"{other.title} read {b['visual_tokens']:,} visual tokens instead of "
+        kept = f"{other.title} read {count_words(b['visual_tokens'])} instead of "
         kept += f"{a['visual_tokens']:,}"
     if a["contended"] or b["contended"]:
         return f"{kept}. The panes raced each other, so their times are shared and not compared."
-    ratio = _ratio(base, other)
-    if ratio >= FASTER:
-        words = f"{kept} and gave its first token {ratio:.1f}× sooner."
-    elif ratio > SLOWER:
-        words = f"{kept}, yet both were equally fast to the first token."
-    else:
-        words = f"{kept}, yet it was not faster: its first token took {1 / ratio:.2f}× as long."
-    if other.repeats > 1:
-        words += f" Medians of {other.repeats} runs."
-    elif _words(base.text):
-        words += " One run; choose repeats for a median."
-    return words
+    seen, runs = compare_times(base, other, "ttft_s"), min(base.repeats, other.repeats)
+    if same_tokens(base, other):
+        return f"{kept}: no difference in time that these runs can show."
+    if seen is None:
+        return f"{kept}. The times are not compared: their spread is unknown."
+    if runs < ENOUGH:
+        rests = "This is one run" if runs == 1 else f"These are {runs} runs"
+        return f"{kept}. {rests}: too few to compare times, which differ from run to run."
+    if not seen.shown:
+        return (
+            f"{kept}; no difference in time that these {runs} runs can show "
+            f"({_spread(seen)} to the first token)."
+        )
+    if seen.ratio > 1:
+        return f"{kept} and gave its first token {seen.ratio:.1f}× sooner ({_spread(seen)})."
+    return f"{kept}, yet its first token took {1 / seen.ratio:.2f}× as long."
 
 
 def _pointer(base: View, other: View) -> str:
     """Where to look when nothing was gained here."""
-    a, b = base.metrics, other.metrics
-    assert a is not None and b is not None
+    a, b = _metrics(base, other)
+    seen = compare_times(base, other, "ttft_s")
     fewer = (b["visual_tokens"] or 0) < (a["visual_tokens"] or 0)
     raced = a["contended"] or b["contended"]
-    if raced or not fewer or _ratio(base, other) >= FASTER:
+    gained = seen is None or seen.runs < ENOUGH or (seen.shown and seen.ratio > 1)
+    if raced or not fewer or gained:
         return ""
     return (
         " Fewer tokens pay where reading them takes most of the wait: "
@@ -103,21 +222,15 @@ def _pointer(base: View, other: View) -> str:
     )
 
 
+def _metrics(base: View, other: View) -> tuple[dict[str, Any], dict[str, Any]]:
+    assert base.metrics is not None and other.metrics is not None
+    return base.metrics, other.metrics
+
+
 def _origin(about: Mapping[str, Any]) -> str:
     when = str(about.get("date") or "an unknown day")[:16].replace("T", " ")
     place = about.get("device_name") or about.get("device") or "an unknown device"
     return f"A recorded run: {when}, {place}, model {about.get('model') or 'unknown'}."
-
-
-def _ratio(base: View, other: View) -> float:
-    """Time to first token of the first over that of the second."""
-    assert base.metrics is not None and other.metrics is not None
-    return _over(base.metrics["ttft_s"], other.metrics["ttft_s"])
-
-
-def _over(base: float, other: float) -> float:
-    """Their ratio; 1 where an imported file claims that something took no time."""
-    return base / other if base and other else 1.0
 
 
 def _why_no_verdict(views: Sequence[View]) -> str:
@@ -130,11 +243,8 @@ def _why_no_verdict(views: Sequence[View]) -> str:
     return "The verdict stands here when both sides are done."
 
 
-def _times(base: float, other: float) -> str:
-    ratio = _over(base, other)
-    if ratio >= FASTER:
-        return f"{ratio:.1f}× faster"
-    return f"{1 / ratio:.2f}× slower" if ratio <= SLOWER else "As fast"
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f}× faster" if ratio > 1 else f"{1 / ratio:.2f}× slower"
 
 
 def _change(base: int | None, other: int | None, down: str) -> str:
@@ -143,12 +253,14 @@ def _change(base: int | None, other: int | None, down: str) -> str:
         return UNKNOWN
     if base == other:
         return SAME
-    if not base:
-        return UNKNOWN
-    percent = abs(1 - other / base) * 100
+    return _percent(other / base, down) if base else UNKNOWN
+
+
+def _percent(ratio: float, down: str) -> str:
+    percent = abs(1 - ratio) * 100
     digits = 1 if percent < 1 or 99 <= percent < 100 else 0
     shown = min(percent, 99.9) if percent < 100 else percent
-    return f"{shown:.{digits}f}&#8239;% {down if other < base else 'more'}"
+    return f"{shown:.{digits}f}&#8239;% {down if ratio < 1 else 'more'}"
 
 
 def _words(text: str) -> list[str]:

@@ -1,14 +1,15 @@
 """What a pane shows of a lane, whether it runs now, ran before or was imported."""
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hired.selectors import SELECTORS
 from hired.stream import FINAL, Step
 
 PHASES = ("preprocess_s", "vision_s", "select_s", "prefill_s", "decode_s")
+MEASURED = ("ttft_s", "tokens_per_s", "total_s", "peak_bytes")  # what differs from run to run
 PHASE_NAMES = {
     "preprocess_s": "prepare",
     "vision_s": "look",
@@ -32,6 +33,7 @@ class View:
         metrics: the numbers, at the end.
         error: what went wrong.
         repeats: runs the numbers are the median of.
+        samples: what each of those runs measured, by the names in `MEASURED`.
     """
 
     method: str
@@ -43,6 +45,14 @@ class View:
     metrics: dict[str, Any] | None = None
     error: str | None = None
     repeats: int = 1
+    samples: Mapping[str, list[float]] = field(default_factory=dict)
+
+    def measured(self, name: str) -> list[float]:
+        """The samples of one quantity; none where only a median was kept."""
+        if self.repeats > 1:
+            return list(self.samples.get(name, []))
+        value = (self.metrics or {}).get(name)
+        return [] if value is None else [value]
 
     @property
     def title(self) -> str:
@@ -54,6 +64,23 @@ class View:
     def ended(self) -> bool:
         """Is there nothing more to come?"""
         return self.phase in FINAL
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the panes are about, as far as judging them needs it.
+
+    Attributes:
+        known: the right answer to the question; empty where nobody knows it.
+        budget: what is kept, as a rate or a count.
+        foreign: does the model know nothing of such pictures?
+        about: where and when a run was made that is shown again.
+    """
+
+    known: str = ""
+    budget: float | int | None = None
+    foreign: bool = False
+    about: Mapping[str, Any] | None = None
 
 
 def show(method: str, step: Step) -> View:
@@ -84,4 +111,6 @@ def median(views: Sequence[View]) -> View:
             middle = statistics.median(values)
             last = middle if isinstance(last, float) else round(middle)
         merged[key] = last
-    return replace(done[-1], metrics=merged, repeats=len(done))
+    samples = {name: [view.metrics[name] for view in done] for name in MEASURED}
+    samples = {name: found for name, found in samples.items() if None not in found}
+    return replace(done[-1], metrics=merged, repeats=len(done), samples=samples)

@@ -154,7 +154,7 @@ def make_selector(args: argparse.Namespace) -> Any:
 def ask(args: argparse.Namespace) -> int:
     """Both lanes over one prompt, streamed; 1 if a lane failed, 130 if it was stopped."""
     from hired.compare import check_asked, compare
-    from hired.images import open_image
+    from hired.images import describe_image, open_image
     from hired.inputs import check_question
     from hired.lane import Lane
     from hired.models import describe, load
@@ -183,6 +183,7 @@ def ask(args: argparse.Namespace) -> int:
         last = screen.follow(steps, lanes)
     screen.conclude(last, lanes)
     if args.json:
+        shown = describe_image(Path(args.image).name, image)
         settings = {
             "image": str(args.image),
             "question": question,
@@ -193,7 +194,7 @@ def ask(args: argparse.Namespace) -> int:
             "dtype": about["dtype"],
             "race": args.race,
         }
-        print(json.dumps(ask_record(about, settings, lanes, last)), flush=True)
+        print(json.dumps(ask_record(about, shown, settings, lanes, last)), flush=True)
     if any(step.phase == "failed" for step in last):
         return 1
     return 130 if stop.is_set() else 0

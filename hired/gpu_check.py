@@ -21,6 +21,7 @@ from PIL import Image
 
 from hired.compare import compare
 from hired.errors import ModelError, SettingError
+from hired.images import describe_image
 from hired.lane import Lane
 from hired.machine import name_device, pick_device, versions
 from hired.models import describe, load
@@ -79,6 +80,7 @@ def run_check(
         "device_name": name_device(place),
         "load_average": round(os.getloadavg()[0], 1),  # of the host: other work spoils times
         "versions": versions(),
+        "image": describe_image("noise", _picture()),
         "new_tokens": NEW_TOKENS,
         "repeats": repeats,
         "runs": runs,

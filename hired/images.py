@@ -36,6 +36,11 @@ def open_image(source: str | os.PathLike[str] | bytes | Image.Image) -> Image.Im
     return image
 
 
+def describe_image(name: str, image: Image.Image) -> dict[str, str | int]:
+    """The `name`, `height` and `width` of an image, as every record has them."""
+    return {"name": name, "height": image.height, "width": image.width}
+
+
 def _decode(source: str | os.PathLike[str] | bytes | Image.Image) -> Image.Image:
     opened = isinstance(source, Image.Image)
     data = source if opened or isinstance(source, bytes) else _read(Path(source))

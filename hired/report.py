@@ -1,6 +1,7 @@
 """A comparison and a check in the terminal, and as plain data. Measures nothing itself."""
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -158,9 +159,20 @@ def _change(ours: int, stock: int, less: str, name: str) -> str:
 
 
 def ask_record(
-    about: dict[str, Any], settings: dict[str, Any], lanes: Sequence[Lane], last: Sequence[Step]
+    about: dict[str, Any],
+    image: dict[str, Any],
+    settings: dict[str, Any],
+    lanes: Sequence[Lane],
+    last: Sequence[Step],
 ) -> dict[str, Any]:
-    """A comparison as JSON takes it; a lane that failed has its `error`."""
+    """A comparison as JSON takes it; a lane that failed has its `error`.
+
+    Args:
+        about: the model, from `hired.models.describe`.
+        image: from `hired.images.describe_image`.
+        settings: what was asked for.
+        lanes, last: the lanes and the last step of each.
+    """
     answers = []
     for lane, step in zip(lanes, last, strict=True):
         answer = {
@@ -176,6 +188,8 @@ def ask_record(
         "model": about["name"],
         "device": about["device"],
         "versions": versions(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "image": image,
         "settings": settings,
         "lanes": answers,
     }

@@ -111,6 +111,7 @@ def test_rotation_is_applied(caller) -> None:
         for file in (plain, turned)
     ]
     assert [(size["height"], size["width"]) for size in sizes] == [(60, 200), (200, 60)]
+    assert {size["name"] for size in sizes} == {"image.png"}
 
 
 def test_twenty_megabytes(caller) -> None:

@@ -68,6 +68,7 @@ def test_overhead_of_the_page_is_measured_in_turns(tiny, tmp_path) -> None:
     record = overhead.measure(engine, Settings(max_new_tokens=6), 2)
     assert len(record["plain_s"]) == len(record["page_s"]) == 2
     assert min(record["plain_s"] + record["page_s"]) > 0 and record["events"] > 4
+    assert record["image"]["name"].endswith((".jpg", ".png")) and record["image"]["width"] > 100
     (tmp_path / "overhead.json").write_text(json.dumps(record))
     words = benchmarks_tab.read_overhead(tmp_path)
     assert (

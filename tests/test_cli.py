@@ -73,7 +73,8 @@ def test_json_is_one_object_last_on_stdout(here) -> None:
     done = run(*ask(here, "--json", "--budget", "0.4", "--max-new-tokens", "5"))
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout.splitlines()[-1])
-    assert list(record) == ["model", "device", "versions", "settings", "lanes"]
+    assert list(record) == ["model", "device", "versions", "date", "image", "settings", "lanes"]
+    assert record["image"] == {"name": "p.png", "height": 120, "width": 160}
     assert record["device"] == "cpu" and "torch" in record["versions"]
     assert (record["settings"]["budget"], record["settings"]["method"]) == (0.4, "hired")
     baseline, other = record["lanes"]

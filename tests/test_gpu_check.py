@@ -27,6 +27,7 @@ def test_record_says_where_it_ran(record) -> None:
     assert record["device"] == "cpu" and record["device_name"]
     assert "No CUDA device was used" in record["note"]
     assert "torch" in record["versions"] and "gpu-check --model" in record["command"]
+    assert record["image"] == {"name": "noise", "height": 672, "width": 672}
     assert [run["precision"] for run in record["runs"]] == ["float32", "4bit"]
     assert [run["model"]["quantization"] for run in record["runs"]] == [None, "4bit"]
 

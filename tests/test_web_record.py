@@ -1,5 +1,7 @@
 """Runs as files: export, import, and what is refused."""
 
+import csv
+import io
 import json
 
 import pytest
@@ -37,6 +39,19 @@ def test_command_line_output_can_be_imported() -> None:
     )  # fmt: skip
     assert [(view.phase, view.error) for view in found.views] == [("done", None), ("stopped", None)]
     assert found.about["dtype"] == "float32"
+
+
+def test_every_export_says_which_image_and_how_large() -> None:
+    shown = Record("?", {"name": "a|b.png", "height": 60, "width": 200}, Settings(), [STOCK], ABOUT)
+    [row] = csv.DictReader(io.StringIO(record.to_csv(shown)))
+    assert (row["image"], row["image_height"], row["image_width"]) == ("a|b.png", "60", "200")
+    assert "on `a\\|b.png` (200 × 60 pixels)" in record.to_markdown(shown)
+    lane = {"name": "x", "method": "hired", "text": "a", "metrics": QUICK}
+    asked = {"image": "a/b.png", "question": "?", "method": "hired", "budget": 7}
+    image = {"name": "b.png", "height": 60, "width": 200}
+    data = {"model": "m", "device": "cpu", "versions": {}, "date": "2026-01-01T00:00:00+00:00"}
+    told = record.from_json(json.dumps(data | {"image": image, "settings": asked, "lanes": [lane]}))
+    assert told.image == image and told.about["date"] == data["date"]
 
 
 @pytest.mark.parametrize(

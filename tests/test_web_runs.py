@@ -175,13 +175,18 @@ def test_visitors_switch_only_where_they_may(tiny) -> None:
 
 def test_sweep_measures_every_row_and_compares_with_stock(engine, image) -> None:
     rows = plan(Settings(max_new_tokens=4), "20% 100%", "method", "hired random")
-    frames = list(sweep(engine.get(), image, QUESTION, rows, threading.Event(), "yes"))
+    stop = threading.Event()
+    frames = list(sweep(engine.get(), image, QUESTION, rows, stop, "yes", name="a.png"))
     assert sorted({len(frame.rows) for frame in frames}) == [0, 1, 2, 3, 4, 5]
     done = frames[-1].rows
     assert [row["method"] for row in done] == ["full", "hired", "hired", "random", "random"]
     full = [row for row in done if row["budget"] == 1.0]
     assert all(row["agrees"] and row["visual_tokens"] == 166 for row in full)
     assert all(row["correct"] is False for row in done)
+    for row in done:
+        assert (row["model"], row["image"]) == (engine.get().info["name"], "a.png")
+        assert (row["image_height"], row["image_width"]) == (image.height, image.width)
+        assert row["date"][:2] == "20" and row["date"].endswith("+00:00")
     assert frames[-1].left_s == 0
     assert plot(done, "method").size[0] > 600
 

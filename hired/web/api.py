@@ -3,11 +3,13 @@
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from hired.errors import InputError
+from hired.images import describe_image
 from hired.overlay import describe_kept
 from hired.web import record
 from hired.web.engine import Engine, Stops
@@ -174,7 +176,7 @@ class Endpoints:
             picture, stops = _open(image), Stops()
             frames = sweep(
                 self.engine.start(), picture, question, planned, stops.everything,
-                limits=self.engine.limits,
+                limits=self.engine.limits, name=Path(image).name,
             )  # fmt: skip
             with closing(frames):
                 for progress in frames:
@@ -185,10 +187,9 @@ class Endpoints:
     def _details(
         self, image: str, question: str, settings: Settings, views: list[View]
     ) -> dict[str, Any]:
-        picture = read_image(image)
-        size = {"name": "image", "height": picture.height, "width": picture.width}
+        shown = describe_image(Path(image).name, read_image(image))
         facts = record.about(self.engine.get().info, self.engine.versions())
-        return record.as_dict(Record(question, size, settings, views, facts))
+        return record.as_dict(Record(question, shown, settings, views, facts))
 
 
 def _settings(*chosen: Any, **more: Any) -> Settings:

@@ -11,6 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from hired.errors import HiredError, InputError
+from hired.images import describe_image
 from hired.inputs import check_question
 from hired.selectors import SELECTORS
 from hired.web import form, panes, pictures, record, share
@@ -255,8 +256,7 @@ class Handlers:
         self, question: str, path: str, image: Image.Image, settings: Settings, views: list[View]
     ) -> Record:
         facts = record.about(self.engine.get().info, self.engine.versions())
-        size = {"name": Path(path).name, "height": image.height, "width": image.width}
-        return Record(question, size, settings, views, facts)
+        return Record(question, describe_image(Path(path).name, image), settings, views, facts)
 
     def draw(self, views: list[View], case: Case | None = None) -> list[Any]:
         """Values of the panes, the verdict, the timeline and the live region."""

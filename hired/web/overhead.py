@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 
 from hired.errors import ModelError, SettingError
+from hired.images import describe_image
 from hired.lane import Prompt, run_lane
 from hired.machine import run_aside, versions
 from hired.models import load
@@ -128,6 +129,7 @@ def measure(
         "cores": os.cpu_count(),
         "load": psutil.getloadavg()[0],
         "versions": versions(),
+        "image": describe_image(Path(example.image).name, read_image(example.image)),
         "new_tokens": settings.max_new_tokens,
         "events": page[-1]["events"],
         "bytes": page[-1]["bytes"],

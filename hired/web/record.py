@@ -92,7 +92,9 @@ def to_csv(record: Record) -> str:
     data = as_dict(record)
     shared = {"model": data["model"], "device": data["device"], "dtype": data["dtype"],
               "quantization": data["quantization"], "date": data["date"],
-              "question": record.question, "image": record.image.get("name")}  # fmt: skip
+              "question": record.question, "image": record.image.get("name"),
+              "image_height": record.image.get("height"),
+              "image_width": record.image.get("width")}  # fmt: skip
     shared |= {f"setting_{key}": value for key, value in data["settings"].items()}
     shared |= {f"version_{key}": value for key, value in data["versions"].items()}
     rows = [
@@ -126,7 +128,7 @@ def to_markdown(record: Record) -> str:
     versions = ", ".join(f"{key} {value}" for key, value in facts.get("versions", {}).items())
     chosen = ", ".join(f"{k}={v!r}" for k, v in record.settings.as_dict().items())
     return (
-        f"**{_cell(record.question)}** on `{_cell(record.image.get('name', ''))}`\n\n{table}\n\n"
+        f"**{_cell(record.question)}** on {_picture(record.image)}\n\n{table}\n\n"
         f"{facts.get('model')} · {facts.get('device_name')} · {facts.get('dtype')} · "
         f"{facts.get('date')}\n\n{chosen}\n\n{versions}\n"
     )
@@ -172,6 +174,7 @@ def _as_exported(found: dict[str, Any]) -> dict[str, Any]:
         for lane in found["lanes"]
     ]
     image = {"name": re.split(r"[/\\]", str(asked.get("image", "")))[-1]}
+    image |= dict(found.get("image") or {})
     facts = {key: asked.get(key) for key in ("question", "dtype", "quantization")}
     settings = asked | {"right": asked["method"]}
     return found | facts | {"image": image, "settings": settings, "lanes": lanes}
@@ -218,6 +221,13 @@ def _metric(name: str, metrics: dict[str, Any]) -> Any:
 def _inert(value: Any) -> Any:
     text = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
     return "'" + value if text else value
+
+
+def _picture(image: dict[str, Any]) -> str:
+    """An image in Markdown: its name, and its size where it is known."""
+    height, width = image.get("height"), image.get("width")
+    size = f" ({_cell(width)} × {_cell(height)} pixels)" if height and width else ""
+    return f"`{_cell(image.get('name', ''))}`{size}"
 
 
 def _cell(text: Any) -> str:

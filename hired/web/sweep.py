@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
@@ -17,6 +18,7 @@ from PIL import Image
 
 from hired.budget import OWN, parse_budget
 from hired.errors import SettingError
+from hired.images import describe_image
 from hired.lane import Lane
 from hired.selectors import SELECTORS
 from hired.web.engine import Loaded
@@ -76,9 +78,11 @@ def sweep(
     stop: threading.Event,
     answer: str = "",
     limits: Limits | None = None,
+    name: str = "",
 ) -> Iterator[Progress]:
     """Measure the baseline, then every planned row; stopping keeps what is done. A row that fails
-    holds its `error` and no numbers, and the next one begins.
+    holds its `error` and no numbers, and the next one begins. Every row says on which model and
+    which image, `name` among it, it was measured, and when.
 
     Closing the iterator ends the row it is at. While a row takes long, the same frame comes again.
 
@@ -90,10 +94,19 @@ def sweep(
     limits.check_asked(question, planned[0].max_new_tokens, len(planned))
     jobs = [("full", planned[0]), *((row.right, row) for row in planned)]
     loaded.check(settings.selector(method) for method, settings in jobs)
+    shown = describe_image(name, image)
+    about = {
+        "model": loaded.info["name"],
+        "image": shown["name"],
+        "image_height": shown["height"],
+        "image_width": shown["width"],
+    }
     rows: list[dict[str, Any]] = []
     begin = perf_counter()
     try:
-        yield from _frames(loaded, image, question, jobs, stop, answer, limits, rows)
+        with closing(_frames(loaded, image, question, jobs, stop, answer, limits, rows)) as frames:
+            for progress in frames:
+                yield replace(progress, rows=[about | row for row in progress.rows])
     finally:
         spent = round(perf_counter() - begin, 3)
         log.info("sweep", extra={"facts": {"seconds": spent, "rows": len(rows)}})
@@ -180,6 +193,7 @@ def _measure(
         return
     budget = settings.budget if SELECTORS[method].budgeted else OWN
     yield {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "method": method,
         "budget": "stock" if method == "full" else budget,
         "alpha": settings.alpha,

@@ -115,7 +115,8 @@ def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
             image, stop = read_image(path), stops.everything
             progress, told = Progress([], 0, None), None
             answer = known.get(question, "")
-            frames = sweep(engine.start(), image, question, planned, stop, answer, engine.limits)
+            limits, name = engine.limits, Path(path).name
+            frames = sweep(engine.start(), image, question, planned, stop, answer, limits, name)
             with closing(frames):
                 for progress in frames:
                     yield _draw(progress, axis) if progress is not told else [gr.skip()] * 4

@@ -5,6 +5,7 @@ left, the letterboxed canvas cut into crops on the right. Where there is one squ
 what the model's processor leaves of the image, and what it cuts off lies grey beside it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,9 +18,11 @@ from hired.tiles import TileGrid, Window
 HEIGHT, WIDTH, GAP = 420, 560, 20  # of the canvas at most, and between overview and canvas; pixels
 SINGLE = (780, 560)  # of the picture of a single square with what was cut off, at most; pixels
 PADDING = (148, 156, 173)
+DIM, HATCH, EDGE = (26, 29, 41), (70, 76, 98), (255, 255, 255)
 MEAN = (122, 116, 104)  # what a processor pads to a square with: CLIP's mean colour
 
 Pixels = NDArray[np.uint8]
+Canvas = NDArray[np.uint32]  # (height, width) of the whole picture, RGBA in the bytes of each
 Box = tuple[int, int, int, int]  # left, top, width, height
 
 
@@ -128,6 +131,49 @@ class Layout:
         )
 
     @cached_property
+    def plain(self) -> Canvas:
+        """The picture with every patch kept."""
+        return self.assemble(self.tiles)
+
+    @cached_property
+    def plain_edge(self) -> Canvas:
+        """The same under the light line around what is kept."""
+        return self.assemble([_lighten(tile) for tile in self.tiles])
+
+    @cached_property
+    def dropped(self) -> Canvas:
+        """The picture with every patch dropped: dark, grey and hatched.
+
+        The letterbox, which is no candidate, stays plain grey.
+        """
+        return self.assemble(self._dimmed)
+
+    @cached_property
+    def dropped_edge(self) -> Canvas:
+        """The same under the light line around what is kept."""
+        return self.assemble([_lighten(tile) for tile in self._dimmed])
+
+    @cached_property
+    def _dimmed(self) -> list[NDArray[np.floating]]:
+        return [_dim(tile, self.grid, index) for index, tile in enumerate(self.tiles)]
+
+    def assemble(self, tiles: Sequence[NDArray]) -> Canvas:
+        """The tiles in their places on the ground, crops parted by a dark and light line."""
+        out = self.ground.copy()
+        for (left, top, wide, high), tile in zip(self.boxes, tiles, strict=True):
+            out[top : top + high, left : left + wide, :3] = tile
+            out[top : top + high, left : left + wide, 3] = 255
+        for left, top, wide, high in self.boxes[1:]:
+            first_row, first_col = top == self.boxes[1][1], left == self.boxes[1][0]
+            if not first_row:
+                out[top - 2 : top + 2, left : left + wide] = (0, 0, 0, 255)
+                out[top - 1 : top + 1, left : left + wide] = (255, 255, 255, 255)
+            if not first_col:
+                out[top : top + high, left - 2 : left + 2] = (0, 0, 0, 255)
+                out[top : top + high, left - 1 : left + 1] = (255, 255, 255, 255)
+        return out.view(np.uint32)[..., 0]
+
+    @cached_property
     def ground(self) -> Pixels:
         """What lies under the tiles, RGBA: nothing, or in grey what a single square cuts off."""
         width, height = self.size
@@ -146,6 +192,17 @@ class Layout:
             under[..., :3] = 0.3 * pixels.mean(axis=2, keepdims=True) + 0.7 * np.array(PADDING)
             under[..., 3] = 255
         return under
+
+
+def as_image(canvas: Canvas) -> Image.Image:
+    """A picture as PIL takes it, RGBA."""
+    return Image.fromarray(canvas[..., None].view(np.uint8))
+
+
+def spread(cells: NDArray, edge: int) -> NDArray:
+    """(side, side) -> (edge, edge), each cell a block."""
+    index = np.arange(edge) * len(cells) // edge
+    return cells[index][:, index]
 
 
 def cut_words(grid: TileGrid) -> str:
@@ -168,6 +225,23 @@ def cut_words(grid: TileGrid) -> str:
         f"The model sees only the middle of this image: {1 - seen / (height * width):.0%} of it, "
         f"{sides}, was cut off by the model's image processor and is grey here."
     ).replace("%", " %")
+
+
+def _dim(tile: Pixels, grid: TileGrid, index: int) -> NDArray[np.floating]:
+    """A tile without any patch, not yet rounded."""
+    edge = tile.shape[0]
+    inside = np.zeros((grid.side, grid.side), dtype=bool)
+    top, bottom, left, right = grid.window(index)
+    inside[top:bottom, left:right] = True
+    grey = tile.mean(axis=2, keepdims=True)
+    dropped = 0.22 * grey + 0.78 * np.array(DIM)
+    rows, cols = np.indices((edge, edge), sparse=True)
+    dropped[(rows + cols) % 9 == 0] = HATCH
+    return np.where(spread(inside, edge)[..., None], dropped, np.array(PADDING))
+
+
+def _lighten(tile: NDArray) -> NDArray[np.floating]:
+    return 0.25 * tile + 0.75 * np.array(EDGE)
 
 
 def _shrink(

@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hired.layout import PADDING, Layout, Pixels, cut_words
+from hired.layout import Layout, as_image, cut_words, spread
 from hired.selectors import Selection, candidate_mask
 from hired.tiles import TileGrid
 
-DIM, HATCH, EDGE = (26, 29, 41), (70, 76, 98), (255, 255, 255)
 # Dark to bright with steadily rising luminance, so that it reads without colour too.
 HEAT = np.array(
     [(8, 8, 32), (52, 20, 92), (112, 30, 110), (172, 45, 96), (222, 82, 66), (247, 143, 36),
@@ -22,8 +21,7 @@ HEAT = np.array(
 
 def draw_plain(image: Image.Image | Layout, grid: TileGrid | None = None) -> Image.Image:
     """The image as the model sees it, nothing marked."""
-    layout = _layout(image, grid)
-    return _assemble(layout, list(layout.tiles))
+    return as_image(_layout(image, grid).plain)
 
 
 def draw_kept(image: Image.Image | Layout, selection: Selection) -> Image.Image:
@@ -34,13 +32,18 @@ def draw_kept(image: Image.Image | Layout, selection: Selection) -> Image.Image:
         selection: what is kept of it.
     """
     layout = _layout(image, selection.grid)
+    kept = np.zeros(layout.size[::-1], dtype=bool)
+    border = np.zeros_like(kept)
     mask = selection.mask.numpy().reshape(layout.grid.tiles, layout.grid.side, -1)
-    shown = _candidates(layout.grid)
-    drawn = [
-        _dim(tile, kept, inside)
-        for tile, kept, inside in zip(layout.tiles, mask, shown, strict=True)
-    ]
-    return _assemble(layout, drawn)
+    for (left, top, edge, _), cells in zip(layout.boxes, mask, strict=True):
+        place = slice(top, top + edge), slice(left, left + edge)
+        inside, line = spread(cells, edge), border[place]
+        kept[place] = inside
+        line[:, 1:] |= inside[:, 1:] != inside[:, :-1]
+        line[1:] |= inside[1:] != inside[:-1]
+    lined = np.where(kept, layout.plain_edge, layout.dropped_edge)
+    drawn = np.where(border, lined, np.where(kept, layout.plain, layout.dropped))
+    return as_image(drawn)
 
 
 def draw_attention(
@@ -61,9 +64,9 @@ def draw_attention(
     drawn = []
     for tile, level in zip(layout.tiles, levels, strict=True):
         grey = tile.mean(axis=2, keepdims=True)
-        heat = _heat(_spread(level, tile.shape[0]))
+        heat = _heat(spread(level, tile.shape[0]))
         drawn.append((0.3 * grey + 0.7 * heat).astype(np.uint8))
-    return _assemble(layout, drawn)
+    return as_image(layout.assemble(drawn))
 
 
 def tile_name(grid: TileGrid, index: int) -> str:
@@ -131,52 +134,9 @@ def _candidates(grid: TileGrid) -> NDArray[np.bool_]:
     return candidate_mask(grid).numpy().reshape(grid.tiles, grid.side, grid.side)
 
 
-def _spread(cells: NDArray, edge: int) -> NDArray:
-    """(side, side) -> (edge, edge), each cell a block."""
-    index = np.arange(edge) * len(cells) // edge
-    return cells[index][:, index]
-
-
-def _dim(tile: Pixels, kept: NDArray[np.bool_], inside: NDArray[np.bool_]) -> Pixels:
-    """Dropped patches dark, grey and hatched; a light line around what is kept.
-
-    The letterbox, which is no candidate, stays plain grey.
-    """
-    edge = tile.shape[0]
-    mask = _spread(kept, edge)
-    grey = tile.mean(axis=2, keepdims=True)
-    dropped = 0.22 * grey + 0.78 * np.array(DIM)
-    rows, cols = np.indices((edge, edge), sparse=True)
-    dropped[(rows + cols) % 9 == 0] = HATCH
-    dropped = np.where(_spread(inside, edge)[..., None], dropped, np.array(PADDING))
-    out = np.where(mask[..., None], tile, dropped)
-    border = np.zeros_like(mask)
-    border[:, 1:] |= mask[:, 1:] != mask[:, :-1]
-    border[1:] |= mask[1:] != mask[:-1]
-    out[border] = 0.25 * out[border] + 0.75 * np.array(EDGE)
-    return out.astype(np.uint8)
-
-
 def _heat(levels: NDArray[np.floating]) -> NDArray[np.floating]:
     """Levels in [0, 1] to RGB."""
     position = levels * (len(HEAT) - 1)
     low = np.minimum(position.astype(int), len(HEAT) - 2)
     weight = (position - low)[..., None]
     return (1 - weight) * HEAT[low] + weight * HEAT[low + 1]
-
-
-def _assemble(layout: Layout, tiles: list[Pixels]) -> Image.Image:
-    """The tiles in their places on a transparent ground, crops parted by a dark and light line."""
-    out = layout.ground.copy()
-    for (left, top, wide, high), tile in zip(layout.boxes, tiles, strict=True):
-        out[top : top + high, left : left + wide, :3] = tile
-        out[top : top + high, left : left + wide, 3] = 255
-    for left, top, wide, high in layout.boxes[1:]:
-        first_row, first_col = top == layout.boxes[1][1], left == layout.boxes[1][0]
-        if not first_row:
-            out[top - 2 : top + 2, left : left + wide] = (0, 0, 0, 255)
-            out[top - 1 : top + 1, left : left + wide] = (255, 255, 255, 255)
-        if not first_col:
-            out[top : top + high, left - 2 : left + 2] = (0, 0, 0, 255)
-            out[top : top + high, left - 1 : left + 1] = (255, 255, 255, 255)
-    return Image.fromarray(out)

@@ -7,7 +7,7 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, LlavaProcessor
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
-from hired.layout import Layout, cut_words
+from hired.layout import DIM, HATCH, PADDING, Layout, cut_words
 from hired.overlay import (
     HEAT,
     count_tiles,
@@ -20,6 +20,9 @@ from hired.overlay import (
 )
 from hired.preview import Preview
 from hired.selectors import build, candidate_mask
+from hired.tiles import TileGrid
+from hired.web import pictures
+from hired.web.pictures import LAYOUTS, lay_out
 from hired.wrapper import select
 
 SIZES = [(300, 400), (150, 700), (700, 150), (84, 84)]
@@ -169,3 +172,49 @@ def test_a_selection_of_a_users_own_code_is_drawn_in_the_middle(tiny_15) -> None
     [bare] = select(model, pixels, None, build("hired", budget=0.5))
     known = Preview(model, processor).select(image, build("hired", budget=0.5))
     assert draw_kept(image, bare).tobytes() == draw_kept(image, known).tobytes()
+
+
+def dim(tile, kept, inside):
+    """A tile with what is dropped dimmed, hatched and outlined, worked out pixel by pixel."""
+    edge = len(tile)
+    cell = np.arange(edge) * len(kept) // edge
+    mask, real = (cells[cell][:, cell] for cells in (kept, inside))
+    out = 0.22 * tile.mean(axis=2, keepdims=True) + 0.78 * np.array(DIM)
+    out[np.add.outer(np.arange(edge), np.arange(edge)) % 9 == 0] = HATCH
+    out[~real] = PADDING
+    out[mask] = tile[mask]
+    border = np.zeros_like(mask)
+    border[:, 1:] |= mask[:, 1:] != mask[:, :-1]
+    border[1:] |= mask[1:] != mask[:-1]
+    out[border] = 0.25 * out[border] + 0.75 * 255
+    return out.astype(np.uint8)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_a_layout_that_drew_before_draws_the_same_pixels(looker, height, width) -> None:
+    image = make_image(height, width)
+    layout = lay_out(image, looker.fit(image))
+    for budget in (0.4, 0.1, 1.0, 0.4):
+        selection = looker.select(image, build("hired", budget=budget))
+        assert lay_out(image, selection.grid) is layout
+        drawn = np.asarray(draw_kept(layout, selection))
+        assert np.array_equal(drawn, np.asarray(draw_kept(image, selection)))
+        cells = (layout.grid.tiles, layout.grid.side, layout.grid.side)
+        masks = selection.mask.numpy().reshape(cells)
+        candidates = candidate_mask(layout.grid).numpy().reshape(cells)
+        for box, tile, kept, inside in zip(
+            layout.boxes, layout.tiles, masks, candidates, strict=True
+        ):
+            left, top, edge, _ = box
+            part = slice(2, edge - 2)  # without the lines between crops
+            shown = drawn[top : top + edge, left : left + edge, :3]
+            assert np.array_equal(shown[part, part], dim(tile, kept, inside)[part, part])
+
+
+def test_few_layouts_are_kept_and_none_for_another_image() -> None:
+    grid = TileGrid.single((84, 84), 84, 14)
+    images = [make_image(84, 84) for _ in range(LAYOUTS + 3)]
+    for image in images:
+        assert lay_out(image, grid).image is image
+        assert len(pictures._layouts) <= LAYOUTS
+    assert lay_out(images[-1], grid) is lay_out(images[-1], grid)

@@ -6,10 +6,10 @@ import numpy as np
 from PIL import Image
 
 from hired import overlay
-from hired.layout import Layout, cut_words
+from hired.layout import cut_words
 from hired.web.engine import Loaded
 from hired.web.panes import esc
-from hired.web.pictures import data_uri
+from hired.web.pictures import data_uri, lay_out
 from hired.web.settings import Settings
 
 
@@ -22,7 +22,7 @@ def walk(loaded: Loaded, image: Image.Image, settings: Settings) -> str:
     selector: Any = settings.selector("hired")
     preview = loaded.preview
     selection = preview.select(image, selector)
-    grid, layout = selection.grid, Layout(image, selection.grid)
+    grid, layout = selection.grid, lay_out(image, selection.grid)
     final = preview.feature_tap if settings.final_layer is None else settings.final_layer
     early = preview.attention(image, settings.init_layer, settings.heads).numpy()
     late = preview.attention(image, final, settings.heads).numpy()

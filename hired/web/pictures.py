@@ -15,12 +15,15 @@ from hired.overlay import (
     draw_kept,
 )
 from hired.selectors import Selection
+from hired.tiles import TileGrid
 from hired.web.engine import Loaded
 from hired.web.panes import esc
 from hired.web.settings import Settings
 
 KEPT, INIT, FINAL = "Kept tokens", "Init-layer attention", "Final-layer attention"
 MODES = (KEPT, INIT, FINAL)
+LAYOUTS = 4  # kept at once, 12 MB each and their images
+_layouts: dict[tuple[int, TileGrid], Layout] = {}
 
 
 def shown_method(settings: Settings) -> str:
@@ -38,11 +41,22 @@ def select(loaded: Loaded, image: Image.Image, settings: Settings) -> Selection:
     return loaded.preview.select(image, settings.selector(shown_method(settings)))
 
 
+def lay_out(image: Image.Image, grid: TileGrid) -> Layout:
+    """The layout of an image; those of the last few are kept, as a moving slider draws again."""
+    key = id(image), grid
+    known = _layouts.get(key)
+    if known is None or known.image is not image:
+        known = _layouts[key] = Layout(image, grid)
+        while len(_layouts) > LAYOUTS:
+            _layouts.pop(next(iter(_layouts)), None)
+    return known
+
+
 def preview(
     loaded: Loaded, image: Image.Image, settings: Settings, selection: Selection, mode: str
 ) -> str:
     """The picture of one mode with the partitions of a selection and their numbers."""
-    layout = Layout(image, selection.grid)
+    layout = lay_out(image, selection.grid)
     if mode == KEPT:
         picture, words = draw_kept(layout, selection), describe_kept(selection)
         caption = f"{settings.selector(shown_method(settings)).title}: what the model will read"

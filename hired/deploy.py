@@ -7,6 +7,8 @@ printed.
 import argparse
 import fnmatch
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
 from huggingface_hub import HfApi
@@ -19,6 +21,7 @@ from hired.errors import HiredError, SettingError
 ROOT = Path(__file__).resolve().parent.parent
 NEEDED = ("app.py", "README.md", "LICENSE", "requirements.txt", "hired", "assets")
 LEFT_OUT = ("*/__pycache__/*", "*.pyc", "*/.*", ".*")
+SPACE_TORCH = "torch==2.11.0"  # the newest that ZeroGPU has
 HARDWARE = ("cpu-basic", "cpu-upgrade", "zero-a10g", "t4-small", "t4-medium", "l4x1", "l40sx1",
             "a10g-small", "a10g-large", "a100-large", "h200")  # fmt: skip
 
@@ -69,6 +72,16 @@ def list_files(root: Path) -> list[str]:
     return sorted(found)
 
 
+def stage(root: Path, folder: Path) -> None:
+    """Copy what a Space needs into an empty folder, with the torch that a Space can run."""
+    for path in list_files(root):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / path, folder / path)
+    needs = folder / "requirements.txt"
+    pinned = re.sub(r"^torch[<>=].*$", SPACE_TORCH, needs.read_text(), flags=re.MULTILINE)
+    needs.write_text(pinned)
+
+
 def deploy(
     space: str, private: bool = False, hardware: str | None = None, api: HfApi | None = None
 ) -> str:
@@ -87,14 +100,15 @@ def deploy(
             space_hardware=hardware,
             exist_ok=True,
         )
-        commit: CommitInfo = api.upload_folder(
-            repo_id=space,
-            repo_type="space",
-            folder_path=ROOT,
-            allow_patterns=list_files(ROOT),
-            delete_patterns=["hired/**", "assets/**"],  # what an earlier version left behind
-            commit_message="Deploy HiRED side by side",
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            stage(ROOT, Path(folder))
+            commit: CommitInfo = api.upload_folder(
+                repo_id=space,
+                repo_type="space",
+                folder_path=folder,
+                delete_patterns=["hired/**", "assets/**"],  # what an earlier version left behind
+                commit_message="Deploy HiRED side by side",
+            )
     except LocalTokenNotFoundError as error:
         raise HiredError(
             "The Hub wants to know who you are. Run `hf auth login` or set HF_TOKEN to a token "

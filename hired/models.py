@@ -230,11 +230,12 @@ def _check_memory(
 def _read_model(folder: Path, device: torch.device, dtype: torch.dtype, settings: Any) -> nn.Module:
     from transformers import AutoModelForImageTextToText
 
-    placed = settings is not None or device.type != "cpu"
+    # With a device map the weights travel in threads of transformers' own, which ZeroGPU does not
+    # watch and where MPS may crash. Quantising needs one, and is done in this thread.
     model, report = AutoModelForImageTextToText.from_pretrained(
         folder,
         dtype=dtype,
-        device_map={"": device} if placed else None,
+        device_map=None if settings is None else {"": device},
         quantization_config=settings,
         use_safetensors=True,
         trust_remote_code=False,
@@ -246,7 +247,7 @@ def _read_model(folder: Path, device: torch.device, dtype: torch.dtype, settings
             f"{folder} lacks {len(absent)} of the model's weights ({absent[0]}, …), which would "
             f"be random. Download or save the model again."
         )
-    return model
+    return model if settings is not None else model.to(device)
 
 
 def _read_processor(folder: Path, config: Any) -> Any:

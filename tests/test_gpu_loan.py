@@ -1,4 +1,7 @@
-"""ZeroGPU's one decorated generator: the real package, inert, and a fake that forks and pickles."""
+"""ZeroGPU's one decorated generator: the real package, inert, and a fake that forks and pickles.
+
+With the real package's patches: `test_zerogpu.py`.
+"""
 
 import inspect
 import os
@@ -103,9 +106,25 @@ def test_work_gives_what_the_library_gives(tiny) -> None:
     assert steps[-1].phase == "done" and steps[-1].metrics.new_tokens == 4
 
 
-@pytest.mark.parametrize(("tokens", "lanes", "seconds"), [(1, 1, 12), (64, 2, 23), (512, 3, 112)])
+def test_a_worker_ended_by_zerogpu_leaves_what_was_said(tiny, monkeypatch) -> None:
+    from gradio import Error
+
+    def aborted(*asked):
+        yield {"lane": 0, "phase": "done", "text": "a star", "new_tokens": 2, "elapsed_s": 1.0,
+               "error": None, "metrics": None}  # fmt: skip
+        raise Error("GPU task aborted", title="ZeroGPU worker error")
+
+    monkeypatch.setattr(gpu, "work", aborted)
+    lanes = [Lane("a", build("full")), Lane("b", build("hired"))]
+    steps = list(gpu.borrow(make_image(90, 90), "what ?", lanes, max_new_tokens=4))
+    assert [step.phase for step in steps] == ["done", "failed"] and steps[0].text == "a star"
+    assert "GPU task aborted" in steps[1].error and "fewer new tokens" in steps[1].error
+
+
+@pytest.mark.parametrize(("tokens", "lanes", "seconds"), [(1, 1, 10), (64, 2, 18), (512, 3, 76)])
 def test_the_duration_follows_the_settings(tokens, lanes, seconds) -> None:
     options = {"max_new_tokens": tokens}
     assert gpu.estimate("compare", None, "?", [None] * lanes, options) == seconds
     assert gpu.estimate("compare", None, "?", [None] * 9, options) <= gpu.LONGEST_S
-    assert gpu.estimate("look", None) == 12
+    assert gpu.LONGEST_S * gpu.FACTOR <= gpu.QUOTA_S
+    assert gpu.estimate("look", None) == 10

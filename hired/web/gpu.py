@@ -10,9 +10,11 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from typing import Any
 
+from gradio.exceptions import Error
 from PIL import Image
 
 from hired.compare import compare
+from hired.errors import HiredError
 from hired.lane import Lane
 from hired.metrics import Metrics
 from hired.preview import Preview, from_arrays, to_arrays
@@ -21,8 +23,11 @@ from hired.stream import FINAL, Step
 from hired.vision import Vision
 
 BORROWED = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
-START_S, LANE_S, TOKEN_S = 8.0, 4.0, 0.06  # of a 7B model on the H200 slice a Space is lent
-LONGEST_S = 120  # a Space may not ask for more
+# Of a 7B model on what a Space is lent, half an RTX Pro 6000 (48 GB); estimated, not measured.
+START_S, LANE_S, TOKEN_S = 8.0, 2.5, 0.04  # weights to the GPU; warm-up and prefill; a token
+QUOTA_S = 120  # of GPU a visitor without an account has in a day
+FACTOR = 1.5  # a second on that GPU counts as this many
+LONGEST_S = int(QUOTA_S / FACTOR)
 
 _held: list[Any] = []  # model, processor; filled before the first fork
 
@@ -80,17 +85,34 @@ def borrow(
     stop = options.pop("stop", None)
     told = [(lane.name, lane.selector.name, asdict(lane.selector)) for lane in lanes]
     latest = {index: Step(index) for index in range(len(lanes))}
-    with closing(work("compare", _plain(image), question, told, options)) as steps:
-        for plain in steps:
-            metrics = plain.pop("metrics")
-            step = Step(**plain, metrics=Metrics(**metrics) if metrics else None)
-            latest[step.lane] = step
-            yield step
-            if (stop and stop.is_set()) or any(lane.stop.is_set() for lane in lanes):
-                break
+    end = {"phase": "stopped"}
+    try:
+        with closing(work("compare", _plain(image), question, told, options)) as steps:
+            for plain in steps:
+                metrics = plain.pop("metrics")
+                step = Step(**plain, metrics=Metrics(**metrics) if metrics else None)
+                latest[step.lane] = step
+                yield step
+                if (stop and stop.is_set()) or any(lane.stop.is_set() for lane in lanes):
+                    break
+    except Error as error:
+        if all(step.phase == "waiting" for step in latest.values()):
+            raise _explain(error) from error
+        end = {"phase": "failed", "error": str(_explain(error))}  # what was said until then stays
     for step in latest.values():
         if step.phase not in FINAL:
-            yield replace(step, phase="stopped")
+            yield replace(step, **end)
+
+
+def _explain(error: Error) -> HiredError:
+    """What ZeroGPU says in a notice of its own, as an error like all others here.
+
+    A quota used up, no GPU free, or a worker ended because the time asked for was over.
+    """
+    return HiredError(
+        f"Hugging Face lent no GPU for this ({str(error.message).strip().rstrip('.')}). Try again "
+        f"later, ask for fewer new tokens or lanes, or sign in to Hugging Face for a larger share."
+    )
 
 
 class BorrowedPreview(Preview):
@@ -98,8 +120,11 @@ class BorrowedPreview(Preview):
 
     def encode(self, image: Image.Image) -> Vision:
         """One pass of the tower, in the worker."""
-        with closing(work("look", _plain(image))) as found:
-            return from_arrays(next(found))
+        try:
+            with closing(work("look", _plain(image))) as found:
+                return from_arrays(next(found))
+        except Error as error:
+            raise _explain(error) from error
 
 
 def _plain(image: Image.Image) -> tuple[str, tuple[int, int], bytes]:

@@ -1,26 +1,31 @@
 """Two or more lanes over one prompt on shared weights, as one stream of steps.
 
-The demo's engine. Each lane pays for its own preprocessing and vision pass, so that its time to
-first token is honest.
+The demo's engine. The image is prepared once, and its seconds count in every lane; each lane pays
+for its own vision pass, so that its time to first token is honest.
 """
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import torch
+from PIL import Image
+
 from hired.errors import SettingError
+from hired.generate import input_device
 from hired.images import open_image
 from hired.inputs import check_question
 from hired.lane import Lane, Prompt, check_lanes, run_lane
-from hired.selectors import build
+from hired.selectors import Selector, build
 from hired.stream import Step, follow
 from hired.tower import read_tower
 
-_warm: "weakref.WeakSet[Any]" = weakref.WeakSet()
+SMALL_BYTES = 100e6  # of weights: then a stock prefill on a CPU takes a moment
+_warm: "weakref.WeakKeyDictionary[Any, set[Hashable]]" = weakref.WeakKeyDictionary()
 _device = threading.Lock()  # one comparison at a time: a leftover prefill must not spoil the next
 
 
@@ -48,7 +53,7 @@ def compare(
         max_new_tokens: per lane.
         race: run all lanes at once; their times are then marked as contended.
         stop: ends every lane within one token, keeping what was generated.
-        warm_up: run two short generations before the first lane this model ever measures.
+        warm_up: run short generations before what would else be measured cold.
         generate_kwargs: for `model.generate`; greedy unless they say otherwise.
 
     Returns:
@@ -58,19 +63,21 @@ def compare(
     Raises:
         InputError: the image or the question cannot be used.
         ModelError: the model cannot be read.
-        SettingError: no lanes, a bad `max_new_tokens`, no such layer or head, beams or no cache.
+        SettingError: no lanes, a setting that cannot work, race mode on MPS.
     """
     check_asked(lanes, max_new_tokens)
+    _check_race(model, race)
     kwargs = {"max_new_tokens": max_new_tokens, **generate_kwargs}
     check_lanes(read_tower(model), lanes, kwargs)
     prompt = Prompt(model, processor, open_image(image), check_question(question), kwargs)
+    decode = partial(processor.tokenizer.decode, skip_special_tokens=True)
     return follow(
         lanes,
         partial(run_lane, prompt),
-        partial(processor.tokenizer.decode, skip_special_tokens=True),
+        decode,
         race=race,
         stop=stop,
-        warm_up=partial(_warm_up, prompt) if warm_up else None,
+        warm_up=partial(_warm_up, prompt, lanes) if warm_up else None,
         turn=_device,
     )
 
@@ -85,10 +92,18 @@ def check_asked(lanes: Sequence[Lane], max_new_tokens: int) -> None:
         raise SettingError(f"max_new_tokens is at least 1; got {max_new_tokens}.")
 
 
+def _check_race(model: Any, race: bool) -> None:
+    if race and input_device(model).type == "mps":
+        raise SettingError(
+            "Race mode runs lanes in threads beside each other, which can end the process on MPS. "
+            "Run them one after the other, or load the model on the CPU."
+        )
+
+
 @contextmanager
-def device_turn(patience_s: float) -> Iterator[None]:
+def device_turn(patience_s: float | None) -> Iterator[None]:
     """Work beside no comparison, so that it spoils no measurement, or after `patience_s` anyway."""
-    taken = _device.acquire(timeout=patience_s)
+    taken = _device.acquire(timeout=-1 if patience_s is None else patience_s)
     try:
         yield
     finally:
@@ -96,18 +111,40 @@ def device_turn(patience_s: float) -> Iterator[None]:
             _device.release()
 
 
-def _warm_up(prompt: Prompt, stopped: Callable[[], bool]) -> None:
-    """Short answers nobody sees, once per model: first calls load kernels and grow pools.
+def _warm_up(prompt: Prompt, lanes: Sequence[Lane], stopped: Callable[[], bool]) -> None:
+    """Short answers nobody sees: first calls load kernels and grow pools."""
+    done = _warm.setdefault(prompt.model, set())
+    for key, asked, selector in plan_warm_up(prompt, lanes, input_device(prompt.model)):
+        if key in done:
+            continue
+        run_lane(asked, selector, _ignore, stopped, False)
+        if stopped():
+            return
+        done.add(key)
 
-    Stock too: the first long prefill would else be paid by the baseline, which runs first.
+
+def plan_warm_up(
+    prompt: Prompt, lanes: Sequence[Lane], device: torch.device
+) -> list[tuple[Hashable, Prompt, Selector]]:
+    """What to run before the first measurement, each with the key it is done once under.
+
+    On an accelerator every lane as it is, once per selector and shape: kernels are chosen, loaded
+    and tuned by shape. On a CPU stock and a few tokens, once per model; a large model, whose stock
+    prefill would take far longer than what it warms, reads a few tokens of one tile.
     """
-    if prompt.model in _warm:
-        return
-    prompt = replace(prompt, generate_kwargs={**prompt.generate_kwargs, "max_new_tokens": 2})
-    for selector in (build("full"), build("hired", budget=8)):
-        run_lane(prompt, selector, _ignore, stopped, False)
-    if not stopped():
-        _warm.add(prompt.model)
+    kwargs = {**prompt.generate_kwargs, "max_new_tokens": 2}
+    kwargs.pop("min_new_tokens", None)
+    short = replace(prompt, generate_kwargs=kwargs)
+    few = build("hired", budget=8)
+    tower = read_tower(prompt.model)
+    if device.type != "cpu":
+        grid = tower.fit((prompt.image.height, prompt.image.width))
+        return [((repr(lane.selector), grid), short, lane.selector) for lane in lanes]
+    if sum(weight.nbytes for weight in prompt.model.parameters()) <= SMALL_BYTES:
+        return [("full", short, build("full")), ("few", short, few)]
+    tile = Image.new("RGB", (tower.tile, tower.tile))
+    tiny = Prompt(prompt.model, prompt.processor, tile, "?", kwargs)
+    return [("few", tiny, replace(few, alpha=1.0))]
 
 
 def _ignore(**_: Any) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
-from transformers.generation.streamers import BaseStreamer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from hired.pack import Packed
@@ -32,37 +31,30 @@ class Answer:
     kv_cache_bytes: int = 0
 
 
-class TokenStamper(BaseStreamer):
-    """Stamps every token and hands it on; `put` is the only Python work per token."""
+class TokenStamper(StoppingCriteria):
+    """Stamps every token when the device has it, hands it on, and ends at `stopped()`.
 
-    def __init__(self, answer: Answer, emit: Callable[[int, float], None]) -> None:
+    A criterion, not a streamer: it is asked right after a token is chosen, while a streamer may be
+    told a step later. Reading the token waits for the device.
+    """
+
+    def __init__(
+        self,
+        answer: Answer,
+        emit: Callable[[int, float], None],
+        stopped: Callable[[], bool],
+    ) -> None:
         self.answer = answer
         self.emit = emit
-        self.prompt_seen = False
-
-    def put(self, value: Tensor) -> None:
-        """Called by `generate`: once with the prompt, then with each new token."""
-        stamp = perf_counter()
-        if not self.prompt_seen:
-            self.prompt_seen = True
-            return
-        token = int(value.reshape(-1)[0])
-        self.answer.tokens.append(token)
-        self.answer.stamps.append(stamp)
-        self.emit(token, stamp)
-
-    def end(self) -> None:
-        """Nothing to flush: tokens are handed on one by one."""
-
-
-class StopWhen(StoppingCriteria):
-    """Ends generation at the first token after `stopped()` turns true."""
-
-    def __init__(self, stopped: Callable[[], bool]) -> None:
         self.stopped = stopped
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
         """(B,) bool, the form `generate` asks for."""
+        token = int(input_ids[0, -1])
+        stamp = perf_counter()
+        self.answer.tokens.append(token)
+        self.answer.stamps.append(stamp)
+        self.emit(token, stamp)
         return torch.full(
             (len(input_ids),), self.stopped(), dtype=torch.bool, device=input_ids.device
         )
@@ -85,17 +77,25 @@ def generate(
         generate_kwargs: for `model.generate`; greedy unless they say otherwise.
     """
     answer = Answer()
+    device = input_device(model)
     output = model.generate(
-        input_ids=packed.input_ids,
-        attention_mask=packed.attention_mask,
+        input_ids=packed.input_ids.to(device),
+        attention_mask=packed.attention_mask.to(device),
         mm_encoder_outputs=as_encoder_outputs(packed.features),
-        streamer=TokenStamper(answer, emit),
-        stopping_criteria=StoppingCriteriaList([StopWhen(stopped)]),
+        stopping_criteria=StoppingCriteriaList([TokenStamper(answer, emit, stopped)]),
         return_dict_in_generate=True,
         **{"do_sample": False, "num_beams": 1, **generate_kwargs},
     )
+    # Where the end is noticed a step late, as on MPS, one token too many was chosen.
+    count = output.sequences.shape[1] - packed.input_ids.shape[1]
+    del answer.tokens[count:], answer.stamps[count:]
     answer.kv_cache_bytes = cache_bytes(output.past_key_values)
     return answer
+
+
+def input_device(model: Any) -> torch.device:
+    """Where a model takes its tokens."""
+    return model.get_input_embeddings().weight.device
 
 
 def as_encoder_outputs(features: list[Tensor]) -> dict[str, BaseModelOutputWithPooling]:

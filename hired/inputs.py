@@ -20,7 +20,7 @@ MARK = "QUESTIONGOESHERE"  # stands in for the question while the chat template 
 
 @dataclass(frozen=True)
 class Inputs:
-    """One prompt, batch of one.
+    """One prompt, batch of one; all but the pixels on the CPU, where it is read.
 
     Attributes:
         input_ids: (1, L), one placeholder per stock visual token.
@@ -93,7 +93,7 @@ def prepare(
         grid_of: (height, width) -> TileGrid, from the model (`Tower.fit`).
         image: RGB.
         question: text of the user.
-        device: where the tensors go.
+        device: where the pixels go.
 
     Raises:
         InputError: the question cannot be used.
@@ -104,10 +104,10 @@ def prepare(
     ids = torch.tensor([prompt_ids(processor, question, grid.stock)])
     sizes = pixels.get("image_sizes")
     return Inputs(
-        ids.to(device),
-        torch.ones_like(ids).to(device),
+        ids,
+        torch.ones_like(ids),
         pixels["pixel_values"].to(device),
-        None if sizes is None else sizes.to(device),
+        sizes,
         ids.shape[1] - grid.stock,
         grid,
     )

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from hired.errors import HiredError, InputError, MemoryShortage, SettingError
-from hired.generate import generate
+from hired.generate import generate, input_device
 from hired.inputs import Inputs, prepare
 from hired.machine import explain_unsupported
 from hired.metrics import MemoryProbe, Metrics, Stopwatch, release_memory, summarise
@@ -45,9 +46,31 @@ class Lane:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
+class Preparation:
+    """Pixels and token ids of one prompt, made by the first lane that asks and read by all.
+
+    Attributes:
+        seconds: what making them took; every lane would pay it alone, so all count it.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._inputs: Inputs | None = None
+        self._lock = threading.Lock()
+
+    def take(self, make: Callable[[], Inputs]) -> Inputs:
+        """What `make` gave the first lane."""
+        with self._lock:
+            if self._inputs is None:
+                begin = perf_counter()
+                self._inputs = make()
+                self.seconds = perf_counter() - begin
+            return self._inputs
+
+
 @dataclass(frozen=True)
 class Prompt:
-    """What every lane is asked, checked beforehand.
+    """What every lane is asked, checked beforehand; all of them read one preparation of it.
 
     `batch` asks it that many times at once, each copy prepared and looked at on its own. The
     metrics of such a run are those of one copy, except bytes, which are of the whole batch.
@@ -59,6 +82,7 @@ class Prompt:
     question: str
     generate_kwargs: dict[str, Any]
     batch: int = 1
+    prepared: Preparation = field(default_factory=Preparation, compare=False)
 
 
 def check_lanes(tower: Tower, lanes: Sequence[Lane], generate_kwargs: dict[str, Any]) -> None:
@@ -137,14 +161,13 @@ def _measure(
     prompt: Prompt, selector: Selector, tell: Tell, stopped: Callable[[], bool], contended: bool
 ) -> Metrics | None:
     tower = read_tower(prompt.model)
-    device = prompt.model.get_input_embeddings().weight.device
+    device = input_device(prompt.model)
+    tell(phase="preparing")
+    inputs = prompt.prepared.take(lambda: _prepare(prompt, tower, device))
+    if stopped():
+        return None
     with MemoryProbe(device) as probe, torch.inference_mode():
-        watch = Stopwatch(device)
-        tell(phase="preparing")
-        with watch.phase("preprocess"):
-            inputs = _prepare(prompt, tower, device)
-        if stopped():
-            return None
+        watch = Stopwatch(device, preprocess=prompt.prepared.seconds)
         tell(phase="looking")
         visions = _look(tower, inputs, selector, watch)
         tell(phase="selecting")

@@ -9,9 +9,9 @@ import gc
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
@@ -38,9 +38,11 @@ class Metrics:
         stock_tokens: what stock LLaVA feeds, newlines included.
         prompt_tokens: text tokens of the prompt.
         new_tokens: tokens generated, an end token included.
-        preprocess_s, vision_s, select_s: the phases up to the selection.
+        preprocess_s: pixels and token ids, made once for all lanes and counted in each.
+        vision_s, select_s: the model's phases up to the selection.
         prefill_s: projector, packing and the language model up to the first token.
         ttft_s: time to first token, the sum of the four.
+        model_ttft_s: the same without `preprocess_s`: what the model takes.
         decode_s: first to last token.
         total_s: start to last token.
         tokens_per_s: decode speed, tokens after the first over `decode_s`.
@@ -64,6 +66,7 @@ class Metrics:
     select_s: float | None
     prefill_s: float | None
     ttft_s: float
+    model_ttft_s: float | None
     decode_s: float
     total_s: float
     tokens_per_s: float | None
@@ -79,12 +82,15 @@ class Metrics:
 
 
 class Stopwatch:
-    """Seconds per phase on one device; a phase inside a phase is not counted twice."""
+    """Seconds per phase on one device; a phase inside a phase is not counted twice.
 
-    def __init__(self, device: torch.device) -> None:
+    `before` are phases that are over: they count as if they had just been gone through.
+    """
+
+    def __init__(self, device: torch.device, **before: float) -> None:
         self.device = device
-        self.start = self.now()
-        self.seconds: dict[str, float] = defaultdict(float)
+        self.seconds: dict[str, float] = defaultdict(float, before)
+        self.start = self.now() - sum(before.values())
         self._open: list[str] = []
 
     def now(self) -> float:
@@ -221,7 +227,7 @@ def summarise(
     decode = answer.stamps[-1] - answer.stamps[0]
     total = answer.stamps[-1] - watch.start
     count = len(answer.tokens)
-    return Metrics(
+    metrics = Metrics(
         visual_tokens=selection.visual_tokens,
         kept_tokens=selection.kept,
         newline_tokens=selection.newlines,
@@ -234,6 +240,7 @@ def summarise(
         select_s=watch.seconds["select"],
         prefill_s=ttft - before,
         ttft_s=ttft,
+        model_ttft_s=None,
         decode_s=decode,
         total_s=total,
         tokens_per_s=(count - 1) / decode if count > 1 and decode > 0 else None,
@@ -243,6 +250,13 @@ def summarise(
         peak_is_approximate=probe.approximate or contended,  # lanes reset each other's count
         contended=contended,
     )
+    return replace(metrics, model_ttft_s=model_ttft(metrics.as_dict()))
+
+
+def model_ttft(metrics: Mapping[str, Any]) -> float | None:
+    """Seconds the model takes to its first token: looking, selecting and reading."""
+    parts = [metrics[name] for name in ("vision_s", "select_s", "prefill_s")]
+    return None if None in parts else sum(parts)
 
 
 def seconds(value: float | None) -> str:

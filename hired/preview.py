@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hired.generate import input_device
 from hired.inputs import grid_for, prepare
 from hired.selectors import Selection, Selector
 from hired.selectors.hired import merge_heads
@@ -28,6 +29,7 @@ class Preview:
 
     Attributes:
         tower: the vision side of the model; only read.
+        device: where it looks.
         layers: ViT layers whose CLS attention can be shown.
         heads: H.
     """
@@ -38,7 +40,7 @@ class Preview:
         self.heads = self.tower.heads
         self.feature_tap = self.tower.feature_tap
         self._processor = processor
-        self._device = model.get_input_embeddings().weight.device
+        self.device = input_device(model)
         self._capacity = capacity
         self._seen: OrderedDict[str, Vision] = OrderedDict()
         self._keys: dict[int, tuple[weakref.ref[Image.Image], str]] = {}
@@ -85,7 +87,7 @@ class Preview:
     def encode(self, image: Image.Image) -> Vision:
         """One pass of the tower over an RGB image, not cached."""
         with torch.inference_mode():
-            inputs = prepare(self._processor, self.tower.fit, image, "?", self._device)
+            inputs = prepare(self._processor, self.tower.fit, image, "?", self.device)
             tiles = split_tiles(self.tower, inputs.pixel_values, inputs.image_sizes)
             taps = Taps(keys=self.feature_tap)  # what methods that merge read
             return encode(self.tower, tiles, [inputs.grid], taps, extra_taps=range(self.layers))[0]

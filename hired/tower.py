@@ -154,8 +154,8 @@ def split_tiles(tower: Tower, pixel_values: Tensor, image_sizes: Any = None) -> 
 def cls_attention(block: nn.Module, hidden: Tensor) -> Tensor:
     """Attention of the CLS query to the patches in one ViT block (HiRED, Eq. 2).
 
-    Softmax in float32 over CLS and patches; the CLS column is dropped and the rest is not
-    renormalised. One row instead of the (1 + N)² map.
+    q·k and softmax in float32 over CLS and patches, whatever the tower computes in; the CLS column
+    is dropped and the rest is not renormalised. One row instead of the (1 + N)² map.
 
     Args:
         block: a stock CLIP encoder layer; only read.
@@ -170,8 +170,10 @@ def cls_attention(block: nn.Module, hidden: Tensor) -> Tensor:
     first = normed[:, :1].contiguous()  # the 8-bit CUDA kernels of bitsandbytes ignore strides
     query = attention.q_proj(first).view(heads).transpose(1, 2)
     keys = attention.k_proj(normed).view(heads).transpose(1, 2)
-    logits = (query @ keys.transpose(-1, -2)) * attention.scale  # (tiles, H, 1, 1 + N)
-    return torch.softmax(logits.squeeze(2), dim=-1, dtype=torch.float32)[..., 1:]
+    logits = (
+        query.float() @ keys.float().transpose(-1, -2)
+    ) * attention.scale  # (tiles, H, 1, 1 + N)
+    return torch.softmax(logits.squeeze(2), dim=-1)[..., 1:]
 
 
 def patch_keys(block: nn.Module, hidden: Tensor) -> Tensor:

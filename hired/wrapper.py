@@ -43,6 +43,8 @@ def look(
 ) -> list[tuple[Vision, Selection]]:
     """One tower pass over all images and what is kept of each."""
     tower = read_tower(model)
+    if isinstance(image_sizes, Tensor):
+        image_sizes = image_sizes.cpu()  # one wait for the device, not one per number
     images = split_tiles(tower, pixel_values, image_sizes)
     grids = fit_grids(tower, images, image_sizes)
     taps = selector.taps(tower.feature_tap)

@@ -1,6 +1,7 @@
-"""A ZeroGPU Space as far as a CPU goes: the real `spaces` package, its patches of torch, its packing
-of the weights, its forked workers and its scheduler's protocol. Only the GPU itself is stood in for:
-a worker finds the packed weights on the CPU. Run by `test_zerogpu.py` in a process of its own.
+"""A ZeroGPU Space as far as a CPU goes: the real `spaces` package with its patches of torch.
+
+It packs the weights, forks its workers and speaks to a scheduler. Only the GPU itself is stood in
+for: a worker finds the packed weights on the CPU. Run by `test_zerogpu.py` in a process of its own.
 """
 
 import json
@@ -104,7 +105,7 @@ def main() -> None:
     views = list(run(loaded, image, "How many shapes are there?", settings, Stops()))[-1]
     told["ended"] = [[view.phase, view.new_tokens, view.error] for view in views]
     stops = Stops()
-    for views in run(loaded, image, "What?", Settings(max_new_tokens=400), stops):
+    for views in run(loaded, image, "What?", Settings(max_new_tokens=400), stops):  # noqa: B007
         stops.everything.set()
     told["stopped"] = [view.phase for view in views]
     for left, wait in ((3, 3600), (0, -1)):

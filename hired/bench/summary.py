@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 
 from hired.bench.sweep import BASELINE
+from hired.metrics import model_ttft
 
 GROUP = ("model", "quantization", "dtype", "batch", "prompt_tokens", "image_size", "new_tokens")
 
@@ -143,10 +144,10 @@ def _length(metrics: dict[str, Any]) -> int:
 
 
 def _per_batch(metrics: dict[str, Any], batch: int) -> dict[str, Any]:
-    """Metrics with the tokens per second of the whole batch."""
+    """Metrics with the tokens per second of the whole batch, and what older records leave out."""
     rates = ("tokens_per_s", "end_to_end_tokens_per_s")
     whole = {name: metrics[name] and metrics[name] * batch for name in rates}
-    return {**metrics, **whole}
+    return {"model_ttft_s": model_ttft(metrics), **metrics, **whole}
 
 
 def _spread(values: list[float]) -> Spread:

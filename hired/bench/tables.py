@@ -22,7 +22,8 @@ PUBLISHED: dict[tuple[int, float | None], tuple[float, float, float] | None] = {
 }
 HEAD = (
     "Method | Kept | Visual tokens | Prepare | Vision | Select | Prefill | To the first token | "
-    "Speed-up | Bound | Of the bound | Decode tokens/s | KV cache | Peak above rest"
+    "The model's part | Speed-up | Bound | Of the bound | Decode tokens/s | KV cache | "
+    "Peak above rest"
 )
 PHASES = ("preprocess", "vision", "select", "prefill")
 BATCH_HEAD = "Method | Kept | Batch | Tokens/s | To the first token | Speed-up | Peak above rest"
@@ -61,7 +62,7 @@ def describe_sessions(lines: Sequence[dict[str, Any]]) -> str:
 def main_table(group: Group) -> str:
     """One group: phases apart, speed-up and bound, memory."""
     return markdown(
-        HEAD.split(" | "), ([*_name(row), *_measured(row, _phases, 12)] for row in group.rows)
+        HEAD.split(" | "), ([*_name(row), *_measured(row, _phases, 13)] for row in group.rows)
     )
 
 
@@ -105,6 +106,7 @@ def _phases(row: Row) -> list[str]:
         _count(metrics["visual_tokens"]),
         *(_seconds(metrics[f"{phase}_s"]) for phase in PHASES),
         _range(metrics["ttft_s"], _time),
+        _seconds(metrics["model_ttft_s"]),
         _speedup(row),
         "" if row.bound is None else _times(row.bound),
         "" if row.achieved is None else f"{row.achieved:.0%}",

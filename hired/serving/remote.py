@@ -151,6 +151,7 @@ def summarise(
         select_s=None,
         prefill_s=None,
         ttft_s=ttft,
+        model_ttft_s=None,
         decode_s=total - ttft,
         total_s=total,
         tokens_per_s=(count - 1) / (total - ttft) if count > 1 and total > ttft else None,

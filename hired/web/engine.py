@@ -19,7 +19,7 @@ from hired.lane import Lane, check_lanes
 from hired.machine import run_aside, versions
 from hired.metrics import release_memory
 from hired.models import ALLOWED, EMBEDDED, describe, load
-from hired.preview import Preview
+from hired.preview import Preview, from_arrays, to_arrays
 from hired.selectors import Selector
 from hired.stream import Step
 from hired.vision import Vision
@@ -65,13 +65,18 @@ class AsidePreview(Preview):
     """
 
     def look(self, image: Image.Image) -> Vision:
-        """As `Preview`; a new image waits for a comparison to end, `PATIENCE_S` at most."""
-        with nullcontext() if self.knows(image) else device_turn(PATIENCE_S):
+        """As `Preview`; a new image waits for a comparison to end, `PATIENCE_S` at most.
+
+        On MPS to its very end: two threads there can end the process.
+        """
+        patience = None if self.device.type == "mps" else PATIENCE_S
+        with nullcontext() if self.knows(image) else device_turn(patience):
             return super().look(image)
 
     def encode(self, image: Image.Image) -> Vision:
-        """One pass of the tower over an RGB image, not cached."""
-        return run_aside(functools.partial(super().encode, image))
+        """One pass of the tower over an RGB image, not cached; from MPS it comes to the CPU."""
+        vision = run_aside(functools.partial(super().encode, image))
+        return from_arrays(to_arrays(vision)) if self.device.type == "mps" else vision
 
 
 @dataclass(eq=False)

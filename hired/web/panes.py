@@ -116,6 +116,11 @@ def _figures(view: View) -> str:
     figures = [
         ("First token", seconds(m.get("ttft_s")), "preparing, looking, selecting and reading"),
         (
+            "The model's part",
+            seconds(m.get("model_ttft_s")),
+            "looking, selecting and reading; the image is prepared once for all lanes",
+        ),
+        (
             "Speed",
             f"{speed:.1f} tok/s" if speed else "–",
             f"tokens after the first, per second; from {SPEED_TOKENS} new tokens on",

@@ -6,7 +6,6 @@ parts live with them and are imported only when asked for: see `ELSEWHERE`.
 """
 
 import argparse
-import ast
 import importlib
 import json
 import os
@@ -15,11 +14,9 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hired.budget import parse_budget
 from hired.errors import HiredError, InputError, SettingError
 
 # Subcommand -> (module with `add_parser(subparsers)`, its line in the help). The parser it adds
@@ -34,7 +31,7 @@ ELSEWHERE = {
     "serve": ("hired.serving.commands", "two vLLM servers, stock and HiRED; benchmark them"),
     "shapes": ("hired.shapes.commands", "render posters, train and evaluate the embedded model"),
 }
-SETTINGS = ("budget", "alpha", "init_layer", "final_layer", "heads", "newline")
+ASK = "one question about one image, with all tokens and with few"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,7 +66,10 @@ def make_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
         prog="python -m hired", description="HiRED beside its baseline."
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    _add_ask(commands)
+    if argv[:1] == ["ask"]:
+        _add_ask(commands)
+    else:
+        commands.add_parser("ask", help=ASK)
     models = commands.add_parser("models", help="list the models that can be loaded by name")
     models.set_defaults(run=list_models)
     methods = commands.add_parser("methods", help="list the methods and their settings")
@@ -93,7 +93,7 @@ def make_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
 def _add_ask(commands: Any) -> None:
     ask_parser = commands.add_parser(
         "ask",
-        help="one question about one image, with all tokens and with few",
+        help=ASK,
         epilog="A budget is what is kept: 0.2 or 20% is a rate, 576 a count per image. 1 is one "
         "token, 1.0 is everything.",
     )
@@ -101,15 +101,18 @@ def _add_ask(commands: Any) -> None:
     add("image", metavar="IMAGE", help="a picture file")
     add("question", metavar="QUESTION")
     add("--model", default="shapes", help="a name from `models`, or a directory")
-    add("--method", default="hired", help="a name from `methods` (default: hired)")
-    add("--budget", help="rate or count to keep (default: 0.2)")
-    add("--alpha", type=float, help="the overview's share of the budget (default: 0.5)")
-    add("--init-layer", type=int, help="layer that shares the budget out (default: 0)")
-    add("--final-layer", type=int, help="layer that ranks patches (default: the feature layer)")
-    add("--heads", type=parse_value, help="sum, max or the number of one head (default: sum)")
-    add("--newline", help="none or rows (default: none)")
+    add(
+        "--lane",
+        action="append",
+        dest="lanes",
+        metavar="LANE",
+        help="a method with its settings, "
+        "such as hired:budget=10%%,alpha=0.3; once per lane (default: full, and the one below)",
+    )
+    add("--method", help="of the second lane: a name from `methods` (default: hired)")
+    _add_settings(ask_parser)
     add("--set", type=parse_setting, action="append", default=[], metavar="NAME=VALUE",
-        help="any other setting of the method")  # fmt: skip
+        help="the same as --NAME VALUE")  # fmt: skip
     add("--max-new-tokens", type=int, default=64)
     add("--quantization", help="8bit or 4bit, through bitsandbytes")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
@@ -119,36 +122,47 @@ def _add_ask(commands: Any) -> None:
     ask_parser.set_defaults(run=ask)
 
 
-def parse_value(text: str) -> Any:
-    """A Python literal where it is one, else the text itself."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """A flag for every setting that any method declares; text here, read by its method later."""
+    from hired.selectors import SELECTORS
+
+    known = {key: one for method in SELECTORS.values() for key, one in method.settings().items()}
+    for key, setting in known.items():
+        words = f"{setting.help} ({setting.allowed})".replace("%", "%%")
+        parser.add_argument(f"--{key.replace('_', '-')}", metavar="VALUE", help=words)
+    parser.set_defaults(setting_names=tuple(known))
 
 
-def parse_setting(text: str) -> tuple[str, Any]:
-    """`seed=3` -> ("seed", 3)."""
+def parse_setting(text: str) -> tuple[str, str]:
+    """`seed=3` -> ("seed", "3")."""
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as seed=3.")
-    return name.strip().replace("-", "_"), parse_value(value)
+    return name.strip().replace("-", "_"), value
 
 
-def make_selector(args: argparse.Namespace) -> Any:
-    """The method with the settings that were given; one it does not have is an error."""
-    from hired.selectors import build, settings_of
+def make_lanes(args: argparse.Namespace) -> list[Any]:
+    """The lanes as `--lane` has them, or stock beside the one that the other flags describe.
 
-    given = {name: getattr(args, name) for name in SETTINGS} | dict(args.set)
+    Raises:
+        SettingError: no such method or setting, a value out of range, or both ways at once.
+    """
+    from hired.lane import Lane
+    from hired.selectors import build, parse, read_settings
+
+    given = {name: getattr(args, name) for name in args.setting_names} | dict(args.set)
     given = {name: value for name, value in given.items() if value is not None}
-    if "budget" in given:
-        given["budget"] = parse_budget(given["budget"])
-    known = settings_of(args.method)
-    if unknown := sorted(given.keys() - set(known)):
+    if not args.lanes:
+        method = args.method or "hired"
+        selector = build(method, **read_settings(method, given))
+        return [Lane("baseline", build("full")), Lane(method, selector)]
+    if args.method or given:
+        flag = "method" if args.method else next(iter(given)).replace("_", "-")
         raise SettingError(
-            f"The method {args.method!r} has no setting {unknown[0]!r}; it has {', '.join(known)}."
+            f"--lane says all of a lane, and --{flag} is of the one without --lane. Write it into "
+            f"the lane, such as --lane hired:budget=10%,alpha=0.3."
         )
-    return build(args.method, **given)
+    return [Lane(selector.text, selector) for selector in map(parse, args.lanes)]
 
 
 def ask(args: argparse.Namespace) -> int:
@@ -156,13 +170,10 @@ def ask(args: argparse.Namespace) -> int:
     from hired.compare import check_asked, compare
     from hired.images import describe_image, open_image
     from hired.inputs import check_question
-    from hired.lane import Lane
     from hired.models import describe, load
     from hired.report import Screen, ask_record
-    from hired.selectors import build
 
-    selector = make_selector(args)  # wrong arguments are found before a model is loaded
-    lanes = [Lane("baseline", build("full")), Lane(args.method, selector)]
+    lanes = make_lanes(args)  # wrong arguments are found before a model is loaded
     check_asked(lanes, args.max_new_tokens)
     image, question = open_image(args.image), check_question(args.question)
     screen = Screen(to_stderr=args.json, race=args.race)
@@ -184,11 +195,13 @@ def ask(args: argparse.Namespace) -> int:
     screen.conclude(last, lanes)
     if args.json:
         shown = describe_image(Path(args.image).name, image)
+        last_lane = lanes[-1].selector
         settings = {
             "image": str(args.image),
             "question": question,
-            "method": args.method,
-            **asdict(selector),
+            "lanes": [lane.selector.text for lane in lanes],
+            "method": last_lane.name,
+            **{key: getattr(last_lane, key) for key in last_lane.settings()},
             "max_new_tokens": args.max_new_tokens,
             "quantization": args.quantization,
             "dtype": about["dtype"],

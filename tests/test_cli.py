@@ -13,7 +13,7 @@ import pytest
 from conftest import make_image
 
 from hired import cli, models
-from hired.cli import main, parse_setting, parse_value
+from hired.cli import main, parse_setting
 from hired.selectors import SELECTORS
 
 ROOT = Path(__file__).parents[1]
@@ -207,6 +207,12 @@ def test_a_reader_who_leaves_ends_it_quietly(here) -> None:
         (["--method", "magic"], "hired"),
         (["--method", "spatial", "--alpha", "0.5"], "no setting 'alpha'"),
         (["--set", "sead=3"], "no setting 'sead'"),
+        (["--alpha", "x"], "alpha is a number from 0 to 1; got 'x'"),
+        (["--method", "hird"], "Did you mean 'hired'?"),
+        (["--lane", "hired:alpa=0.3"], "Did you mean 'alpha'?"),
+        (["--lane", "hired:alpha"], "not NAME=VALUE, such as budget=20%"),
+        (["--lane", "hired", "--alpha", "0.3"], "--lane hired:budget=10%,alpha=0.3"),
+        (["--lane", "full:budget=3"], "'full' has no setting 'budget'; it has none"),
         (["--max-new-tokens", "0"], "max_new_tokens"),
     ],
 )
@@ -218,7 +224,7 @@ def test_wrong_setting_is_explained(here, capsys, monkeypatch, more, says) -> No
     assert captured.err.splitlines()[-1].startswith("hired: ") and says in captured.err
 
 
-@pytest.mark.parametrize("more", [["--set", "seed"], ["--alpha", "x"], ["--no"]])
+@pytest.mark.parametrize("more", [["--set", "seed"], ["--no"]])
 def test_argument_that_cannot_be_read_is_explained(here, capsys, more) -> None:
     with pytest.raises(SystemExit) as left:
         main(ask(here, *more))
@@ -284,12 +290,5 @@ def test_lists(capsys) -> None:
 # Reading arguments
 
 
-def test_values_are_literals_or_text() -> None:
-    assert [parse_value(text) for text in ("3", "0.5", "True", "sum", "a b")] == [
-        3,
-        0.5,
-        True,
-        "sum",
-        "a b",
-    ]
-    assert parse_setting("init-layer=2") == ("init_layer", 2)
+def test_a_setting_is_a_name_and_its_text() -> None:
+    assert parse_setting("init-layer=2") == ("init_layer", "2")

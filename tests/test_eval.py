@@ -17,7 +17,7 @@ from hired.evaluation.measure import run_plan
 from hired.evaluation.summary import summarise
 from hired.evaluation.tables import make_report
 from hired.preview import Preview
-from hired.selectors import SELECTORS, build
+from hired.selectors import SELECTORS, build, fitting
 from hired.shapes.evaluate import answer, answer_all, ask_about, drawn_for, is_right
 from hired.shapes.questions import Question
 from hired.shapes.scenes import render
@@ -139,7 +139,7 @@ def test_other_weights_and_other_records_do_not_mix(record, tiny_15, tmp_path):
 
 @pytest.mark.parametrize("name", ["full", "hired", "visionzip"])
 def test_one_pass_for_all_methods_gives_what_each_methods_own_pass_gives(tiny, name):
-    eye, selector = Preview(*tiny), build(name, budget=0.2)
+    eye, selector = Preview(*tiny), build(name, **fitting(name, {"budget": 0.2}))
     posters = [ask_about(split, 0) for split in ("sparse", "large")]
     pictures = [render(scene) for scene, _ in posters]
     seen = [(eye.look(picture), eye.select(picture, selector)) for picture in pictures]

@@ -10,7 +10,7 @@ from test_selectors import see
 from hired.errors import SettingError
 from hired.lane import Prompt, run_lane
 from hired.pack import pack
-from hired.selectors import SELECTORS, build, candidate_mask, prumerge
+from hired.selectors import SELECTORS, build, candidate_mask, fitting, prumerge
 from hired.selectors.divprune import most_diverse
 from hired.selectors.globalcom2 import crop_ratios, stretch
 from hired.selectors.prumerge import add_neighbours, find_outliers
@@ -23,13 +23,9 @@ from hired.wrapper import HiredModel, look
 
 SMALL = TileGrid.single((28, 28), 28, 14)  # one tile of 2 x 2 patches
 WIDE = TileGrid.fit((28, 56), [[28, 56]], 28, 14)  # an overview and two crops of 2 x 2
-MERGING = {
-    "visionzip": {},
-    "prumerge": {},
-    "prumerge-plus": {},
-    "hired": {"fuse": True},
-    "hired-release": {"fuse": True},
-}
+FUSED = {"fuse": True}
+MERGING = {"visionzip": {}, "prumerge": {}, "prumerge-plus": {}, "hired": FUSED}
+MERGING["hired-release"] = FUSED
 
 
 def vision(grid, *attention, features=None):
@@ -236,8 +232,8 @@ def test_everything_kept_is_the_stock_sequence_under_every_method(tiny, name):
     model, processor = tiny
     inputs = inputs_of(processor, (120, 168), (84, 252))
     stock, _ = packed_by(model, inputs, build("full"))
-    settings = {"fuse": True} if name == "hired" else {}
-    ours, _ = packed_by(model, inputs, build(name, budget=1.0, **settings))
+    settings = fitting(name, {"budget": 1.0, "fuse": name == "hired"})
+    ours, _ = packed_by(model, inputs, build(name, **settings))
     for one, two in zip(stock.features, ours.features, strict=True):
         assert torch.equal(one, two)
 
@@ -258,7 +254,9 @@ def test_merged_features_are_what_is_projected(tiny, name):
 def test_a_batch_answers_like_its_prompts_alone_under_every_method(tiny, name):
     model, processor = tiny
     sizes = [(168, 168), (84, 252), (120, 168)]
-    wrapped = HiredModel(model, build(name, budget=0.3, **MERGING.get(name, {})))
+    wrapped = HiredModel(
+        model, build(name, **fitting(name, {"budget": 0.3, **MERGING.get(name, {})}))
+    )
     together = wrapped.generate(**inputs_of(processor, *sizes), max_new_tokens=3)
     for index, size in enumerate(sizes):
         image = make_image(*size, seed=index)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hired.errors import SettingError
-from hired.selectors import SELECTORS, build, candidate_mask, settings_of
+from hired.selectors import SELECTORS, build, candidate_mask, fitting, settings_of
 from hired.tiles import TileGrid
 from hired.vision import Vision
 
@@ -49,16 +49,16 @@ budgets = st.one_of(st.floats(0, 1, exclude_min=True), st.integers(1, 400))
 )
 @settings(max_examples=60, deadline=None)
 def test_invariants(name, size, budget, alpha, layers, heads, newline, seed, single):
-    selector = build(
-        name,
-        budget=budget,
-        alpha=alpha,
-        init_layer=layers[0],
-        final_layer=layers[1],
-        heads=heads,
-        newline=newline,
-        seed=seed,
-    )
+    shared = {
+        "budget": budget,
+        "alpha": alpha,
+        "init_layer": layers[0],
+        "final_layer": layers[1],
+        "heads": heads,
+        "newline": newline,
+        "seed": seed,
+    }
+    selector = build(name, **fitting(name, shared))
     vision = see(size, seed, single)
     grid, selection = vision.grid, selector.select(vision)
     mask, open_ = selection.mask, candidate_mask(grid)
@@ -90,7 +90,10 @@ def test_invariants(name, size, budget, alpha, layers, heads, newline, seed, sin
 def test_counts_depend_on_the_size_alone():
     for name in EXACT:
         counts = {
-            build(name, budget=0.3).select(see((120, 160), seed)).visual_tokens for seed in range(8)
+            build(name, **fitting(name, {"budget": 0.3}))
+            .select(see((120, 160), seed))
+            .visual_tokens
+            for seed in range(8)
         }
         assert len(counts) == 1, name
 
@@ -159,7 +162,7 @@ def test_the_register():
         assert cls().select(see((120, 160), 3)).kept > 0
     with pytest.raises(SettingError, match="full, hired"):
         build("fastest")
-    assert settings_of("hired") == (
+    assert tuple(settings_of("hired")) == (
         "budget",
         "newline",
         "alpha",

@@ -66,7 +66,9 @@ def test_a_request_wins_over_the_server_over_the_defaults() -> None:
 
 def test_another_method_takes_of_the_server_s_settings_what_it_has() -> None:
     server = {"method": "hired", "budget": 0.4, "alpha": 0.3}
-    assert resolve(server, {"method": "full"}) == resolve(None, {"method": "full", "budget": 0.4})
+    assert resolve(server, {"method": "full"}) == resolve(None, {"method": "full"})
+    with pytest.raises(SettingError, match="'full' has no setting 'budget'; it has none"):
+        resolve(None, {"method": "full", "budget": 0.4})
     assert resolve(server, {"method": "spatial"})["budget"] == 0.4
     with pytest.raises(SettingError, match="has no setting 'alpha'"):
         resolve(server, {"method": "full", "alpha": 0.5})

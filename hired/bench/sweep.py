@@ -1,6 +1,5 @@
 """What to measure: a sweep and the rounds it is cut into. Measures nothing."""
 
-import ast
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,7 @@ from typing import Any
 
 from hired.errors import SettingError
 from hired.inputs import MAX_QUESTION, prompt_ids
-from hired.selectors import SELECTORS, Selector, build, settings_of
+from hired.selectors import SELECTORS, Selector, build, settings_of, split_lane
 
 BASELINE = "full"
 QUESTION = "What is in this picture?"
@@ -119,7 +118,7 @@ class Sweep:
         """The baseline, then every method at every budget; each only once if it takes none."""
         found = [Entry(BASELINE)]
         for method in self.methods:
-            for budget in self.budgets if SELECTORS[method.method].budgeted else (None,):
+            for budget in self.budgets if "budget" in settings_of(method.method) else (None,):
                 found.append(Entry(method.method, budget, method.settings))
         # By their words: a count of 1 and a rate of 1.0 are equal.
         return tuple({repr(entry): entry for entry in found}.values())
@@ -159,25 +158,15 @@ def paper_sweep(**changes: Any) -> Sweep:
 
 
 def parse_method(text: str) -> Entry:
-    """`hired` or `hired:fuse=True,newline=rows`.
+    """`hired` or `hired:fuse=true,newline=rows`; the budgets are the sweep's.
 
     Raises:
-        SettingError: no such method or setting.
+        SettingError: no such method or setting, or a value out of range.
     """
-    name, _, given = text.partition(":")
-    settings = {}
-    for part in filter(None, given.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals or key not in settings_of(name) or key == "budget":
-            raise SettingError(
-                f"{part!r} is no setting of {name!r}; write NAME=VALUE with one of "
-                f"{', '.join(settings_of(name)[1:])}."
-            )
-        try:
-            settings[key] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            settings[key] = value
-    settings_of(name)  # no such method
+    name, settings = split_lane(text)
+    if "budget" in settings:
+        raise SettingError(f"The budget of {text!r} is given with --budgets; leave it out here.")
+    build(name, **settings)
     return Entry(name, None, settings)
 
 

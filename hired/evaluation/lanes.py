@@ -8,9 +8,9 @@ from torch import Tensor
 from hired.bench.sweep import BASELINE, METHODS, Entry, parse_method
 from hired.budget import parse_budget
 from hired.errors import SettingError
-from hired.selectors import SELECTORS, Selector, build
+from hired.selectors import Selector, build, settings_of
 from hired.selectors.hired import HiRED
-from hired.selectors.random import check_seed
+from hired.selectors.random import SEED
 from hired.tiles import TileGrid
 from hired.tower import Tower
 
@@ -64,7 +64,7 @@ class Plan:
         for name in ("posters", "batch"):
             if getattr(self, name) < 1:
                 raise SettingError(f"{name} is at least 1; got {getattr(self, name)}.")
-        check_seed("seed", self.seed)
+        SEED.check("seed", self.seed)
         if unknown := [split for split in self.splits if split not in SPLITS]:
             raise SettingError(f"A split is one of {', '.join(SPLITS)}; got {unknown[0]!r}.")
         self.methods_lanes()
@@ -77,7 +77,7 @@ class Plan:
         """
         lanes = {BASELINE: build(BASELINE)}
         for method in self.methods:
-            for budget in self.budgets if SELECTORS[method.method].budgeted else (None,):
+            for budget in self.budgets if "budget" in settings_of(method.method) else (None,):
                 entry = Entry(method.method, budget, method.settings)
                 selector = entry.selector()
                 if not (selector.fixed_count and isinstance(budget, float) and budget == 1.0):

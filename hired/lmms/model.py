@@ -17,10 +17,10 @@ from lmms_eval.api.model import lmms
 from PIL import Image
 from tqdm import tqdm
 
-from hired.errors import InputError, SettingError
+from hired.errors import InputError
 from hired.lmms.prompts import ask_batch, cut_at, generate_settings
 from hired.models import load
-from hired.selectors import build, settings_of
+from hired.selectors import build, read_settings
 from hired.wrapper import HiredModel
 
 
@@ -54,12 +54,7 @@ class HiredLmms(lmms):
         **settings: Any,
     ) -> None:
         super().__init__()
-        if unknown := sorted(settings.keys() - set(settings_of(method))):
-            raise SettingError(
-                f"The method {method!r} has no setting {unknown[0]!r}; it has "
-                f"{', '.join(settings_of(method))}."
-            )
-        selector = build(method, **settings)
+        selector = build(method, **read_settings(method, settings))
         model, self.processor = load(pretrained, quantization, device, dtype)
         self.wrapped = HiredModel(model, selector)
         self.batch_size = int(batch_size)

@@ -1,27 +1,33 @@
 """What every method is: settings, scores, an exact selection. And the register they enter.
 
-A new method is one new file here: a frozen dataclass with `name`, `title`, `paper`, `summary`
-and `scores(vision)`, and `budgets(...)`, `merge(...)` or `select(...)` where it needs its own. It
-then appears in the app, the CLI, the tests and the bench by itself.
+A new method is one new file here: a frozen dataclass with `name`, `title`, `paper`, `summary`,
+its settings as `declared` fields and `scores(vision)`, and `budgets(...)`, `merge(...)` or
+`select(...)` where it needs its own. It then appears in the app, the CLI, the tests and the bench
+by itself.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from hired.budget import check_budget, check_share, total_budget
-from hired.errors import SettingError
+from hired.budget import total_budget
+from hired.settings import Budget, Choice, Setting, declarations, declared
 from hired.tiles import TileGrid
 from hired.vision import Taps, Vision
 
 SELECTORS: dict[str, type["Selector"]] = {}
 NEWLINES = ("none", "rows")
+BUDGET = Budget(
+    label="Budget to keep",
+    help="what is kept per image: a rate such as 20% or 0.2, or a count such as 640; 1 is one "
+    "patch, 1.0 is everything",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,24 +92,6 @@ class Selection:
         return self.kept + self.newlines
 
 
-def checked(
-    default: Any, check: Callable[[str, Any], Any] = check_share, kw_only: bool = False
-) -> Any:
-    """A setting whose value goes through `check(name, value)`; a share from 0 to 1 by default."""
-    return field(default=default, metadata={"check": check}, kw_only=kw_only)
-
-
-def check_flag(name: str, value: Any) -> bool:
-    """The value, if it is a truth value and not a word such as "false".
-
-    Raises:
-        SettingError: it is none.
-    """
-    if isinstance(value, bool):
-        return value
-    raise SettingError(f"{name} is True or False; got {value!r}.")
-
-
 @dataclass(frozen=True)
 class Selector(ABC):
     """A training-free, prompt-free way to choose patches inside an exact budget.
@@ -114,15 +102,23 @@ class Selector(ABC):
             that keeps every candidate has all of them whatever this says.
     """
 
-    budget: float | int = 0.2
-    newline: str = field(default="none", kw_only=True)
+    budget: float | int = declared(0.2, BUDGET)
+    newline: str = declared(
+        "none",
+        Choice(
+            choices=NEWLINES,
+            label="Newlines",
+            help="none, or rows: one newline token per row of the unpadded image",
+        ),
+        kw_only=True,
+    )
 
     name: ClassVar[str]
     title: ClassVar[str]
     paper: ClassVar[str]
     summary: ClassVar[str]
     fixed_count: ClassVar[bool] = True  # does the count depend on image size and settings only?
-    budgeted: ClassVar[bool] = True  # does `budget` play a part?
+    unused: ClassVar[tuple[str, ...]] = ()  # inherited settings that play no part
 
     def __init_subclass__(cls) -> None:
         """Register every subclass that has a name."""
@@ -131,13 +127,28 @@ class Selector(ABC):
             SELECTORS[cls.name] = cls
 
     def __post_init__(self) -> None:
-        """Check the settings; subclasses add theirs, by `checked` or here."""
-        object.__setattr__(self, "budget", check_budget(self.budget))
-        for one in fields(self):
-            if check := one.metadata.get("check"):
-                object.__setattr__(self, one.name, check(one.name, getattr(self, one.name)))
-        if self.newline not in NEWLINES:
-            raise SettingError(f"newline is one of {', '.join(NEWLINES)}; got {self.newline!r}.")
+        """Check every setting by its declaration."""
+        for name, setting in declarations(type(self)).items():
+            object.__setattr__(self, name, setting.check(name, getattr(self, name)))
+
+    @classmethod
+    def settings(cls) -> dict[str, Setting]:
+        """What can be set, by name: the declared fields that play a part."""
+        return {key: one for key, one in declarations(cls).items() if key not in cls.unused}
+
+    @property
+    def text(self) -> str:
+        """The method with its settings as every door reads it: `hired:budget=10%,alpha=0.3`.
+
+        Settings at their defaults are left out; `hired.selectors.parse` gives an equal selector.
+        """
+        usual = type(self)()
+        given = [
+            f"{key}={setting.write(getattr(self, key))}"
+            for key, setting in self.settings().items()
+            if repr(getattr(self, key)) != repr(getattr(usual, key))
+        ]
+        return f"{self.name}:{','.join(given)}" if given else self.name
 
     def taps(self, feature_tap: int) -> Taps:
         """The ViT layers this method reads, given the layer that feeds the projector."""

@@ -6,7 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from hired.selectors.base import Selector
+from hired.selectors.base import BUDGET, Selector
+from hired.settings import declared
 from hired.tiles import TileGrid
 from hired.vision import Vision
 
@@ -15,13 +16,13 @@ from hired.vision import Vision
 class Full(Selector):
     """Keep everything: stock LLaVA-NeXT, bit for bit (Liu et al. 2024)."""
 
-    budget: float | int = 1.0
+    budget: float | int = declared(1.0, BUDGET)
 
     name: ClassVar[str] = "full"
     title: ClassVar[str] = "All tokens (stock)"
     paper: ClassVar[str] = "https://llava-vl.github.io/blog/2024-01-30-llava-next/"
     summary: ClassVar[str] = "Every patch and newline, exactly what the stock model reads."
-    budgeted: ClassVar[bool] = False
+    unused: ClassVar[tuple[str, ...]] = ("budget", "newline")
 
     def total(self, grid: TileGrid) -> int:
         """Every candidate, whatever the budget."""

@@ -1,7 +1,6 @@
 """HiRED as the paper states it, at an exact budget."""
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import ClassVar
 
 import torch
@@ -9,8 +8,9 @@ from torch import Tensor
 
 from hired.budget import split_budget
 from hired.errors import SettingError
-from hired.selectors.base import Selection, Selector, check_flag, checked, region_sums
+from hired.selectors.base import Selection, Selector, region_sums
 from hired.selectors.evit import fuse_dropped
+from hired.settings import Flag, Heads, Layer, Share, declared
 from hired.tiles import TileGrid
 from hired.vision import Taps, Vision
 
@@ -34,31 +34,38 @@ class HiRED(Selector):
     Differs from the release: see `hired.selectors.release`.
     """
 
-    alpha: float = checked(0.5)
-    init_layer: int = 0
-    final_layer: int | None = None
-    heads: str | int = "sum"
-    fuse: bool = checked(False, check_flag, kw_only=True)
+    alpha: float = declared(
+        0.5,
+        Share(label="α", help="the overview's share of the budget"),
+    )
+    init_layer: int = declared(
+        0, Layer(label="Init layer", help="layer whose CLS attention shares the budget out")
+    )
+    final_layer: int | None = declared(
+        None,
+        Layer(
+            auto=True,
+            label="Final layer",
+            help="layer whose CLS attention picks the patches; auto: the one that feeds the "
+            "projector",
+        ),
+    )
+    heads: str | int = declared(
+        "sum", Heads(label="Heads", help="sum or max over the heads, or the number of one head")
+    )
+    fuse: bool = declared(
+        False,
+        Flag(
+            label="Fused token",
+            help="the weakest kept patch of each tile becomes a mean of what is dropped from it",
+        ),
+        kw_only=True,
+    )
 
     name: ClassVar[str] = "hired"
     title: ClassVar[str] = "HiRED"
     paper: ClassVar[str] = "https://arxiv.org/abs/2408.10945"
     summary: ClassVar[str] = "Early CLS attention shares the budget out, late CLS attention picks."
-
-    def __post_init__(self) -> None:
-        """Check layers and heads."""
-        super().__post_init__()
-        for name in ("init_layer", "final_layer"):
-            layer = getattr(self, name)
-            if name == "final_layer" and layer is None:
-                continue
-            if not isinstance(layer, Integral) or isinstance(layer, bool) or layer < 0:
-                raise SettingError(f"{name} is a layer number from 0 up; got {layer!r}.")
-        index = isinstance(self.heads, Integral) and not isinstance(self.heads, bool)
-        if not (self.heads in ("sum", "max") if not index else self.heads >= 0):
-            raise SettingError(
-                f"heads is 'sum', 'max' or the number of one head; got {self.heads!r}."
-            )
 
     def taps(self, feature_tap: int) -> Taps:
         """l_init and l_final."""

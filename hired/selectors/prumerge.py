@@ -91,7 +91,7 @@ class PruMergeAdaptive(PruMerge):
     title: ClassVar[str] = "PruMerge, adaptive"
     summary: ClassVar[str] = "Keeps what attention singles out, however much; merges the rest."
     fixed_count: ClassVar[bool] = False
-    budgeted: ClassVar[bool] = False
+    unused: ClassVar[tuple[str, ...]] = ("budget",)
 
     def budgets(self, grid: TileGrid, overview: Tensor | None) -> None:
         """Unknown until every tile has been seen."""

@@ -1,34 +1,28 @@
 """Random dropping, the control every method has to beat."""
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from hired.errors import SettingError
-from hired.selectors.base import Selector, checked, keep_best
+from hired.selectors.base import Selector, keep_best
+from hired.settings import Whole, declared
 from hired.tiles import TileGrid
 from hired.vision import Vision
 
-
-def check_seed(name: str, seed: int) -> int:
-    """A whole number from 0 up.
-
-    Raises:
-        SettingError: anything else, booleans included.
-    """
-    if isinstance(seed, Integral) and not isinstance(seed, bool) and seed >= 0:
-        return int(seed)
-    raise SettingError(f"{name} is a whole number from 0 up; got {seed!r}.")
+SEED = Whole(
+    high=2**31 - 1,  # exact in JSON and in every form
+    label="Seed",
+    help="of the draw; the same seed draws the same patches",
+)
 
 
 @dataclass(frozen=True)
 class Random(Selector):
     """Candidates drawn without replacement, each tile equally likely; same seed, same draw."""
 
-    seed: int = checked(0, check_seed)
+    seed: int = declared(0, SEED)
 
     name: ClassVar[str] = "random"
     title: ClassVar[str] = "Random"

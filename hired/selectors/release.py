@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from hired.budget import split_budget
-from hired.selectors.base import Selection, candidate_mask, check_flag, checked
+from hired.selectors.base import Selection, candidate_mask
 from hired.selectors.hired import HiRED, merge_heads
+from hired.settings import Flag, declared
 from hired.tiles import TileGrid
 from hired.vision import Vision
 
@@ -27,7 +28,10 @@ class HiREDRelease(HiRED):
         exact: keep the release's shares but round them as `hired` does, over candidates.
     """
 
-    exact: bool = checked(False, check_flag)
+    exact: bool = declared(
+        False,
+        Flag(label="Exact count", help="the release's shares, rounded to the exact budget"),
+    )
 
     name: ClassVar[str] = "hired-release"
     title: ClassVar[str] = "HiRED, release"

@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from hired.budget import floor_share
-from hired.selectors.base import Selection, candidate_mask, checked, keep_best
+from hired.selectors.base import Selection, candidate_mask, keep_best
 from hired.selectors.per_tile import PerTile, lift, mean_attention
+from hired.settings import Share, declared
 from hired.vision import Taps, Vision
 
 
@@ -30,7 +31,13 @@ class VisionZip(PerTile):
         contextual: the contextual share of the budget; published settings use 10 of 64.
     """
 
-    contextual: float = checked(10 / 64)
+    contextual: float = declared(
+        10 / 64,
+        Share(
+            label="Contextual share",
+            help="share of the budget that goes to merged tokens",
+        ),
+    )
 
     name: ClassVar[str] = "visionzip"
     title: ClassVar[str] = "VisionZip"

@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from hired.budget import floor_share
-from hired.selectors.base import candidate_mask, checked, keep_best
+from hired.selectors.base import candidate_mask, keep_best
 from hired.selectors.per_tile import PerTile, lift, mean_attention
+from hired.settings import Share, declared
 from hired.vision import Vision
 
 STEP = 8  # duplicates removed per round
@@ -30,7 +31,13 @@ class VisPruner(PerTile):
         important: r, the share of each tile's budget that goes by attention.
     """
 
-    important: float = checked(0.5)
+    important: float = declared(
+        0.5,
+        Share(
+            label="Important share",
+            help="share of each tile's budget that goes by attention",
+        ),
+    )
 
     name: ClassVar[str] = "vispruner"
     title: ClassVar[str] = "VisPruner"

@@ -6,14 +6,13 @@ methods whose count follows from image size and settings are offered.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from hired.errors import SettingError
-from hired.selectors import SELECTORS, Selector, settings_of
+from hired.selectors import SELECTORS, Selector, build, check_names, settings_of
 
 KEY = "hired"  # of the server's --hf-overrides, and of a request's mm_processor_kwargs
 Settings = dict[str, Any]
@@ -55,22 +54,18 @@ def make_selector(settings: Mapping[str, Any]) -> Selector:
     """
     given = dict(settings)
     name = given.pop("method", "hired")
-    known = settings_of(name)
+    check_names(name, given)
     if name not in offered():
         raise SettingError(
             f"{name!r} keeps a number of tokens that depends on the image's content, and a server "
             f"has to reserve them before it sees the image. Use one of: {', '.join(offered())}."
         )
-    if unknown := sorted(given.keys() - set(known)):
-        raise SettingError(
-            f"The method {name!r} has no setting {unknown[0]!r}; it has {', '.join(known)}."
-        )
-    return SELECTORS[name](**given)
+    return build(name, **given)
 
 
 def settings_from(selector: Selector) -> Settings:
     """The settings that make this selector again."""
-    return {"method": selector.name, **asdict(selector)}
+    return {"method": selector.name, **{key: getattr(selector, key) for key in selector.settings()}}
 
 
 def to_tensor(settings: Settings) -> Tensor:

@@ -67,12 +67,12 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
 
 def run_render(args: argparse.Namespace) -> int:
     """Write `count` posters as PNG and their questions as `questions.json`."""
-    from hired.selectors.random import check_seed
+    from hired.selectors.random import SEED
     from hired.shapes.evaluate import ask_about
     from hired.shapes.scenes import render
 
     for name in ("seed", "first", "count"):
-        check_seed(f"--{name}", getattr(args, name))
+        SEED.check(f"--{name}", getattr(args, name))
     if args.scale < 1:
         raise SettingError(f"--scale is at least 1; got {args.scale}.")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -103,17 +103,17 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from hired.budget import parse_budget
     from hired.models import load
     from hired.selectors import build
-    from hired.selectors.random import check_seed
+    from hired.selectors.random import SEED
     from hired.shapes.evaluate import evaluate
 
-    check_seed("--seed", args.seed)
+    SEED.check("--seed", args.seed)
     budget = {} if args.budget is None else {"budget": parse_budget(args.budget)}
     selector = build(args.method, **budget)
     model, processor = load(args.model, device=args.device)
     with tqdm(total=args.limit, unit=" questions", disable=None) as bar:
         found = evaluate(model, processor, selector, args.split, args.limit, args.seed, bar.update)
     asked = {"split": args.split, "seed": args.seed, "method": args.method}
-    asked["budget"] = selector.budget if selector.budgeted else None
+    asked["budget"] = selector.budget if "budget" in selector.settings() else None
     if args.json:
         sys.stdout.write(json.dumps(asked | found) + "\n")
         return 0

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from transformers import LlavaNextForConditionalGeneration
 
 from hired.errors import ModelError, SettingError
-from hired.selectors.random import check_seed
+from hired.selectors.random import SEED
 from hired.shapes import language_stage, llama_start, vision_stage
 from hired.shapes.assemble import build_model, build_processor, load_weights, save
 from hired.shapes.journal import load_checkpoint
@@ -63,7 +63,7 @@ def check_numbers(args: Namespace) -> None:
     Raises:
         SettingError: a number is out of range.
     """
-    check_seed("--seed", args.seed)
+    SEED.check("--seed", args.seed)
     if args.threads < 1 or SIZE % args.threads:
         raise SettingError(
             f"--threads divides the {SIZE} posters of a step: 1, 2, 4 or {SIZE}; "

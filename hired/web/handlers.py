@@ -13,7 +13,7 @@ from PIL import Image
 from hired.errors import HiredError, InputError
 from hired.images import describe_image
 from hired.inputs import check_question
-from hired.selectors import SELECTORS
+from hired.selectors import SELECTORS, settings_of
 from hired.web import form, panes, pictures, record, share
 from hired.web.engine import Engine, Stops
 from hired.web.greeting import Greeting
@@ -145,9 +145,9 @@ class Handlers:
             return plain_picture(image), ""
         selection = pictures.select(loaded, image, settings)
         picture = pictures.preview(loaded, image, settings, selection, mode)
-        method = SELECTORS[pictures.shown_method(settings)]
-        budget = settings.budget if method.budgeted else None
-        return picture, readout(selection, budget, method.title)
+        method = pictures.shown_method(settings)
+        budget = settings.budget if "budget" in settings_of(method) else None
+        return picture, readout(selection, budget, SELECTORS[method].title)
 
     def begin(
         self, request: gr.Request, path: str | None, question: str, *values: Any

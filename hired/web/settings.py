@@ -12,7 +12,7 @@ from typing import Any
 
 from hired.budget import check_share, parse_budget
 from hired.errors import SettingError
-from hired.selectors import NEWLINES, SELECTORS, Selector, build
+from hired.selectors import NEWLINES, SELECTORS, Selector, build, fitting
 
 MAX_NEW_TOKENS, MAX_REPEATS, MAX_SEED = 512, 9, 2**31 - 1
 NOBODY = "none"  # the third pane when there is none
@@ -79,7 +79,7 @@ class Settings:
             SettingError: a setting is out of range.
         """
         shared = {key: getattr(self, key) for key in _SHARED}
-        return build(name, **(shared if name != "full" else {}))
+        return build(name, **fitting(name, shared))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

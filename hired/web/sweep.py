@@ -20,7 +20,7 @@ from hired.budget import OWN, parse_budget
 from hired.errors import SettingError
 from hired.images import describe_image
 from hired.lane import Lane
-from hired.selectors import SELECTORS
+from hired.selectors import settings_of
 from hired.web.engine import Loaded
 from hired.web.limits import MAX_ROWS, Limits
 from hired.web.panes import matches
@@ -191,7 +191,7 @@ def _measure(
     if stop.is_set() or view is None:
         yield None
         return
-    budget = settings.budget if SELECTORS[method].budgeted else OWN
+    budget = settings.budget if "budget" in settings_of(method) else OWN
     yield {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "method": method,

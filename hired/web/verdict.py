@@ -61,7 +61,7 @@ def judge(base: View, other: View, case: Case) -> tuple[str, str]:
 def _at(view: View, case: Case) -> str:
     """Where an answer was lost: a budget, or the method that finds its own."""
     method = SELECTORS.get(view.method)
-    if case.budget is None or view.method == "full" or not (method and method.budgeted):
+    if case.budget is None or not (method and "budget" in method.settings()):
         return f" by {view.title}"
     counted = isinstance(case.budget, int)
     return f" at {show_budget(case.budget)}{' patches' if counted else ''}"

@@ -1,0 +1,296 @@
+"""A setting, declared once: on the dataclass field of the method that uses it.
+
+`declared(default, kind)` makes the field; the kind knows which values are allowed, how text becomes
+a value and a value text again, and the words that people read. Every door (page, link, API, command
+line, benchmark, vLLM, lmms-eval, tables) takes them from there, so none keeps a list of its own.
+"""
+
+import difflib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
+from typing import Any
+
+from hired.budget import check_budget, parse_budget
+from hired.errors import SettingError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting(ABC):
+    """What a setting may be, and how it is called.
+
+    Attributes:
+        label: its name for people, a few words.
+        help: one line: what it does.
+    """
+
+    label: str
+    help: str
+
+    @property
+    @abstractmethod
+    def allowed(self) -> str:
+        """The values in words: `a number from 0 to 1`."""
+
+    @abstractmethod
+    def fit(self, value: Any) -> Any:
+        """The value in its own type; raises ValueError or TypeError where it is not allowed."""
+
+    def parse(self, text: str) -> Any:
+        """Text as a value, not checked yet; raises ValueError where it is none."""
+        return text
+
+    def write(self, value: Any) -> str:
+        """A value as text that `read` turns into the same value."""
+        return str(value)
+
+    def check(self, name: str, value: Any) -> Any:
+        """The value in its own type.
+
+        Raises:
+            SettingError: it is not allowed.
+        """
+        try:
+            return self.fit(value)
+        except SettingError:
+            raise
+        except (TypeError, ValueError):
+            raise self._wrong(name, value) from None
+
+    def read(self, name: str, value: Any) -> Any:
+        """A value as a form, a link or a command line brings it: text, or plain already.
+
+        Raises:
+            SettingError: it is not allowed.
+        """
+        if not isinstance(value, str):
+            return self.check(name, value)
+        try:
+            return self.fit(self.parse(value.strip()))
+        except SettingError:
+            raise
+        except (TypeError, ValueError):
+            raise self._wrong(name, value) from None
+
+    def _wrong(self, name: str, value: Any) -> SettingError:
+        return SettingError(f"{name} is {self.allowed}; got {value!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget(Setting):
+    """What is kept of an image: a rate (float in (0, 1]) or a count (int >= 1)."""
+
+    allowed = "a rate such as 20% or 0.2, or a count of patches per image such as 640"
+
+    def fit(self, value: Any) -> float | int:
+        """The rate as float or the count as int."""
+        return check_budget(value)
+
+    def parse(self, text: str) -> float | int:
+        """`20%` and `0.2` are rates, `640` is a count."""
+        return parse_budget(text)
+
+    def write(self, value: float | int) -> str:
+        """`20%` or `640`; a rate that has no exact percentage as it is."""
+        if isinstance(value, int):
+            return str(value)
+        percent = f"{value * 100:.10g}%"
+        return percent if parse_budget(percent) == value else repr(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number(Setting):
+    """A real number.
+
+    Attributes:
+        low, high: the smallest and the largest.
+        step: of a slider.
+    """
+
+    low: float
+    high: float
+    step: float
+
+    @property
+    def allowed(self) -> str:
+        """`a number from 0 to 1`."""
+        return f"a number from {self.low:g} to {self.high:g}"
+
+    def fit(self, value: Any) -> float:
+        """The number as float; booleans and NaN are none."""
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise TypeError
+        if not self.low <= value <= self.high:
+            raise ValueError
+        return float(value)
+
+    def parse(self, text: str) -> float:
+        """A decimal number, with a point or a comma."""
+        return float(text.replace(",", "."))
+
+    def write(self, value: float) -> str:
+        """The shortest text of exactly this number."""
+        return repr(float(value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share(Number):
+    """A share of something, 0 to 1."""
+
+    low: float = 0.0
+    high: float = 1.0
+    step: float = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole(Setting):
+    """A whole number.
+
+    Attributes:
+        low, high: the smallest and the largest; None for no limit.
+    """
+
+    low: int = 0
+    high: int | None = None
+
+    @property
+    def allowed(self) -> str:
+        """`a whole number from 0 up`."""
+        up = "up" if self.high is None else f"to {self.high}"
+        return f"a whole number from {self.low} {up}"
+
+    def fit(self, value: Any) -> int:
+        """The number as int; a float is none, not even 3.0."""
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise TypeError
+        if value < self.low or (self.high is not None and value > self.high):
+            raise ValueError
+        return int(value)
+
+    def parse(self, text: str) -> int | float:
+        """Digits; `3.0` is 3."""
+        if re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
+            return int(text)
+        number = float(text)
+        return int(number) if number.is_integer() else number
+
+    def read(self, name: str, value: Any) -> Any:
+        """As any setting; a whole number may come as a float, as JSON and sliders send it."""
+        whole = isinstance(value, float) and value.is_integer()
+        return super().read(name, int(value) if whole else value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer(Whole):
+    """A layer of the vision tower by number; how many there are only a model can say.
+
+    Attributes:
+        auto: may be None, the layer whose output feeds the projector; `auto` as text.
+    """
+
+    auto: bool = False
+
+    @property
+    def allowed(self) -> str:
+        """`a layer number from 0 up`."""
+        return "a layer number from 0 up" + (", or auto" if self.auto else "")
+
+    def fit(self, value: Any) -> int | None:
+        """The number as int, or None."""
+        return None if value is None and self.auto else super().fit(value)
+
+    def parse(self, text: str) -> int | float | None:
+        """Digits, or `auto` for None."""
+        return None if self.auto and text.lower() in ("auto", "none") else super().parse(text)
+
+    def write(self, value: int | None) -> str:
+        """Digits, or `auto`."""
+        return "auto" if value is None else str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Setting):
+    """One of a few words.
+
+    Attributes:
+        choices: the words.
+    """
+
+    choices: tuple[str, ...]
+
+    @property
+    def allowed(self) -> str:
+        """`one of none, rows`."""
+        return f"one of {', '.join(self.choices)}"
+
+    def fit(self, value: Any) -> str:
+        """The word."""
+        if value not in self.choices:
+            raise ValueError
+        return str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heads(Choice):
+    """A way to join the attention heads, or the number of the one head that counts."""
+
+    choices: tuple[str, ...] = ("sum", "max")
+
+    @property
+    def allowed(self) -> str:
+        """`'sum', 'max' or the number of one head`."""
+        return f"{', '.join(map(repr, self.choices))} or the number of one head"
+
+    def fit(self, value: Any) -> str | int:
+        """The word, or the head as int."""
+        if isinstance(value, Integral) and not isinstance(value, bool) and value >= 0:
+            return int(value)
+        return super().fit(value)
+
+    def parse(self, text: str) -> str | int:
+        """A word, `3` or `head 3`."""
+        found = re.fullmatch(r"(?:head )?(\d{1,4})", text, re.ASCII)
+        return int(found[1]) if found else text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flag(Setting):
+    """Yes or no."""
+
+    allowed = "True or False"
+
+    def fit(self, value: Any) -> bool:
+        """The truth value; no number and no word is one."""
+        if not isinstance(value, bool):
+            raise TypeError
+        return value
+
+    def parse(self, text: str) -> bool:
+        """`true` or `false`; `yes`, `on`, `1` and their opposites too."""
+        if text.lower() in ("true", "yes", "on", "1"):
+            return True
+        if text.lower() in ("false", "no", "off", "0"):
+            return False
+        raise ValueError
+
+    def write(self, value: bool) -> str:
+        """`true` or `false`."""
+        return str(value).lower()
+
+
+def declared(default: Any, setting: Setting, *, kw_only: bool = False) -> Any:
+    """A dataclass field that is a setting, with its default."""
+    return field(default=default, metadata={"setting": setting}, kw_only=kw_only)
+
+
+def declarations(owner: type) -> dict[str, Setting]:
+    """The settings of a dataclass by name, in the order of its fields."""
+    return {one.name: one.metadata["setting"] for one in fields(owner) if "setting" in one.metadata}
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """` Did you mean 'alpha'?` where something known is like `word`, else nothing."""
+    found = difflib.get_close_matches(word.lower(), list(known), n=1)
+    return f" Did you mean {found[0]!r}?" if found else ""

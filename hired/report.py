@@ -1,5 +1,6 @@
 """A comparison and a check in the terminal, and as plain data. Measures nothing itself."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -25,9 +26,13 @@ PHASES = {
 }
 
 
+# C0 and C1 controls but line ends and tabs, DEL, and surrogates that no encoding takes.
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
 def plain(text: str) -> str:
-    """Text that cannot steer the terminal."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in text)
+    """Text that cannot steer the terminal; tabs become spaces, every other sign stays."""
+    return _STEERING.sub("\ufffd", text).expandtabs()
 
 
 class Screen:

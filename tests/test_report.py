@@ -1,5 +1,7 @@
 """What the terminal shows: honest verdicts, readable numbers, nothing that steers it."""
 
+import pytest
+
 from hired.lane import Lane
 from hired.metrics import Metrics, seconds, size
 from hired.report import Screen, plain, verdict
@@ -68,8 +70,35 @@ def test_terminal_and_page_say_a_number_alike(capsys) -> None:
 
 def test_an_answer_cannot_steer_the_terminal(capsys) -> None:
     assert plain("a\x1b[2Jb\nc\r") == "a\ufffd[2Jb\nc\ufffd"
+    assert plain("\x00\x7f\x9b2J\ud83d") == "\ufffd\ufffd\ufffd2J\ufffd"
     lanes = [Lane("one", build("full"))]
     steps = [Step(0), Step(0, "answering", "[red]x"), Step(0, "done", "[red]x\x1b[2J y")]
     Screen().follow(iter(steps), lanes)
     out = capsys.readouterr().out
     assert "[red]x\ufffd[2J y" in out and out.count("[red]x") == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0915\u094d\u200d\u0937",  # Hindi, with a zero-width joiner
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian, with a non-joiner
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",  # a family of three
+        "oui\u00a0!",
+        "\u65e5\u672c\u3000\u8a9e",
+        "\u202bעברית\u202c",
+        "\ue000",
+    ],
+    ids=ascii,
+)
+def test_a_script_arrives_as_it_was_answered(text, capsys) -> None:
+    steps = [Step(0, "answering", text[:2]), Step(0, "answering", text), Step(0, "done", text)]
+    Screen().follow(iter(steps), [Lane("one", build("full"))])
+    assert text in capsys.readouterr().out
+
+
+def test_a_table_keeps_its_columns_however_it_arrives(capsys) -> None:
+    table = "a\tb\nlonger\tc"
+    steps = [Step(0, "answering", table[:end]) for end in range(1, len(table) + 1)]
+    Screen().follow(iter([*steps, Step(0, "done", table)]), [Lane("one", build("full"))])
+    assert "a       b\nlonger  c" in capsys.readouterr().out

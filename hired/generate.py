@@ -4,16 +4,23 @@ Knows `model.generate`, nothing of images or methods.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from time import perf_counter
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
-from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling
 
 from hired.pack import Packed
+
+# The KV cache as argument and as field of an output: renamed in transformers 5.24.
+CACHE = next(
+    field.name
+    for field in fields(BaseModelOutputWithPast)
+    if field.name in ("cache", "past_key_values")
+)
 
 
 @dataclass
@@ -89,7 +96,7 @@ def generate(
     # Where the end is noticed a step late, as on MPS, one token too many was chosen.
     count = output.sequences.shape[1] - packed.input_ids.shape[1]
     del answer.tokens[count:], answer.stamps[count:]
-    answer.kv_cache_bytes = cache_bytes(output.past_key_values)
+    answer.kv_cache_bytes = cache_bytes(output[CACHE])
     return answer
 
 

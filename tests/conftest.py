@@ -1,6 +1,7 @@
 """Tiny stock models, made from config in a moment; nothing here is mocked."""
 
 import gc
+import logging
 import os
 from functools import cache
 
@@ -145,6 +146,31 @@ def make_image(height: int, width: int, seed: int = 0) -> Image.Image:
 def prompt(question: str = "what is in the picture ?", images: int = 1) -> str:
     """The rendered chat prompt, as a user's own code would write it."""
     return f"USER: {'<image>' * images}\n{question} ASSISTANT:"
+
+
+class Deprecations(logging.Handler):
+    """Keeps what transformers says of names that it will drop: it logs it instead of warning."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "deprecat" in record.getMessage().lower():
+            self.said.append(record.getMessage())
+
+
+deprecations = Deprecations()
+logging.getLogger("transformers").addHandler(deprecations)
+
+
+@pytest.fixture(autouse=True)
+def nothing_deprecated():
+    """A deprecation in transformers' log fails the test that first met it, as a warning does."""
+    yield
+    said = deprecations.said.copy()
+    deprecations.said.clear()
+    assert not said
 
 
 def pytest_collection_finish() -> None:

@@ -6,7 +6,7 @@ from conftest import make_image, make_tiny, prompt
 from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
-from hired.generate import as_encoder_outputs
+from hired.generate import CACHE, as_encoder_outputs
 from hired.pack import pack
 from hired.selectors import build
 from hired.wrapper import HiredModel, look
@@ -117,7 +117,7 @@ def test_dropping_returns_the_callers_prompt(tiny):
     assert total["generation_config"].max_length == length + 5, "the caller's own is left alone"
     full = wrapped.generate(**inputs, max_new_tokens=5, return_dict_in_generate=True)
     assert torch.equal(full.sequences, plain)
-    assert full.past_key_values.get_seq_length() < length
+    assert full[CACHE].get_seq_length() < length
     beams = wrapped.generate(**inputs, max_new_tokens=5, num_beams=2, num_return_sequences=2)
     assert torch.equal(beams[:, :length], inputs["input_ids"].repeat_interleave(2, dim=0))
 

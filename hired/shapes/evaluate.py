@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from hired.errors import SettingError
-from hired.generate import as_encoder_outputs
+from hired.generate import CACHE, as_encoder_outputs
 from hired.pack import project
 from hired.selectors import Selection, Selector
 from hired.selectors.random import Random
@@ -117,9 +117,7 @@ def answer_all(
         both = {name: torch.cat([heads[name][images], tails[name]], dim=1) for name in tails}
         shared = copy.deepcopy(cache)
         shared.batch_select_indices(images)
-        output = model.generate(
-            **both, past_key_values=shared, max_new_tokens=limit, do_sample=False
-        )
+        output = model.generate(**both, **{CACHE: shared}, max_new_tokens=limit, do_sample=False)
         new = output[:, both["input_ids"].shape[1] :]
         texts = processor.batch_decode(new, skip_special_tokens=True)
         for (image, row), text in zip(mine, texts, strict=True):
@@ -137,7 +135,7 @@ def _read_images(model: Any, heads: Any, features: list[Tensor]) -> Any:
         use_cache=True,
         logits_to_keep=1,
     )
-    return output.past_key_values
+    return output[CACHE]
 
 
 def answer(

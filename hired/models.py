@@ -1,6 +1,6 @@
 """Where models come from: the allow-list, local directories, random weights. One function loads.
 
-This is the only module that calls `from_pretrained`. It never runs code that came with a model
+This is the only module that loads weights. It never runs code that came with a model
 and reads weights from safetensors only. Every failure is one sentence with a remedy.
 """
 
@@ -15,6 +15,7 @@ from torch import nn
 
 from hired import quantization as bits
 from hired import random_models
+from hired.checkpoints import first_line, read_config
 from hired.errors import HiredError, MemoryShortage, ModelError
 from hired.machine import (
     explain_unsupported,
@@ -37,7 +38,6 @@ ALLOWED = {
     "llava-hf/llava-1.5-7b-hf": "LLaVA-1.5, Vicuna 7B, 14 GB: one partition, no crops",
     "llava-hf/llava-1.5-13b-hf": "LLaVA-1.5, Vicuna 13B, 27 GB: one partition, no crops",
 }
-MODEL_TYPES = ("llava_next", "llava")
 _FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 
 
@@ -52,13 +52,15 @@ def load(
     Args:
         name_or_path: a name in `ALLOWED`, a directory with a LLaVA-NeXT or LLaVA-1.5 model, or
             `random:7b`, `random:7b/16`, … (right shapes, random weights, no answers).
-        quantization: None, "8bit" or "4bit": the language model through bitsandbytes.
+        quantization: None, "8bit" or "4bit": the language model through bitsandbytes. A directory
+            that was saved quantised so stays as it is.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         dtype: "auto" (float32 on a CPU, half precision elsewhere), a name or a `torch.dtype`.
 
     Raises:
         ModelError: unknown name, no such device or dtype, the hub cannot be reached or wants a
-            token, a directory that holds no whole model of these kinds, bitsandbytes missing.
+            token, a directory that holds no whole model of these kinds, bitsandbytes missing, a
+            directory saved with another quantization.
         MemoryShortage: the weights do not fit.
     """
     name = str(name_or_path)
@@ -68,16 +70,17 @@ def load(
         config, folder = random_models.make_config(random_models.parse(name)), None
     else:
         folder = _find(name)
-        config = _read_config(name, folder)
+        config = read_config(name, folder, ALLOWED)
+    own = bits.find_own(name, config, quantization)
+    quantization = own or quantization
     precision = pick_dtype(dtype, place, config.dtype)
-    _check_memory(name, config, place, precision, quantization)
-    settings = bits.make_settings(quantization, precision) if quantization else None
+    _check_memory(name, config, place, precision, None if own else quantization)
+    settings = None if own or not quantization else bits.make_settings(quantization, precision)
     build = partial(_build, name, config, folder, place, precision, settings)
     try:
         model, processor = run_aside(build) if place.type == "cpu" else build()
         if quantization:
-            bits.verify(model, quantization)
-            bits.settle(model, precision)
+            bits.finish(name, model, quantization, precision, own is not None)
     except HiredError:
         raise
     except Exception as error:  # a damaged checkpoint fails in a hundred ways
@@ -99,7 +102,7 @@ def _build(
         model = random_models.build_model(config, place, precision, settings)
         return model, random_models.make_processor()
     folder = _fetch(name) if name in ALLOWED and name != EMBEDDED else folder
-    model = _read_model(folder, place, precision, settings)
+    model = _read_model(folder, config, place, precision, settings)
     return model, _read_processor(folder, config)
 
 
@@ -123,6 +126,7 @@ def describe(model: Any) -> dict[str, Any]:
         "device_name": name_device(model.device),
         "dtype": str(model.dtype).removeprefix("torch."),
         "quantization": bits.find_kind(model),
+        "quantized_tower": bits.has_quantised_tower(model),
         "tile": vision.image_size,
         "patch": vision.patch_size,
         "vision_layers": vision.num_hidden_layers,
@@ -168,7 +172,7 @@ def _fetch(name: str, files: list[str] | None = None) -> Path:
         ) from error
     except errors.HfHubHTTPError as error:
         raise ModelError(
-            f"The Hugging Face hub refused {name}: {_first_line(error)}. Check HF_TOKEN and "
+            f"The Hugging Face hub refused {name}: {first_line(error)}. Check HF_TOKEN and "
             f"try again later."
         ) from error
     except OSError as error:
@@ -179,27 +183,9 @@ def _fetch(name: str, files: list[str] | None = None) -> Path:
             ) from error
         raise ModelError(
             f"{name} is not in the local cache and the Hugging Face hub cannot be reached "
-            f"({_first_line(error.__cause__ or error)}). Check the network and HF_HUB_OFFLINE, "
+            f"({first_line(error.__cause__ or error)}). Check the network and HF_HUB_OFFLINE, "
             f"pass a local directory, or use {EMBEDDED!r}, which needs no network."
         ) from error
-
-
-def _read_config(name: str, folder: Path) -> Any:
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:  # missing, not JSON, unknown type, fields of the wrong kind
-        raise ModelError(
-            f"{name} has no config.json of a LLaVA model that transformers can read "
-            f"({_first_line(error)}). Point to a directory saved with save_pretrained."
-        ) from error
-    if config.model_type not in MODEL_TYPES:
-        raise ModelError(
-            f"{name} is a {config.model_type!r} model; HiRED reads LLaVA-NeXT and LLaVA-1.5 "
-            f"({' or '.join(MODEL_TYPES)}). Choose one of: {', '.join(ALLOWED)}."
-        )
-    return config
 
 
 def _check_memory(
@@ -210,10 +196,13 @@ def _check_memory(
 
     with torch.device("meta"):
         blank = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
+    if own := bits.find_own(name, config, None):
+        bits.convert_blank(blank, config)
     needed, free = bits.needed_bytes(blank, dtype, quantization), free_bytes(device)
     if needed <= free:
         return
-    stored = {kind: bits.needed_bytes(blank, dtype, kind) for kind in bits.KINDS}
+    kinds = () if own else bits.KINDS
+    stored = {kind: bits.needed_bytes(blank, dtype, kind) for kind in kinds}
     fitting = [
         f"quantization={kind!r} ({size / 1e9:.1f} GB)"
         for kind, size in stored.items()
@@ -227,16 +216,20 @@ def _check_memory(
     )
 
 
-def _read_model(folder: Path, device: torch.device, dtype: torch.dtype, settings: Any) -> nn.Module:
+def _read_model(
+    folder: Path, config: Any, device: torch.device, dtype: torch.dtype, settings: Any
+) -> nn.Module:
     from transformers import AutoModelForImageTextToText
 
+    quantised = settings is not None or bits.find_own(str(folder), config, None) is not None
+    asked = {} if settings is None else {"quantization_config": settings}
     # With a device map the weights travel in threads of transformers' own, which ZeroGPU does not
     # watch and where MPS may crash. Quantising needs one, and is done in this thread.
     model, report = AutoModelForImageTextToText.from_pretrained(
         folder,
         dtype=dtype,
-        device_map=None if settings is None else {"": device},
-        quantization_config=settings,
+        device_map={"": device} if quantised else None,
+        **asked,  # None would hide what the checkpoint was saved with
         use_safetensors=True,
         trust_remote_code=False,
         output_loading_info=True,
@@ -247,7 +240,20 @@ def _read_model(folder: Path, device: torch.device, dtype: torch.dtype, settings
             f"{folder} lacks {len(absent)} of the model's weights ({absent[0]}, …), which would "
             f"be random. Download or save the model again."
         )
-    return model if settings is not None else model.to(device)
+    _check_unread(folder, model, report["unexpected_keys"])
+    return model if quantised else model.to(device)
+
+
+def _check_unread(folder: Path, model: nn.Module, unread: set[str]) -> None:
+    """Raise ModelError for tensors beside a layer's weights: those are not what they seem."""
+    layers = {name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    strange = sorted(key for key in unread if any(key.startswith(f"{name}.") for name in layers))
+    if strange:
+        raise ModelError(
+            f"{folder} holds {len(strange)} tensors that belong to layers and that these layers "
+            f"do not know ({strange[0]}, …): it was probably quantised, and its config.json does "
+            f"not say how. Use the model as it was before."
+        )
 
 
 def _read_processor(folder: Path, config: Any) -> Any:
@@ -267,7 +273,7 @@ def _read_processor(folder: Path, config: Any) -> Any:
 
 def _explain(name: str, error: Exception, device: torch.device) -> HiredError:
     """A sentence for whatever stock loading code raised."""
-    reason = _first_line(error)
+    reason = first_line(error)
     full = isinstance(error, (MemoryError, torch.OutOfMemoryError))
     if full or "can't allocate memory" in str(error):
         return MemoryShortage(
@@ -280,7 +286,3 @@ def _explain(name: str, error: Exception, device: torch.device) -> HiredError:
         f"{name} could not be loaded ({type(error).__name__}: {reason}). A file may be missing "
         f"or damaged: download or save the model again."
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]

@@ -7,6 +7,7 @@ types of the modules are checked after loading.
 
 import importlib.util
 import logging
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from hired.errors import ModelError
 
 SKIP = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 KINDS = {"8bit": "Linear8bitLt", "4bit": "Linear4bit"}
+_KIND_OF = {layer: kind for kind, layer in KINDS.items()}
 # Per quantised weight: int8 (its scales, one per row, do not matter); nf4 and a scale per 64.
 _BYTES = {"8bit": 1.0, "4bit": 0.5 + 4 / 64}
 
@@ -35,12 +37,51 @@ def check_name(quantization: str | None) -> None:
         )
 
 
+def find_own(name: str, config: Any, asked: str | None) -> str | None:
+    """The quantization that a checkpoint was saved with, or None.
+
+    Args:
+        name: what the user calls the model.
+        config: of the whole model.
+        asked: the quantization that the user wants.
+
+    Raises:
+        ModelError: it was quantised by other means than bitsandbytes, which is not installed, or
+            differently from what is asked.
+    """
+    settings = _own_settings(config)
+    if settings is None:
+        return None
+    method = settings.get("quant_method") or "bitsandbytes"
+    flags = {"8bit": "load_in_8bit", "4bit": "load_in_4bit"}
+    own = next((kind for kind, flag in flags.items() if settings.get(flag)), None)
+    if method != "bitsandbytes" or own is None:
+        raise ModelError(
+            f"{name} was saved quantised by {getattr(method, 'value', method)!r}; only models "
+            f"quantised by bitsandbytes to 8 or 4 bits can be read. Use the model as it was "
+            f"before, with quantization='8bit' or '4bit' where memory is short."
+        )
+    check_name(own)
+    if asked not in (None, own):
+        raise ModelError(
+            f"{name} was saved quantised to {own} and cannot be brought to {asked}. Leave "
+            f"quantization out, or use the model as it was before."
+        )
+    return own
+
+
+def convert_blank(model: nn.Module, config: Any) -> None:
+    """Give a model on the meta device the quantised layers that its checkpoint was saved with."""
+    from transformers.quantizers import AutoHfQuantizer
+
+    quantizer = AutoHfQuantizer.from_config(_own_settings(config), pre_quantized=True)
+    quantizer.preprocess_model(model=model, config=config, device_map={"": "meta"})
+
+
 def make_settings(quantization: str, dtype: torch.dtype) -> Any:
     """The `BitsAndBytesConfig` for a LLaVA model that computes in `dtype`."""
     from transformers import BitsAndBytesConfig
 
-    # Casting float32 to float16 for 8 bits is known; bitsandbytes says so at every single product.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     return BitsAndBytesConfig(
         load_in_8bit=quantization == "8bit",
         load_in_4bit=quantization == "4bit",
@@ -67,11 +108,43 @@ def verify(model: nn.Module, quantization: str) -> None:
         )
 
 
+def finish(name: str, model: nn.Module, kind: str, dtype: torch.dtype, own: bool) -> None:
+    """Check and settle a model that was loaded quantised; warn where that changes the selection.
+
+    Args:
+        name: what the user calls the model.
+        model: as it was loaded.
+        kind: "8bit" or "4bit".
+        dtype: of the layers that are not quantised.
+        own: the checkpoint was saved quantised, whichever layers that were.
+
+    Raises:
+        ModelError: the model is not quantised as it should be.
+    """
+    if not own:
+        verify(model, kind)
+    elif find_kind(model) != kind:
+        raise ModelError(
+            f"{name} says that it was saved quantised to {kind}, and its layers are not. Install "
+            f"the versions in requirements.txt, or use the model as it was before."
+        )
+    if has_quantised_tower(model):
+        warnings.warn(
+            f"{name} was saved with its vision tower quantised to {kind}: the attention that "
+            f"tokens are selected by is that of the quantised tower. Quantise the model here to "
+            f"leave the tower as it is.",
+            stacklevel=3,
+        )
+    settle(model, dtype)
+
+
 def settle(model: nn.Module, dtype: torch.dtype) -> None:
     """Use every quantised layer once: bitsandbytes rearranges its weights on first use.
 
     Afterwards the model no longer changes, and two threads may use it.
     """
+    # Casting float32 to float16 for 8 bits is known; bitsandbytes says so at every single product.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     with torch.inference_mode():
         for module in _quantised(model):
             device = module.weight.device
@@ -84,14 +157,26 @@ def find_kind(model: nn.Module) -> str | None:
     return next((kind for kind, name in KINDS.items() if name in names), None)
 
 
+def has_quantised_tower(model: nn.Module) -> bool:
+    """Whether the attention that methods read comes from quantised layers."""
+    return find_kind(model.model.vision_tower) is not None
+
+
 def needed_bytes(model: nn.Module, dtype: torch.dtype, quantization: str | None) -> int:
-    """What the weights of a model (which may be on the meta device) will take once loaded."""
+    """What the weights of a model (which may be on the meta device) will take once loaded.
+
+    Args:
+        model: before loading; layers that are quantised already count as such.
+        dtype: of the layers that are not quantised.
+        quantization: what else is quantised while loading.
+    """
     total = 0.0
     for name, module in model.named_modules():
-        shrinks = quantization and type(module) is nn.Linear and not name.startswith(SKIP)
+        shrinks = type(module) is nn.Linear and not name.startswith(SKIP)
+        kind = _KIND_OF.get(type(module).__name__) or (quantization if shrinks else None)
         for key, value in module.named_parameters(recurse=False):
-            packed = shrinks and key == "weight"
-            total += value.numel() * (_BYTES[quantization] if packed else dtype.itemsize)
+            packed = kind and key == "weight"
+            total += value.numel() * (_BYTES[kind] if packed else dtype.itemsize)
     return int(total)
 
 
@@ -121,6 +206,15 @@ def _quantised(model: nn.Module) -> Iterator[nn.Linear]:
     for module in model.modules():
         if type(module).__name__ in KINDS.values():
             yield module
+
+
+def _own_settings(config: Any) -> dict[str, Any] | None:
+    """What transformers noted in a config when it saved a quantised model."""
+    for part in (config, config.get_text_config()):
+        settings = getattr(part, "quantization_config", None)
+        if settings is not None:
+            return settings if isinstance(settings, dict) else settings.to_dict()
+    return None
 
 
 def _installed(name: str) -> bool:

@@ -47,6 +47,7 @@ class Screen:
     def introduce(self, about: dict[str, Any]) -> None:
         """Which model answers, and on what."""
         bits = f", {about['quantization']}" if about["quantization"] else ""
+        bits += ", vision tower too" if about["quantized_tower"] else ""
         line = (
             f"{about['name']} · {about['family']} · {about['device']} {about['dtype']}{bits} · "
             f"{size(about['resting_bytes'])} at rest"

@@ -165,6 +165,57 @@ def test_damaged_directory_is_one_clear_sentence(damaged, harm, says) -> None:
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
 
 
+ORIGINAL = {
+    "architectures": ["LlavaLlamaForCausalLM"],
+    "hidden_size": 4096,
+    "image_aspect_ratio": "anyres",
+    "mm_projector_type": "mlp2x_gelu",
+    "mm_vision_tower": "openai/clip-vit-large-patch14-336",
+    "model_type": "llava",
+    "vocab_size": 32000,
+}  # the fields that tell: config.json of liuhaotian/llava-v1.6-vicuna-7b
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "llava-hf/llava-v1.6-vicuna-7b-hf"),
+        ({"hidden_size": 5120}, "llava-hf/llava-v1.6-vicuna-13b-hf"),
+        ({"image_aspect_ratio": "pad"}, "llava-hf/llava-1.5-7b-hf"),
+        (
+            {"architectures": ["LlavaMistralForCausalLM"], "model_type": "llava_mistral"},
+            "llava-hf/llava-v1.6-mistral-7b-hf",
+        ),
+        ({"model_type": "llava_llama", "vocab_size": 128256}, "llava-hf/llama3-llava-next-8b-hf"),
+        ({"architectures": ["LlavaQwenForCausalLM"], "model_type": "llava_qwen"}, None),
+    ],
+)
+def test_an_original_checkpoint_is_told_where_its_converted_one_is(changes, name, tmp_path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(ORIGINAL | changes))
+    (tmp_path / "pytorch_model-00001-of-00002.bin").touch()
+    with pytest.raises(
+        ModelError, match=r"original LLaVA repository.*huggingface.co/llava-hf"
+    ) as e:
+        models.load(tmp_path, device="cpu")
+    assert (f"probably as {name}." in str(e.value)) if name else "probably" not in str(e.value)
+    assert name is None or name in models.ALLOWED
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "consolidated.00.pth", "model.Q4.gguf"])
+def test_weights_in_another_format_are_named(damaged, name) -> None:
+    (damaged / "model.safetensors").rename(damaged / name)
+    with pytest.raises(ModelError, match=rf"as {name} and not as safetensors.*save_pretrained"):
+        models.load(damaged, device="cpu")
+
+
+def test_an_adapter_is_told_from_a_model(tmp_path) -> None:
+    about = {"base_model_name_or_path": "llava-hf/llava-1.5-7b-hf", "peft_type": "LORA"}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(about))
+    (tmp_path / "adapter_model.safetensors").touch()
+    with pytest.raises(ModelError, match=r"adapter.*Merge it into llava-hf/llava-1\.5-7b-hf"):
+        models.load(tmp_path, device="cpu")
+
+
 def test_missing_embedded_model_says_how_to_get_it(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(models, "SHAPES", tmp_path)
     with pytest.raises(ModelError, match="shapes train"):

@@ -84,12 +84,15 @@ def _failure(error: HiredError, kept: str) -> str:
 
 def describe(info: dict[str, Any]) -> str:
     """A model's description as a table and an honest badge."""
+    quantized = info["quantization"] or "no"
+    if info["quantized_tower"]:
+        quantized += ", the vision tower too: tokens are selected by quantised attention"
     rows = [
         ("Name", info["name"]),
         ("Family", info["family"]),
         ("Runs on", f"{info['device']} ({info['device_name']})"),
         ("Numbers", info["dtype"]),
-        ("Quantised", info["quantization"] or "no"),
+        ("Quantised", quantized),
         ("Vision", f"{info['vision_layers']} layers, {info['vision_heads']} heads, "
                    f"{info['tile']} px tiles, {info['patch']} px patches"),
         ("Language", f"{info['text_layers']} layers, {info['text_width']} wide"),

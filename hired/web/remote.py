@@ -80,6 +80,7 @@ def describe(models: tuple[str, str], pair: Pair) -> dict[str, Any]:
         "device_name": f"{pair.baseline.root} and {pair.hired.root}",
         "dtype": f"dtype {UNKNOWN}",
         "quantization": None,
+        "quantized_tower": False,
         "resting_bytes": None,
     }
     names = ("tile", "patch", "vision_layers", "vision_heads", "vision_width")

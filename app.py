@@ -8,6 +8,7 @@ from pathlib import Path
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 # Its own folder for uploads: what is too much there is deleted, and Gradio's is every app's.
 os.environ.setdefault("GRADIO_TEMP_DIR", str(Path.home() / ".cache" / "hired-side-by-side"))
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see hired/threads.py
 
 try:  # ZeroGPU patches torch and must come first; the package exists only there
     import spaces  # noqa: F401

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hired.errors import HiredError, InputError, SettingError
+from hired.threads import AUTO, WORDS, Load, choose_threads, use_threads
 
 # Subcommand -> (module with `add_parser(subparsers)`, its line in the help). The parser it adds
 # names its function with `set_defaults(run=...)`: takes the arguments, returns the exit code.
@@ -117,6 +118,7 @@ def _add_ask(commands: Any) -> None:
     add("--quantization", help="8bit or 4bit, through bitsandbytes")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--dtype", default="auto", help="auto, float32, float16, bfloat16")
+    add("--threads", default=AUTO, metavar="N", help=f"{WORDS} (default: auto)")
     add("--race", action="store_true", help="both lanes at once; their times are contended")
     add("--json", action="store_true", help="one JSON object on one line, last on stdout")
     ask_parser.set_defaults(run=ask)
@@ -176,10 +178,13 @@ def ask(args: argparse.Namespace) -> int:
     lanes = make_lanes(args)  # wrong arguments are found before a model is loaded
     check_asked(lanes, args.max_new_tokens)
     image, question = open_image(args.image), check_question(args.question)
-    screen = Screen(to_stderr=args.json, race=args.race)
+    choose_threads(args.threads)
+    screen, load_elsewhere = Screen(to_stderr=args.json, race=args.race), Load()
     model, processor = load(args.model, args.quantization, args.device, args.dtype)
     about = describe(model)
     screen.introduce(about)
+    if about["device"] == "cpu":
+        _progress(f"Computing with {use_threads(args.threads, load_elsewhere)}.")
     with _stop_on_interrupt() as stop:
         steps = compare(
             model,

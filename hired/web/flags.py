@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Callable, Mapping, Sequence
 
+from hired import threads
 from hired.errors import SettingError
 from hired.web.limits import Limits
 from hired.web.logs import LEVELS
@@ -81,6 +82,13 @@ def _add_model(parser: argparse.ArgumentParser, environment: Mapping[str, str]) 
         "--dtype",
         default=environment.get("HIRED_DTYPE", AUTO),
         help="auto, float32, float16 or bfloat16 (default: %(default)s)",
+    )
+    group.add_argument(
+        "--threads",
+        type=_threads,
+        default=environment.get("HIRED_THREADS") or threads.AUTO,
+        metavar="N",
+        help=f"{threads.WORDS} (default: %(default)s)",
     )
 
 
@@ -164,6 +172,14 @@ def _one_of(*names: str) -> Callable[[str], str]:
         return text
 
     return check
+
+
+def _threads(text: str) -> str:
+    try:
+        threads.choose_threads(text)
+    except SettingError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def _whole(text: str) -> int:

@@ -15,6 +15,7 @@ from gradio.tunneling import CURRENT_TUNNELS
 
 from hired.errors import HiredError
 from hired.models import EMBEDDED
+from hired.threads import Load, use_threads
 from hired.web import logs
 from hired.web.choice import choose
 from hired.web.engine import Engine
@@ -36,12 +37,14 @@ DELIVERY_S = 5.0  # for the last words of a finished answer on their way to a cl
 def serve(demo: Page, options: argparse.Namespace, say: Say) -> int:
     """Serve the page until SIGTERM or Ctrl+C; the exit code. `say` tells the user what happens."""
     logs.set_up(options.log)
-    engine = demo.engine
+    engine, elsewhere = demo.engine, Load()
     trust_proxies()
     try:
         tools = mcp_options(options.mcp)
         with ending_at_once():
             _load(engine, options, say)
+        if engine.get().info["device"] == "cpu":
+            say(f"Computing with {use_threads(options.threads, elsewhere)}.")
     except HiredError as error:
         print_error(error)
         return 1

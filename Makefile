@@ -76,7 +76,7 @@ lowest: $(VENV)-lowest/.done ## the core tests on the lowest versions that requi
 	$(VENV)-lowest/bin/python -m pytest tests/test_tiles.py tests/test_selectors.py tests/test_parity.py \
 	  tests/test_web.py $(PYTEST_ARGS)
 
-gpu-check: $(VENV)/.app ## both lanes on a model of LLaVA-NeXT-7B's shape; needs an NVIDIA GPU
+gpu-check: $(VENV)/.app ## does everything work on this NVIDIA GPU? one record, one page, ten minutes
 	$(BIN)/python -m hired gpu-check $(ARGS)
 
 lmms-test: $(VENV)-lmms/.done ## lmms-eval on a local task, in an environment of its own

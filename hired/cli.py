@@ -75,12 +75,13 @@ def make_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     models.set_defaults(run=list_models)
     methods = commands.add_parser("methods", help="list the methods and their settings")
     methods.set_defaults(run=list_methods)
-    check = commands.add_parser("gpu-check", help="both lanes at the shape of LLaVA-NeXT-7B")
+    check = commands.add_parser("gpu-check", help="does everything work on this GPU?")
     check.add_argument("--model", help="default random:7b, without a GPU random:7b/256")
     check.add_argument("--device", default="auto")
     check.add_argument(
-        "--repeats", type=int, help="runs to take the median of (default: 3 on a GPU, else 1)"
+        "--repeats", type=int, help="runs to take the median of (default: 5 on a GPU, else 1)"
     )
+    check.add_argument("--checkpoint", help="a real model to ask (default: one in the hub's cache)")
     check.add_argument("--json", metavar="PATH", type=Path, help="default assets/results/…")
     check.set_defaults(run=check_gpu)
     for name, (module, line) in ELSEWHERE.items():
@@ -246,7 +247,9 @@ def check_gpu(args: argparse.Namespace) -> int:
     from hired.gpu_check import run_check, save
     from hired.report import show_check
 
-    record = run_check(args.model, args.device, args.repeats, tell=_progress)
+    record = run_check(
+        args.model, args.device, args.repeats, tell=_progress, checkpoint=args.checkpoint
+    )
     path = save(record, args.json)
     show_check(record)
     print(f"Recorded in {path}")

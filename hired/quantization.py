@@ -29,12 +29,17 @@ def check_name(quantization: str | None) -> None:
         return
     if quantization not in KINDS:
         raise ModelError(f"quantization must be None, '8bit' or '4bit'; got {quantization!r}.")
-    missing = [name for name in ("bitsandbytes", "accelerate") if not _installed(name)]
-    if missing:
+    if missing := missing_packages(quantization):
         raise ModelError(
             f"quantization={quantization!r} needs {' and '.join(missing)}. "
             f"Install with: pip install {' '.join(missing)}"
         )
+
+
+def missing_packages(quantization: str | None) -> list[str]:
+    """What has to be installed before a model can be loaded so."""
+    needed = () if quantization is None else ("bitsandbytes", "accelerate")
+    return [name for name in needed if not _installed(name)]
 
 
 def find_own(name: str, config: Any, asked: str | None) -> str | None:

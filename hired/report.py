@@ -203,26 +203,46 @@ def ask_record(
 
 
 def show_check(record: dict[str, Any]) -> None:
-    """The tables and findings of a GPU check."""
+    """The tables and findings of a GPU check, as one page."""
     console = Console(highlight=False)
     console.print(Text(record["note"], style="bold"))
+    machine = record["machine"]
+    console.print(
+        f"{record['device_name']} · {size(machine['free_bytes'])} free · CUDA {machine['cuda']} · "
+        f"driver {machine.get('driver', '–')} · attention {', '.join(machine['attention'])}"
+    )
+    console.print(" · ".join(f"{name} {number}" for name, number in record["versions"].items()))
     for run in record["runs"]:
-        about = run["model"]
-        title = f"{about['name']} · {about['device_name']} · {run['precision']}"
-        columns = "budget|visual|vision|prefill|TTFT|tok/s|KV cache|peak"
-        table = Table(*columns.split("|"), title=Text(title), title_justify="left", box=None)
-        for row in run["rows"]:
-            table.add_row(
-                f"{row['budget']:.0%}",
-                str(row["visual_tokens"]),
-                seconds(row["vision_s"]),
-                seconds(row["prefill_s"]),
-                seconds(row["ttft_s"]),
-                "–" if row["tokens_per_s"] is None else f"{row['tokens_per_s']:.1f}",
-                size(row["kv_cache_bytes"]),
-                size(row["peak_bytes"]),
-            )
-        console.print(table)
-        for finding in run["findings"]:
-            mark = Text("ok    " if finding["passed"] else "FAILED", style="bold")
-            console.print(Text.assemble(mark, " ", finding["name"], ": ", finding["detail"]))
+        loaded = f"{run['model']['name']} · loaded in {run['load_s']} s" if "model" in run else "–"
+        console.print(Text(f"\n{run['precision']} · {loaded}", style="bold"))
+        if run["rows"]:
+            console.print(_budget_table(run["rows"]))
+        _show_findings(console, run["parts"])
+    console.print()
+    _show_findings(console, record["parts"])
+    verdict = "PASSED" if record["passed"] else "FAILED"
+    console.print(Text(f"\n{verdict} after {record['seconds']} s", style="bold"))
+
+
+def _budget_table(rows: list[dict[str, Any]]) -> Table:
+    columns = "budget|visual|prepare|vision|select|prefill|the model's part|tok/s|KV cache|peak"
+    table = Table(*columns.split("|"), box=None)
+    for row in rows:
+        table.add_row(
+            f"{row['budget']:.0%}",
+            str(row["visual_tokens"]),
+            *(seconds(row[f"{phase}_s"]) for phase in ("preprocess", "vision", "select")),
+            seconds(row["prefill_s"]),
+            seconds(row["model_ttft_s"]),
+            "–" if row["tokens_per_s"] is None else f"{row['tokens_per_s']:.1f}",
+            size(row["kv_cache_bytes"]),
+            size(row["peak_bytes"]),
+        )
+    return table
+
+
+def _show_findings(console: Console, parts: list[dict[str, Any]]) -> None:
+    marks = {True: "ok         ", False: "FAILED     ", None: "not checked"}
+    for finding in (finding for part in parts for finding in part["findings"]):
+        mark = Text(marks[finding["passed"]], style="bold")
+        console.print(Text.assemble(mark, " ", finding["name"], ": ", finding["detail"]))

@@ -1,0 +1,5 @@
+"""`make gpu-check`: does everything work on this GPU, in one command, one record and one page?"""
+
+from hired.gpu_check.check import run_check, save
+
+__all__ = ["run_check", "save"]

@@ -1,0 +1,230 @@
+"""What is looked at of every model: loading, the stock model beside it, methods, budgets."""
+
+import copy
+import itertools
+import statistics
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from hired import quantization as bits
+from hired.gpu_check.subject import NEW_TOKENS, Finding, Subject, held_bytes, keep
+from hired.lane import Lane
+from hired.pack import pack
+from hired.preview import Preview
+from hired.selectors import SELECTORS, build
+from hired.tower import inspect_tower, split_tiles
+from hired.vision import Taps, Vision, encode
+from hired.wrapper import HiredModel, look
+
+BUDGETS = (1.0, 0.4, 0.2, 0.1)
+SLACK_BYTES = 256 * 2**20  # what the allocator rounds up, and cuBLAS's workspaces
+NOISE = 0.1  # of a time, between neighbouring budgets
+OVERLAP = 0.9  # of what float32 on the CPU picks
+SEEN_ALIKE = 0.95  # of a preview in half precision: it sees all tiles at once, a lane may not
+BOUND = (0.25, 1.3)  # shares of Amdahl's bound that prefill can reach and be right
+Rows = list[dict[str, Any]]
+
+
+def check_weight(subject: Subject, before: int) -> Iterator[Finding]:
+    """The weights take what they should, once."""
+    from transformers import AutoModelForImageTextToText
+
+    with torch.device("meta"):
+        blank = AutoModelForImageTextToText.from_config(subject.model.config)
+    about = subject.about
+    needed = bits.needed_bytes(blank, subject.model.dtype, about["quantization"])
+    yield weighs("weights", about["resting_bytes"], needed, needed // 10)
+    if subject.gpu:
+        held = held_bytes(subject.device) - before
+        slack = max(SLACK_BYTES, needed // 10)
+        yield weighs("the allocator after loading", held, about["resting_bytes"], slack)
+
+
+def check_stock(subject: Subject) -> Iterator[Finding]:
+    """With all tokens kept, stock `generate` and ours say the same."""
+    inputs = subject.prepare(subject.pictures["square"])
+    given = {
+        "input_ids": inputs.input_ids.to(subject.device),
+        "attention_mask": inputs.attention_mask.to(subject.device),
+        "pixel_values": inputs.pixel_values.to(subject.model.model.vision_tower.dtype),
+        "image_sizes": inputs.image_sizes,
+    }
+    options = {"max_new_tokens": NEW_TOKENS, "min_new_tokens": NEW_TOKENS, "do_sample": False,
+               "return_dict_in_generate": True, "output_logits": True}  # fmt: skip
+    with torch.inference_mode():
+        stock = subject.model.generate(**given, **options)
+        ours = HiredModel(subject.model, build("full")).generate(**given, **options)
+    logits, other = torch.stack(stock.logits).float(), torch.stack(ours.logits).float()
+    finite = bool(torch.isfinite(logits).all() and torch.isfinite(other).all())
+    yield Finding("no logit is NaN or infinite", finite, f"{logits.numel()} of each looked at")
+    gap = float((logits - other).abs().max())
+    yield Finding(
+        "full lane says what stock generate says",
+        bool(torch.equal(stock.sequences, ours.sequences)) and gap <= 0.01 * float(logits.std()),
+        f"{NEW_TOKENS} tokens, largest difference of a logit {gap:.3g}",
+    )
+
+
+def check_methods(subject: Subject) -> Iterator[Finding]:
+    """Every method on every shape: counts exact, nothing NaN, the preview as the lane."""
+    preview = Preview(subject.model, subject.processor)
+    wrong: dict[str, list[str]] = {"count": [], "finite": [], "preview": []}
+    overlaps: dict[str, list[float]] = {name: [] for name in SELECTORS}
+    pictures = subject.pictures
+    for (shape, image), name in itertools.product(pictures.items(), SELECTORS):
+        selector, inputs = build(name), subject.prepare(image)
+        [(vision, selection)] = look(
+            subject.model, inputs.pixel_values, inputs.image_sizes, selector
+        )
+        packed = pack(subject.model, inputs.input_ids, inputs.attention_mask, [vision], [selection])
+        place = f"{name} on {shape}"
+        lost = name == "hired-release"  # it spends budget on patches that are no candidates
+        exact = lost or not selector.fixed_count or selection.kept == selector.total(vision.grid)
+        if not exact or len(packed.features[0]) != selection.visual_tokens:
+            wrong["count"].append(f"{place}: {selection.kept} kept")
+        if not all(torch.isfinite(one).all() for one in (packed.features[0], *vision.cls.values())):
+            wrong["finite"].append(place)
+        shown = preview.select(image, selector).mask
+        alike = 1.0 if subject.model.dtype == torch.float32 else SEEN_ALIKE
+        if _overlap(shown, selection.mask) < alike:
+            wrong["preview"].append(place)
+        kept = selector.select(_reference(subject, shape, preview)).mask
+        overlaps[name].append(_overlap(kept, selection.mask))
+    total = f"{len(SELECTORS)} methods × {len(pictures)} shapes"
+    yield _none("counts are exact", wrong["count"], total)
+    yield _none("no feature or score is NaN or infinite", wrong["finite"], total)
+    yield _none("the preview shows what the lane keeps", wrong["preview"], total)
+    means = {name: statistics.mean(values) for name, values in overlaps.items()}
+    yield Finding(
+        f"HiRED keeps {OVERLAP:.0%} of what it keeps in float32 on the CPU",
+        means["hired"] >= OVERLAP,
+        ", ".join(f"{name} {share:.1%}" for name, share in means.items()),
+    )
+
+
+def _overlap(one: torch.Tensor, other: torch.Tensor) -> float:
+    """The share of patches of the larger selection that are in both."""
+    return float((one & other).sum() / max(1, one.sum(), other.sum()))
+
+
+def _reference(subject: Subject, shape: str, preview: Preview) -> Vision:
+    """What a float32 copy of the tower on the CPU sees of a picture, every layer tapped."""
+    known = subject.seen_on_cpu
+    if shape not in known:
+        if subject.cpu_tower is None:
+            subject.cpu_tower = copy.deepcopy(subject.model.model.vision_tower).cpu().float()
+        tower = inspect_tower(subject.model.config, subject.cpu_tower)
+        inputs = subject.prepare(subject.pictures[shape])
+        tiles = split_tiles(tower, inputs.pixel_values.cpu(), inputs.image_sizes)
+        taps, layers = Taps(keys=tower.feature_tap), range(preview.layers)
+        known[shape] = encode(tower, tiles, [inputs.grid], taps, extra_taps=layers)[0]
+    return known[shape]
+
+
+def check_budgets(subject: Subject, tell: Callable[[str], None]) -> Iterator[Finding]:
+    """All phases at 100, 40, 20 and 10 %, alternating; memory once, costs that fall."""
+    before = held_bytes(subject.device)
+    lanes = [Lane(f"{budget:.0%}", keep(budget)) for budget in BUDGETS]
+    runs: list[list[Any]] = []
+    for turn in range(subject.repeats):
+        order = lanes if turn % 2 == 0 else lanes[::-1]
+        ends = subject.compare(order)
+        for step, lane in zip(ends, order, strict=True):
+            if step.phase != "done":
+                yield Finding(f"the lane at {lane.name} ends", False, step.error or step.phase)
+                return
+        runs.append(ends if turn % 2 == 0 else ends[::-1])
+        tell(f"  repeat {turn + 1} of {subject.repeats}")
+    rows = subject.rows
+    rows += [
+        median_row(budget, [ends[index].metrics.as_dict() for ends in runs])
+        for index, budget in enumerate(BUDGETS)
+    ]
+    grown = held_bytes(subject.device) - before
+    slack = max(1, subject.about["resting_bytes"] // 10)
+    yield Finding(
+        "all lanes share one set of weights",
+        grown <= (max(SLACK_BYTES, slack) if subject.gpu else slack),
+        f"{grown} bytes more than before the lanes, beside {subject.about['resting_bytes']} of "
+        f"weights",
+    )
+    yield check_cache(rows, subject)
+    yield falls("KV cache falls with the budget", rows, "kv_cache_bytes")
+    if not subject.gpu:
+        yield Finding("times and peaks", None, "judged on a GPU only")
+        return
+    yield falls("the model's time to first token falls", rows, "model_ttft_s", NOISE)
+    yield falls("peak memory falls with the budget", rows, "peak_bytes")
+    yield within_bound(rows)
+    if subject.repeats > 1:
+        yield steady([[step.metrics.peak_bytes for step in ends] for ends in runs[:2]])
+
+
+def check_cache(rows: Rows, subject: Subject) -> Finding:
+    """Bytes of the KV cache against layers · 2 · heads · width · tokens."""
+    text = subject.model.config.get_text_config()
+    heads = text.num_key_value_heads
+    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    token = text.num_hidden_layers * 2 * heads * width * subject.model.dtype.itemsize
+    wrong = [
+        f"{row['budget']:.0%}: {row['kv_cache_bytes']}"
+        for row in rows
+        if row["kv_cache_bytes"]
+        != token * (row["visual_tokens"] + row["prompt_tokens"] + row["new_tokens"] - 1)
+    ]
+    return _none("KV cache is what the formula says", wrong, f"{token} bytes a token")
+
+
+def median_row(budget: float, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """One row of the table: the median of every number over the repeats."""
+    row: dict[str, Any] = {"budget": budget}
+    for key, value in runs[0].items():
+        values = [one[key] for one in runs]
+        countable = not isinstance(value, bool) and None not in values
+        row[key] = statistics.median(values) if countable else value
+    row["model_ttft_s_all"] = [one["model_ttft_s"] for one in runs]
+    return row
+
+
+def falls(name: str, rows: Rows, key: str, noise: float = 0.0) -> Finding:
+    """Smaller with every smaller budget; a step may rise by `noise`, a share, the whole may not."""
+    values = [row[key] for row in rows]
+    passed = values[-1] < values[0] and all(
+        small < large * (1 + noise) for large, small in itertools.pairwise(values)
+    )
+    return Finding(name, passed, " > ".join(f"{value:.4g}" for value in values))
+
+
+def within_bound(rows: Rows) -> Finding:
+    """Prefill against Amdahl's bound: at best it shrinks with the tokens that are read."""
+    lengths = [row["visual_tokens"] + row["prompt_tokens"] for row in rows]
+    shares = [
+        (rows[0]["prefill_s"] / row["prefill_s"]) / (lengths[0] / length)
+        for row, length in zip(rows, lengths, strict=True)
+    ]
+    return Finding(
+        f"prefill reaches {BOUND[0]:.0%} to {BOUND[1]:.0%} of its bound",
+        all(BOUND[0] <= share <= BOUND[1] for share in shares),
+        ", ".join(
+            f"{row['budget']:.0%} {share:.0%}" for row, share in zip(rows, shares, strict=True)
+        ),
+    )
+
+
+def steady(peaks: list[list[int]]) -> Finding:
+    """Peaks with the order of the lanes swapped, within 1 %."""
+    gaps = [abs(a - b) / max(a, b, 1) for a, b in zip(*peaks, strict=True)]
+    return Finding("the order of lanes does not move a peak", max(gaps) <= 0.01, f"{max(gaps):.2%}")
+
+
+def weighs(name: str, found: int, expected: int, slack: int) -> Finding:
+    """Bytes as expected."""
+    passed = abs(found - expected) <= slack
+    return Finding(f"{name}: one copy", passed, f"{found} bytes, expected {expected}")
+
+
+def _none(name: str, wrong: list[str], total: str) -> Finding:
+    """Passed where nothing is wrong."""
+    return Finding(name, not wrong, "; ".join(wrong[:5]) or total)

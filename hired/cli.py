@@ -72,6 +72,7 @@ def make_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     else:
         commands.add_parser("ask", help=ASK)
     models = commands.add_parser("models", help="list the models that can be loaded by name")
+    models.add_argument("--device", default="auto", help="what is to hold them")
     models.set_defaults(run=list_models)
     methods = commands.add_parser("methods", help="list the methods and their settings")
     methods.set_defaults(run=list_methods)
@@ -120,6 +121,7 @@ def _add_ask(commands: Any) -> None:
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--dtype", default="auto", help="auto, float32, float16, bfloat16")
     add("--threads", default=AUTO, metavar="N", help=f"{WORDS} (default: auto)")
+    add("--unlisted", action="store_true", help="download a model of the hub not on the list")
     add("--race", action="store_true", help="both lanes at once; their times are contended")
     add("--json", action="store_true", help="one JSON object on one line, last on stdout")
     ask_parser.set_defaults(run=ask)
@@ -181,7 +183,9 @@ def ask(args: argparse.Namespace) -> int:
     image, question = open_image(args.image), check_question(args.question)
     choose_threads(args.threads)
     screen, load_elsewhere = Screen(to_stderr=args.json, race=args.race), Load()
-    model, processor = load(args.model, args.quantization, args.device, args.dtype)
+    model, processor = load(
+        args.model, args.quantization, args.device, args.dtype, unlisted=args.unlisted
+    )
     about = describe(model)
     screen.introduce(about)
     if about["device"] == "cpu":
@@ -220,12 +224,10 @@ def ask(args: argparse.Namespace) -> int:
 
 
 def list_models(args: argparse.Namespace) -> int:
-    """The allow-list."""
-    from hired.models import ALLOWED
+    """The allow-list with its sizes, and what this machine can hold."""
+    from hired.report import show_models
 
-    _print_pairs(ALLOWED)
-    print("\nA directory with a LLaVA-NeXT or LLaVA-1.5 model works too, and random:7b or")
-    print("random:7b/16: true shapes with random weights, for speed and memory, never for answers.")
+    show_models(args.device)
     return 0
 
 

@@ -57,12 +57,11 @@ def compare(
         generate_kwargs: for `model.generate`; greedy unless they say otherwise.
 
     Returns:
-        An iterator of steps. Every lane ends with "done", "stopped" or "failed"; an error in one
-        leaves the others running. Closing the iterator stops all lanes and returns at once.
+        Steps. Every lane ends with "done", "stopped" or "failed", whatever the others do. Closing
+        the iterator stops all lanes and returns at once.
 
     Raises:
-        InputError: the image or the question cannot be used.
-        ModelError: the model cannot be read.
+        InputError, ModelError: the image, the question or the model cannot be used.
         SettingError: no lanes, a setting that cannot work, race mode on MPS.
     """
     check_asked(lanes, max_new_tokens)
@@ -70,11 +69,10 @@ def compare(
     kwargs = {"max_new_tokens": max_new_tokens, **generate_kwargs}
     check_lanes(read_tower(model), lanes, kwargs)
     prompt = Prompt(model, processor, open_image(image), check_question(question), kwargs)
-    decode = partial(processor.tokenizer.decode, skip_special_tokens=True)
     return follow(
         lanes,
         partial(run_lane, prompt),
-        decode,
+        partial(processor.tokenizer.decode, skip_special_tokens=True),
         race=race,
         stop=stop,
         warm_up=partial(_warm_up, prompt, lanes) if warm_up else None,

@@ -6,6 +6,7 @@ and reads weights from safetensors only. Every failure is one sentence with a re
 
 import errno
 import os
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import nn
 
 from hired import quantization as bits
 from hired import random_models
+from hired.catalogue import ALLOWED, EMBEDDED, SHAPES
 from hired.checkpoints import first_line, read_config
 from hired.errors import HiredError, MemoryShortage, ModelError
 from hired.machine import (
@@ -27,17 +29,6 @@ from hired.machine import (
     run_aside,
 )
 
-EMBEDDED = "shapes"
-SHAPES = Path(__file__).resolve().parent.parent / "assets" / "shapes"
-ALLOWED = {
-    EMBEDDED: "embedded 168-px LLaVA-NeXT that knows posters of coloured shapes and nothing else",
-    "llava-hf/llava-v1.6-mistral-7b-hf": "LLaVA-NeXT, Mistral 7B, 15 GB",
-    "llava-hf/llava-v1.6-vicuna-7b-hf": "LLaVA-NeXT, Vicuna 7B, 14 GB: the paper's model",
-    "llava-hf/llava-v1.6-vicuna-13b-hf": "LLaVA-NeXT, Vicuna 13B, 27 GB",
-    "llava-hf/llama3-llava-next-8b-hf": "LLaVA-NeXT, Llama 3 8B, 17 GB",
-    "llava-hf/llava-1.5-7b-hf": "LLaVA-1.5, Vicuna 7B, 14 GB: one partition, no crops",
-    "llava-hf/llava-1.5-13b-hf": "LLaVA-1.5, Vicuna 13B, 27 GB: one partition, no crops",
-}
 _FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 
 
@@ -46,6 +37,8 @@ def load(
     quantization: str | None = None,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
+    *,
+    unlisted: bool = False,
 ) -> tuple[Any, Any]:
     """A stock model in eval mode and its processor.
 
@@ -56,6 +49,7 @@ def load(
             that was saved quantised so stays as it is.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         dtype: "auto" (float32 on a CPU, half precision elsewhere), a name or a `torch.dtype`.
+        unlisted: download a model of the hub, OWNER/NAME, that is not in `ALLOWED`.
 
     Raises:
         ModelError: unknown name, no such device or dtype, the hub cannot be reached or wants a
@@ -69,7 +63,7 @@ def load(
     if name.startswith(random_models.PREFIX):
         config, folder = random_models.make_config(random_models.parse(name)), None
     else:
-        folder = _find(name)
+        folder = _find(name, unlisted)
         config = read_config(name, folder, ALLOWED)
     own = bits.find_own(name, config, quantization)
     quantization = own or quantization
@@ -101,7 +95,8 @@ def _build(
     if folder is None:
         model = random_models.build_model(config, place, precision, settings)
         return model, random_models.make_processor()
-    folder = _fetch(name) if name in ALLOWED and name != EMBEDDED else folder
+    if folder != SHAPES and folder != Path(name).expanduser():  # its config alone is there
+        folder = _fetch(name)
     model = _read_model(folder, config, place, precision, settings)
     return model, _read_processor(folder, config)
 
@@ -139,7 +134,7 @@ def describe(model: Any) -> dict[str, Any]:
     }
 
 
-def _find(name: str) -> Path:
+def _find(name: str, unlisted: bool) -> Path:
     """The directory that holds at least the config of a model."""
     if name == EMBEDDED:
         if not (SHAPES / "config.json").is_file():
@@ -148,15 +143,17 @@ def _find(name: str) -> Path:
                 f"with: python -m hired shapes train"
             )
         return SHAPES
-    if name in ALLOWED:
-        return _fetch(name, ["config.json"])
     folder = Path(name).expanduser()
-    if not folder.is_dir():
-        raise ModelError(
-            f"{name!r} is neither a directory nor a model this program may download. Use one of: "
-            f"{', '.join(ALLOWED)}; or a directory with a LLaVA model; or random:7b/16."
-        )
-    return folder
+    if folder.is_dir() and name not in ALLOWED:
+        return folder
+    on_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII) and ".." not in name
+    if name in ALLOWED or (unlisted and on_hub):
+        return _fetch(name, ["config.json"])
+    flag = "; or, with --unlisted, this one" if on_hub else ""
+    raise ModelError(
+        f"{name!r} is neither a directory nor a model this program may download. Use one of: "
+        f"{', '.join(ALLOWED)}; or a directory with a LLaVA model; or random:7b/16{flag}."
+    )
 
 
 def _fetch(name: str, files: list[str] | None = None) -> Path:

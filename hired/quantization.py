@@ -20,7 +20,7 @@ SKIP = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 KINDS = {"8bit": "Linear8bitLt", "4bit": "Linear4bit"}
 _KIND_OF = {layer: kind for kind, layer in KINDS.items()}
 # Per quantised weight: int8 (its scales, one per row, do not matter); nf4 and a scale per 64.
-_BYTES = {"8bit": 1.0, "4bit": 0.5 + 4 / 64}
+BYTES = {"8bit": 1.0, "4bit": 0.5 + 4 / 64}
 
 
 def check_name(quantization: str | None) -> None:
@@ -181,7 +181,7 @@ def needed_bytes(model: nn.Module, dtype: torch.dtype, quantization: str | None)
         kind = _KIND_OF.get(type(module).__name__) or (quantization if shrinks else None)
         for key, value in module.named_parameters(recurse=False):
             packed = kind and key == "weight"
-            total += value.numel() * (_BYTES[kind] if packed else dtype.itemsize)
+            total += value.numel() * (BYTES[kind] if packed else dtype.itemsize)
     return int(total)
 
 

@@ -10,9 +10,10 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from hired.catalogue import ALLOWED, EMBEDDED, LISTED, PRECISIONS
 from hired.evidence import tokens_per_s
 from hired.lane import Lane
-from hired.machine import versions
+from hired.machine import free_bytes, name_device, pick_device, versions
 from hired.metrics import Metrics, seconds, size
 from hired.stream import FINAL, Step
 
@@ -200,6 +201,30 @@ def ask_record(
         "settings": settings,
         "lanes": answers,
     }
+
+
+def show_models(device: str) -> None:
+    """The models on the list, what they weigh, and the best form of each that `device` can hold.
+
+    Raises:
+        ModelError: no such device.
+    """
+    place = pick_device(device)
+    free = free_bytes(place)
+    say = Console(highlight=False, soft_wrap=True, markup=False).print
+    say(f"{EMBEDDED}: {ALLOWED[EMBEDDED]}. It fits everywhere.\n")
+    width = max(map(len, LISTED))
+    head = ("on disk", *PRECISIONS, "partitions", "fits here in")
+    say(f"{'GB':{width}}  {'  '.join(f'{name:>7}' for name in head)}")
+    for name, entry in LISTED.items():
+        sizes = [entry.bytes_in(one) / 1e9 for one in ("half", *PRECISIONS)]
+        cells = [*(f"{size:7.1f}" for size in sizes), f"{entry.partitions:>10}"]
+        say(f"{name:{width}}  {'  '.join(cells)}  {entry.fitting(free) or '–':>12}")
+        say(f"  {ALLOWED[name]}")
+    say(f"\n{name_device(place)} ({place}) has {free / 1e9:.1f} GB free.")
+    say("A directory with a LLaVA-NeXT or LLaVA-1.5 model works too, another one of the hub with")
+    say("--unlisted, and random:7b or random:7b/16: true shapes with random weights, for speed")
+    say("and memory, never for answers.")
 
 
 def show_check(record: dict[str, Any]) -> None:

@@ -71,43 +71,42 @@ def run_check(
     if repeats < 1:
         raise SettingError(f"repeats is at least 1; got {repeats}.")
     name = model or (FULL_SIZE if gpu else SMALL_SIZE)
-    record = {
-        "passed": False,
-        "note": "Measured on a GPU."
-        if gpu
-        else f"No CUDA device was used: a rehearsal on {place}, whose figures say nothing about a "
-        f"GPU.",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": f"python -m hired gpu-check --model {name} --device {device} "
-        f"--repeats {repeats}",
-        "device": str(place),
-        "device_name": name_device(place),
-        "machine": describe_machine(place),
-        "load_average": round(os.getloadavg()[0], 1),  # of the host: other work spoils times
-        "versions": versions(),
-        "new_tokens": NEW_TOKENS,
-        "repeats": repeats,
-    }
     clock = _Clock(tell)
     runs = [
         _examine(name, precision, place, repeats, clock)
         for precision in (GPU_PRECISIONS if gpu else CPU_PRECISIONS)
     ]
-    small = model or SMALL_SIZE
     others = [
         clock.run("real checkpoint", partial(try_checkpoint, place, checkpoint)),
-        clock.run("second GPU", partial(try_second_card, small)),
+        clock.run("second GPU", partial(try_second_card, model or SMALL_SIZE)),
     ]
-    findings = [
-        finding
-        for part in [*others, *(part for run in runs for part in run["parts"])]
-        for finding in part["findings"]
-    ]
+    command = f"python -m hired gpu-check --model {name} --device {device} --repeats {repeats}"
+    record = describe_session(place, command) | {"repeats": repeats}
     record["image"] = next((run["image"] for run in runs if "image" in run), None)
     record["passed"] = any("model" in run for run in runs) and all(
-        finding["passed"] is not False for finding in findings
+        finding["passed"] is not False
+        for part in [*others, *(part for run in runs for part in run["parts"])]
+        for finding in part["findings"]
     )
     return record | {"seconds": round(clock.elapsed(), 1), "runs": runs, "parts": others}
+
+
+def describe_session(device: torch.device, command: str) -> dict[str, Any]:
+    """Where and when the check ran, and on what."""
+    return {
+        "note": "Measured on a GPU."
+        if device.type == "cuda"
+        else f"No CUDA device was used: a rehearsal on {device}, whose figures say nothing about "
+        f"a GPU.",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "device": str(device),
+        "device_name": name_device(device),
+        "machine": describe_machine(device),
+        "load_average": round(os.getloadavg()[0], 1),  # of the host: other work spoils times
+        "versions": versions(),
+        "new_tokens": NEW_TOKENS,
+    }
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:

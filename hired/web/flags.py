@@ -90,6 +90,11 @@ def _add_model(parser: argparse.ArgumentParser, environment: Mapping[str, str]) 
         metavar="N",
         help=f"{threads.WORDS} (default: %(default)s)",
     )
+    group.add_argument(
+        "--unlisted",
+        action="store_true",
+        help="download the model of the hub that --model names although it is not on the list",
+    )
 
 
 def _add_servers(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:

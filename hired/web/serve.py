@@ -112,6 +112,7 @@ def _load(engine: Engine, options: argparse.Namespace, say: Say) -> None:
         "quantization": options.quantization,
         "device": options.device,
         "dtype": options.dtype,
+        "unlisted": options.unlisted,
     }
     engine.name = options.model
     if options.backend == "openai":

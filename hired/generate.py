@@ -10,9 +10,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling
 
+from hired.errors import NotFinite
 from hired.pack import Packed
 
 # The KV cache as argument and as field of an output: renamed in transformers 5.24.
@@ -50,21 +56,83 @@ class TokenStamper(StoppingCriteria):
         answer: Answer,
         emit: Callable[[int, float], None],
         stopped: Callable[[], bool],
+        logits: "LogitsWatch",
     ) -> None:
         self.answer = answer
         self.emit = emit
         self.stopped = stopped
+        self.logits = logits
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
         """(B,) bool, the form `generate` asks for."""
         token = int(input_ids[0, -1])
         stamp = perf_counter()
+        self.logits.check()
         self.answer.tokens.append(token)
         self.answer.stamps.append(stamp)
         self.emit(token, stamp)
         return torch.full(
             (len(input_ids),), self.stopped(), dtype=torch.bool, device=input_ids.device
         )
+
+
+class LogitsWatch(LogitsProcessor):
+    """Notes when features or logits are NaN or infinity, without a wait for the device.
+
+    Stock code takes the first of them for the best token, or dies on a CUDA assertion when it
+    samples. Minus infinity is how tokens are forbidden, and left alone.
+    """
+
+    def __init__(self, model: Any, packed: Packed) -> None:
+        self.model = model
+        self.packed = packed
+        self._bad: Tensor | None = None  # on the device
+        self._copy: Tensor | None = None  # on the host, filled when the step's token is there
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """(B, V) as they came, rows that hold no number as zeros."""
+        rows = ~(scores.amax(dim=-1, keepdim=True) < torch.inf)  # NaN is not smaller either
+        bad = rows.any()
+        if self._copy is None:
+            self._copy = torch.zeros((), dtype=torch.bool, pin_memory=scores.is_cuda)
+            if self.packed.finite is not None:
+                bad = bad | ~self.packed.finite.to(bad.device)
+        else:
+            bad = bad | self._bad
+        self._bad = bad
+        self._copy.copy_(bad, non_blocking=True)
+        return scores.masked_fill(rows, 0.0)
+
+    def check(self) -> None:
+        """Raise NotFinite once a feature or a row of logits held no number.
+
+        To be called after a read of that step's token: it came behind this copy.
+        """
+        if self._copy is None or not self._copy:
+            return
+        if self.packed.finite is not None and not self.packed.finite:
+            raise NotFinite("The visual features hold NaN or infinity.")
+        raise NotFinite.at(_first_overflow(self.model, self.packed), self.model.dtype)
+
+
+def _first_overflow(model: Any, packed: Packed) -> str:
+    """The first layer of the language model whose output is not finite, in words."""
+    device = input_device(model)
+    with torch.inference_mode():
+        output = model(
+            input_ids=packed.input_ids.to(device),
+            attention_mask=packed.attention_mask.to(device),
+            mm_encoder_outputs=as_encoder_outputs(packed.features),
+            output_hidden_states=True,
+            use_cache=False,
+            logits_to_keep=1,
+        )
+    for index, hidden in enumerate(output.hidden_states):
+        if not hidden[packed.attention_mask.bool().to(hidden.device)].isfinite().all():
+            return f"Layer {index - 1} of the language model" if index else "The token embedding"
+    if not output.logits.isfinite().all():
+        return "The head of the language model"
+    return "The language model, after some tokens of its answer,"
 
 
 def generate(
@@ -82,16 +150,24 @@ def generate(
         emit: gets every token with its `perf_counter()` stamp.
         stopped: asked after every token; true ends the generation there.
         generate_kwargs: for `model.generate`; greedy unless they say otherwise.
+
+    Raises:
+        NotFinite: a feature or a logit is NaN or infinite.
     """
-    answer = Answer()
+    answer, logits = Answer(), LogitsWatch(model, packed)
+    kwargs = {"do_sample": False, "num_beams": 1, **generate_kwargs}
+    criteria = [TokenStamper(answer, emit, stopped, logits)]
+    criteria += kwargs.pop("stopping_criteria", None) or ()
+    processors = [logits, *(kwargs.pop("logits_processor", None) or ())]
     device = input_device(model)
     output = model.generate(
         input_ids=packed.input_ids.to(device),
         attention_mask=packed.attention_mask.to(device),
         mm_encoder_outputs=as_encoder_outputs(packed.features),
-        stopping_criteria=StoppingCriteriaList([TokenStamper(answer, emit, stopped)]),
+        stopping_criteria=StoppingCriteriaList(criteria),
+        logits_processor=LogitsProcessorList(processors),
         return_dict_in_generate=True,
-        **{"do_sample": False, "num_beams": 1, **generate_kwargs},
+        **kwargs,
     )
     # Where the end is noticed a step late, as on MPS, one token too many was chosen.
     count = output.sequences.shape[1] - packed.input_ids.shape[1]
@@ -106,8 +182,8 @@ def input_device(model: Any) -> torch.device:
 
 
 def as_encoder_outputs(features: list[Tensor]) -> dict[str, BaseModelOutputWithPooling]:
-    """Visual features in the form `generate(mm_encoder_outputs=...)` takes them."""
-    return {"image": BaseModelOutputWithPooling(pooler_output=features)}
+    """Visual features in the form `generate(mm_encoder_outputs=...)` takes them; {} without."""
+    return {"image": BaseModelOutputWithPooling(pooler_output=features)} if features else {}
 
 
 def cache_bytes(cache: Any) -> int:

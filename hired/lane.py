@@ -25,7 +25,7 @@ from hired.selectors import Selector
 from hired.selectors.hired import merge_heads
 from hired.tiles import TileGrid
 from hired.tower import Tower, read_tower, split_tiles
-from hired.vision import Vision, check_taps, encode
+from hired.vision import Vision, check_taps, encode, naming_layer
 from hired.wrapper import plan_for
 
 log = logging.getLogger(__name__)
@@ -166,7 +166,8 @@ def _measure(
     inputs = prompt.prepared.take(lambda: _prepare(prompt, tower, device))
     if stopped():
         return None
-    with MemoryProbe(device) as probe, torch.inference_mode():
+    named = naming_layer(tower, [inputs.pixel_values])
+    with MemoryProbe(device) as probe, torch.inference_mode(), named:
         watch = Stopwatch(device, preprocess=prompt.prepared.seconds)
         tell(phase="looking")
         visions = _look(tower, inputs, selector, watch)

@@ -29,11 +29,13 @@ class Packed:
         input_ids: (B, L), left-padded, as many placeholders as there are features.
         attention_mask: (B, L).
         features: (K, E) of each image, newline embeddings included, in prompt order.
+        finite: whether no feature is NaN or infinite, () on their device; None without images.
     """
 
     input_ids: Tensor
     attention_mask: Tensor
     features: list[Tensor]
+    finite: Tensor | None = None
 
 
 def pack(
@@ -59,7 +61,10 @@ def pack(
     stock = [selection.stock for selection in selections]
     kept = [len(feature) for feature in features]
     ids, mask = shrink(input_ids, attention_mask, stock, kept, *_special_ids(model))
-    return Packed(ids, mask, features)
+    finite = None
+    if features:  # read with the first token, so that nothing waits for it
+        finite = torch.stack([part.isfinite().all() for part in features]).all()
+    return Packed(ids, mask, features, finite)
 
 
 def project(model: Any, visions: Sequence[Vision], selections: Sequence[Selection]) -> list[Tensor]:
@@ -181,6 +186,8 @@ def shrink(
     if image != len(stock):
         _refuse(int((input_ids == image_id).sum()), stock)
     length = max(len(row) for row in rows)
+    padding = input_ids[mask == 0]  # the caller's own: penalties for repetition see it
+    pad_id = int(padding[0]) if len(padding) else pad_id
     ids = torch.stack(
         [torch.nn.functional.pad(r, (length - len(r), 0), value=pad_id) for r in rows]
     )

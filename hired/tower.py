@@ -39,6 +39,11 @@ class Tower:
         return self.depth - 1
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The precision that pixels enter in."""
+        return self.embeddings.patch_embedding.weight.dtype
+
+    @property
     def heads(self) -> int:
         """Attention heads of a block, H."""
         return int(self.blocks[0].self_attn.num_heads)
@@ -63,32 +68,49 @@ class Tower:
             )
 
 
-def read_tower(model: Any) -> Tower:
+def read_tower(model: Any, feature_layer: int | Sequence[int] | None = None) -> Tower:
     """Find the vision tower of a stock `LlavaNext-` or `LlavaForConditionalGeneration`.
 
+    Args:
+        model: the model.
+        feature_layer: its `vision_feature_layer`, if not the one of its config.
+
     Raises:
-        ModelError: another model, a tower without CLS token, or a feature selection that keeps
-            CLS or taps nothing.
+        ModelError: another model or none, a tower without CLS token, or a feature selection that
+            keeps CLS or taps nothing.
+        SettingError: there is no such `feature_layer`, or the projector was made for more or fewer.
     """
-    config = model.config
-    if config.model_type not in ("llava_next", "llava"):
+    kind = getattr(getattr(model, "config", None), "model_type", None)
+    if kind not in ("llava_next", "llava"):
         raise ModelError(
             f"HiRED reads LLaVA-NeXT and LLaVA-1.5 models (model_type llava_next or llava); "
-            f"got {config.model_type!r}."
+            f"got {type(model).__name__ if kind is None else kind!r}."
         )
-    return inspect_tower(config, model.model.vision_tower)
+    body = getattr(model, "model", None)
+    if not hasattr(body, "vision_tower") or not hasattr(model, "generate"):
+        raise ModelError(
+            f"HiRED needs the whole stock model, such as LlavaNextForConditionalGeneration, with "
+            f"its language model's head; got {type(model).__name__}."
+        )
+    return inspect_tower(model.config, body.vision_tower, feature_layer=feature_layer)
 
 
-def inspect_tower(config: Any, tower: Any, blocks: Sequence[nn.Module] | None = None) -> Tower:
+def inspect_tower(
+    config: Any,
+    tower: Any,
+    blocks: Sequence[nn.Module] | None = None,
+    feature_layer: int | Sequence[int] | None = None,
+) -> Tower:
     """A vision tower under a LLaVA config, checked.
 
     Args:
         config: of the whole model.
         tower: a stock CLIP vision model, or another's with the same parts.
         blocks: its blocks if they are not stock ones; those after the feature layer may be absent.
+        feature_layer: see `read_tower`.
 
     Raises:
-        ModelError: see `read_tower`.
+        ModelError, SettingError: see `read_tower`.
     """
     tower = getattr(tower, "vision_model", tower)  # transformers moved the blocks up in 5.x
     if not hasattr(getattr(tower, "embeddings", None), "class_embedding"):
@@ -102,11 +124,7 @@ def inspect_tower(config: Any, tower: Any, blocks: Sequence[nn.Module] | None = 
             f"{config.vision_feature_select_strategy!r}, which feeds CLS to the language model."
         )
     vision = config.vision_config
-    chosen = config.vision_feature_layer
-    chosen = [chosen] if isinstance(chosen, int) else list(chosen)
-    layers = tuple(layer % (vision.num_hidden_layers + 1) for layer in chosen)
-    if max(layers) == 0:
-        raise ModelError("vision_feature_layer points at the embeddings: no block has attention.")
+    layers = _feature_layers(config, feature_layer)
     pinpoints = None
     if config.model_type == "llava_next":
         pinpoints = tuple((height, width) for height, width in config.image_grid_pinpoints)
@@ -121,20 +139,46 @@ def inspect_tower(config: Any, tower: Any, blocks: Sequence[nn.Module] | None = 
     )
 
 
-def split_tiles(tower: Tower, pixel_values: Tensor, image_sizes: Any = None) -> list[Tensor]:
+def _feature_layers(config: Any, chosen: int | Sequence[int] | None) -> tuple[int, ...]:
+    """Indices into hidden_states, none negative, of `chosen` or of the config's own layers."""
+    own, last = config.vision_feature_layer, config.vision_config.num_hidden_layers
+    own = [own] if isinstance(own, int) else list(own)
+    asked = own if chosen is None else [chosen] if isinstance(chosen, int) else chosen
+    kind = ModelError if chosen is None else SettingError
+    good = isinstance(asked, list | tuple) and all(type(layer) is int for layer in asked)
+    if not good or not all(-last - 1 <= layer <= last for layer in asked):
+        raise kind(
+            f"vision_feature_layer is one of this tower's layers, {-last - 1} to {last}, or a list "
+            f"of them; got {asked!r}."
+        )
+    if len(asked) != len(own):
+        raise kind(
+            f"The projector of this model takes the features of {len(own)} layer(s), so "
+            f"vision_feature_layer names as many; got {asked!r}."
+        )
+    layers = tuple(layer % (last + 1) for layer in asked)
+    if max(layers) == 0:
+        raise kind("vision_feature_layer points at the embeddings: no block has attention.")
+    return layers
+
+
+def split_tiles(tower: Tower, pixel_values: Any, image_sizes: Any = None) -> list[Tensor]:
     """The tiles of each image, (T, 3, S, S) each, without the padding of a batch.
 
     Args:
-        pixel_values: (images, T, 3, S, S), or (tiles, 3, S, S) one image after the other.
+        pixel_values: (images, T, 3, S, S), or (tiles, 3, S, S) one image after the other, or a
+            list of (T, 3, S, S); for a one-partition model (images, 3, S, S) or a list.
         image_sizes: (images, 2) as (height, width); not needed for a one-partition model.
 
     Raises:
-        InputError: the pixels do not fit the sizes.
+        InputError: these are no tiles of this model, or they do not fit the sizes.
     """
+    pixel_values = _check_pixels(tower, pixel_values)
     if tower.pinpoints is None:
-        return list(pixel_values.reshape(-1, 1, *pixel_values.shape[-3:]))
+        return list(pixel_values[:, None])
     if image_sizes is None:
         raise InputError("image_sizes is missing. Pass all that the processor returned.")
+    image_sizes = _check_sizes(image_sizes)
     counts = [tower.fit(size).tiles for size in image_sizes]
     if pixel_values.dim() == 5 and len(pixel_values) == len(counts):
         enough = max(counts, default=0) <= pixel_values.shape[1]
@@ -149,6 +193,40 @@ def split_tiles(tower: Tower, pixel_values: Tensor, image_sizes: Any = None) -> 
             f"both as the processor returned them."
         )
     return tiles
+
+
+def _check_sizes(image_sizes: Any) -> list[tuple[int, int]]:
+    try:
+        return [(int(height), int(width)) for height, width in image_sizes]
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"image_sizes are (height, width) in pixels of each image, (images, 2); got "
+            f"{image_sizes!r}. Pass them as the processor returned them."
+        ) from error
+
+
+def _check_pixels(tower: Tower, pixel_values: Any) -> Tensor:
+    """The tiles as one tensor; those of a list one image after the other."""
+    parts = pixel_values if isinstance(pixel_values, list | tuple) else [pixel_values]
+    try:
+        parts = [torch.as_tensor(part) for part in parts]
+    except (TypeError, ValueError, RuntimeError):
+        parts = []
+    shape = (3, tower.tile, tower.tile)
+    deepest = 4 if tower.pinpoints is None else 5
+    if (
+        not parts
+        or any(part.shape[-3:] != shape or not part.numel() for part in parts)
+        or any(part.dim() > deepest or part.is_complex() for part in parts)
+    ):
+        got = [tuple(part.shape) for part in parts] or type(pixel_values).__name__
+        raise InputError(
+            f"pixel_values are tiles of this model, (…, 3, {tower.tile}, {tower.tile}); got "
+            f"{got}. Use the model's own processor."
+        )
+    if not isinstance(pixel_values, list | tuple) and parts[0].dim() > 3:
+        return parts[0]
+    return torch.cat([part.reshape(-1, *shape) for part in parts])
 
 
 def cls_attention(block: nn.Module, hidden: Tensor) -> Tensor:

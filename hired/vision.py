@@ -5,12 +5,14 @@ from the overview before the crops are encoded. The tower's blocks are called on
 up to the feature layer; those after it are not run.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from hired.errors import InputError, NotFinite
 from hired.tiles import TileGrid
 from hired.tower import Tower, cls_attention, patch_keys
 
@@ -101,6 +103,47 @@ def encode(
         return _collect(tower, grids, trace, order, budgets)
 
 
+@contextmanager
+def naming_layer(tower: Tower, images: Sequence[Tensor]) -> Iterator[None]:
+    """Say in which layer NaN or infinity came up, should any come up inside.
+
+    Costs nothing until then: the values are checked where they are read anyway, and only a
+    failure is looked for layer by layer, in a second pass over the `images`, (…, 3, S, S) each.
+
+    Raises:
+        NotFinite: naming the first layer at fault.
+        InputError: the pixels themselves hold NaN or infinity.
+    """
+    try:
+        yield
+    except NotFinite as error:
+        if error.named:
+            raise
+        if not all(tiles.isfinite().all() for tiles in images):
+            raise InputError(
+                "pixel_values hold NaN or infinity. Pass them as the processor returned them."
+            ) from error
+        with torch.inference_mode():
+            place = _first_overflow(tower, torch.cat([tiles.flatten(0, -4) for tiles in images]))
+        raise NotFinite.at(place, tower.dtype) from error
+
+
+def _first_overflow(tower: Tower, pixels: Tensor) -> str:
+    """The first place on the way of some tiles (tiles, 3, S, S) that is not finite, in words."""
+    for tile in pixels.split(1):
+        hidden = _Trace(tower, set()).embed(tile)
+        for index in range(tower.depth + 1):
+            if not hidden.isfinite().all():
+                return f"Layer {index - 1} of the vision tower" if index else "The patch embedding"
+            if index <= tower.last_tap:
+                attention = cls_attention(tower.blocks[index], hidden)
+                if not attention.isfinite().all():
+                    return f"The attention of layer {index} of the vision tower"
+            if index < tower.depth:
+                hidden = tower.blocks[index](hidden, None)
+    return "The projector behind the vision tower"
+
+
 def _encode_planned(
     tower: Tower,
     images: Sequence[Tensor],
@@ -152,8 +195,8 @@ class _Trace:
 
     def embed(self, pixels: Tensor) -> Tensor:
         """(tiles, 3, S, S) -> (tiles, 1 + N, D)."""
-        weight = self.tower.embeddings.patch_embedding.weight
-        return self.tower.norm(self.tower.embeddings(pixels.to(weight.device, weight.dtype)))
+        device = self.tower.embeddings.patch_embedding.weight.device
+        return self.tower.norm(self.tower.embeddings(pixels.to(device, self.tower.dtype)))
 
     def read(self, hidden: Tensor, index: int) -> None:
         """Note what is wanted of the input of block `index`."""

@@ -4,48 +4,69 @@ One of the two places that know the order of the stages. The model is shared and
 """
 
 from collections.abc import Sequence
-from copy import copy
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import LogitsProcessorList
 
-from hired.errors import InputError
-from hired.generate import as_encoder_outputs
-from hired.pack import pack
-from hired.selectors import Selection, Selector
+from hired.arguments import check_options, read_config, read_prompt, shorten_lengths
+from hired.callbacks import Restored, restore
+from hired.errors import InputError, ModelError
+from hired.generate import LogitsWatch, as_encoder_outputs
+from hired.pack import Packed, pack
+from hired.selectors import Selection, Selector, as_selector
 from hired.tiles import TileGrid
 from hired.tower import Tower, read_tower, split_tiles
-from hired.vision import Plan, Vision, encode
+from hired.vision import Plan, Vision, encode, naming_layer
+
+# Options of `model.generate` that speak of the sequence the model reads, which is shorter here.
+REFUSED = ("inputs_embeds", "position_ids", "mm_encoder_outputs", "labels", "custom_generate")
+# What pipelines and evaluation loops ask a model beside `generate`.
+SHARED = {
+    "config", "device", "dtype", "generation_config", "get_input_embeddings", "hf_device_map",
+    "input_modalities", "main_input_name", "name_or_path", "output_modalities", "parameters",
+    "training",
+}  # fmt: skip
 
 
 def select(
-    model: Any, pixel_values: Tensor, image_sizes: Any, selector: Selector
+    model: Any, pixel_values: Any, image_sizes: Any, selector: Selector | str
 ) -> list[Selection]:
     """Which patches `selector` keeps of each image.
 
     Args:
         model: a stock LLaVA-NeXT or LLaVA-1.5 model; only read.
-        pixel_values: (images, T, 3, S, S), or (images, 3, S, S) for LLaVA-1.5.
+        pixel_values: (images, T, 3, S, S), or (images, 3, S, S) for LLaVA-1.5; a list of each
+            image's tiles too.
         image_sizes: (images, 2) as (height, width) in pixels; None for LLaVA-1.5.
-        selector: the method and its settings.
+        selector: the method and its settings, or a line such as `hired:budget=20%`.
 
     Raises:
         ModelError: the model cannot be read.
-        SettingError: a layer or head does not exist in this model.
+        SettingError: there is no such method, or no such layer or head in this model.
         InputError: pixels and sizes do not fit.
+        NotFinite: the tower computed NaN or infinity.
     """
+    selector = as_selector(selector)
     return [selection for _, selection in look(model, pixel_values, image_sizes, selector)]
 
 
 def look(
-    model: Any, pixel_values: Tensor, image_sizes: Any, selector: Selector
+    model: Any, pixel_values: Any, image_sizes: Any, selector: Selector
 ) -> list[tuple[Vision, Selection]]:
     """One tower pass over all images and what is kept of each."""
     tower = read_tower(model)
     if isinstance(image_sizes, Tensor):
         image_sizes = image_sizes.cpu()  # one wait for the device, not one per number
     images = split_tiles(tower, pixel_values, image_sizes)
+    with naming_layer(tower, images):
+        return _look(tower, images, image_sizes, selector)
+
+
+def _look(
+    tower: Tower, images: Sequence[Tensor], image_sizes: Any, selector: Selector
+) -> list[tuple[Vision, Selection]]:
     grids = fit_grids(tower, images, image_sizes)
     taps = selector.taps(tower.feature_tap)
     visions = encode(tower, images, grids, taps, plan_for(selector, grids))
@@ -72,23 +93,25 @@ def plan_for(selector: Selector, grids: Sequence[TileGrid]) -> Plan | None:
 class HiredModel:
     """A stock LLaVA model that drops visual tokens before its language model.
 
-    `model` is shared, not copied and not changed; any number of wrappers can live on it.
+    `model` is shared, not copied and not changed; any number of wrappers can live on it. Beside
+    `generate` it has what pipelines and evaluation loops ask of a model: `config`, `device`,
+    `dtype`, `generation_config`, `can_generate()` and the like are the stock model's own.
 
     Attributes:
         model: the stock model.
         selector: the method and its settings.
     """
 
-    def __init__(self, model: Any, selector: Selector) -> None:
+    def __init__(self, model: Any, selector: Selector | str) -> None:
         read_tower(model)  # refuse here, not at the first prompt
         self.model = model
-        self.selector = selector
+        self.selector = as_selector(selector)
 
     def generate(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
-        pixel_values: Tensor | None = None,
+        pixel_values: Any = None,
         image_sizes: Any = None,
         **generate_kwargs: Any,
     ) -> Any:
@@ -97,54 +120,105 @@ class HiredModel:
         Batches, several images in a prompt, prompts without image, sampling, beams, streamers
         and `return_dict_in_generate` work as they do on the stock model. The sequences returned
         begin with `input_ids` as they came in, so `output[:, input_ids.shape[1]:]` is the answer
-        here too; `max_length` and `min_length`, in a `generation_config` too, count it as well.
+        here too. Whatever counts or sees a prompt sees this one: `max_length` and `min_length`,
+        of any `generation_config` too, stopping criteria, logits processors and streamers.
 
         Args:
             input_ids: (B, L) with the processor's placeholders.
-            attention_mask: (B, L).
-            pixel_values: (images, T, 3, S, S), or None for prompts without image.
+            attention_mask: (B, L); padding may lie on either side. Worked out where it is missing
+                and the pad token cannot be text.
+            pixel_values: (images, T, 3, S, S), a list of (T, 3, S, S), or None for prompts
+                without image.
             image_sizes: (images, 2) as (height, width).
-            generate_kwargs: for `model.generate`.
+            generate_kwargs: for `model.generate`; `vision_feature_layer` is obeyed.
 
         Raises:
-            InputError, ModelError, SettingError: see `select`.
+            InputError, ModelError, SettingError: see `select`; an option is unknown, or speaks of
+                the sequence that is shortened here; padding cannot be told from text.
+            NotFinite: tower, projector or language model computed NaN or infinity.
         """
-        if pixel_values is None:
-            if (input_ids == self.model.config.image_token_id).any():
-                raise InputError(
-                    "The prompt holds image placeholders but pixel_values is missing. Pass all "
-                    "that the processor returned."
-                )
-            return self.model.generate(
-                input_ids=input_ids, attention_mask=attention_mask, **generate_kwargs
+        options = dict(generate_kwargs)
+        if input_ids is None:
+            input_ids = options.pop("inputs", None)
+        layer = options.pop("vision_feature_layer", None)
+        check_options(self.model, options, REFUSED)
+        options.pop("vision_feature_select_strategy", None)
+        config = read_config(self.model, options)
+        tower = read_tower(self.model, layer)
+        vocabulary = self.model.get_input_embeddings().weight.shape[0]
+        ids, mask = read_prompt(input_ids, attention_mask, config, vocabulary)
+        images = None if pixel_values is None else split_tiles(tower, pixel_values, image_sizes)
+        with naming_layer(tower, images or []):
+            packed = self._pack(tower, ids, mask, images, image_sizes)
+            length, shorter = ids.shape[1], packed.input_ids.shape[1]
+            if length != shorter or (packed.input_ids != ids).any():
+                options = restore(options, Restored(ids, shorter))
+            options = shorten_lengths(options, config, length, shorter)
+            output = self._generate(packed, options, input_ids.device)
+        return _with_prompt(output, input_ids, shorter)
+
+    def _pack(
+        self,
+        tower: Tower,
+        ids: Tensor,
+        mask: Tensor,
+        images: Sequence[Tensor] | None,
+        image_sizes: Any,
+    ) -> Packed:
+        """The prompt as the model reads it, on the CPU."""
+        if images is not None:
+            seen = _look(tower, images, image_sizes, self.selector)
+            return pack(self.model, ids, mask, *zip(*seen, strict=True))
+        if (ids == self.model.config.image_token_id).any():
+            raise InputError(
+                "The prompt holds image placeholders but pixel_values is missing. Pass all that "
+                "the processor returned."
             )
-        seen = look(self.model, pixel_values, image_sizes, self.selector)
-        packed = pack(
-            self.model,
-            input_ids,
-            attention_mask,
-            [vision for vision, _ in seen],
-            [selection for _, selection in seen],
-        )
+        return pack(self.model, ids, mask, [], [])
+
+    def _generate(self, packed: Packed, options: dict[str, Any], device: torch.device) -> Any:
+        logits = LogitsWatch(self.model, packed)
+        processors = [logits, *(options.pop("logits_processor", None) or ())]
         output = self.model.generate(
-            input_ids=packed.input_ids,
-            attention_mask=packed.attention_mask,
+            input_ids=packed.input_ids.to(device),
+            attention_mask=packed.attention_mask.to(device),
             mm_encoder_outputs=as_encoder_outputs(packed.features),
-            **_shorter_lengths(generate_kwargs, input_ids.shape[1] - packed.input_ids.shape[1]),
+            logits_processor=LogitsProcessorList(processors),
+            **options,
         )
-        return _with_prompt(output, input_ids, packed.input_ids.shape[1])
+        logits.check()
+        return output
 
+    def __call__(self, *_: Any, **__: Any) -> None:
+        """Refused: logits of the shortened sequence would not lie where the caller's labels do.
 
-def _shorter_lengths(kwargs: dict[str, Any], dropped: int) -> dict[str, Any]:
-    """Total lengths count the caller's prompt, not the one the model reads, `dropped` shorter."""
-    kwargs = dict(kwargs)
-    config = kwargs["generation_config"] = copy(kwargs.get("generation_config"))
-    for name in ("max_length", "min_length"):
-        if kwargs.get(name) is not None:
-            kwargs[name] = max(kwargs[name] - dropped, 0)
-        if getattr(config, name, None) is not None:
-            setattr(config, name, max(getattr(config, name) - dropped, 0))
-    return kwargs
+        Raises:
+            ModelError: always.
+        """
+        raise ModelError(
+            "A HiredModel only generates: call its generate, or the stock model for a plain "
+            "forward pass."
+        )
+
+    def can_generate(self) -> bool:
+        """True, as on the stock model."""
+        return True
+
+    def to(self, *args: Any, **kwargs: Any) -> "HiredModel":
+        """Move the shared model."""
+        self.model.to(*args, **kwargs)
+        return self
+
+    def eval(self) -> "HiredModel":
+        """Put the shared model in eval mode."""
+        self.model.eval()
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        """What a pipeline asks a model, from the stock model."""
+        if name in SHARED:
+            return getattr(self.model, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 def _with_prompt(output: Any, input_ids: Tensor, length: int) -> Any:

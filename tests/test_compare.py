@@ -19,7 +19,7 @@ from test_vision import same, state
 from hired.compare import compare
 from hired.errors import InputError, ModelError, SettingError
 from hired.lane import Lane
-from hired.selectors import SELECTORS, build
+from hired.selectors import SELECTORS, build, fitting
 from hired.selectors.base import Selector
 from hired.stream import FINAL
 
@@ -28,7 +28,7 @@ QUESTION = "what is in the picture ?"
 
 
 def lanes(*names, **settings):
-    return [Lane(name, build(name, **settings)) for name in names]
+    return [Lane(name, build(name, **fitting(name, settings))) for name in names]
 
 
 def run(pair, these, **kwargs):

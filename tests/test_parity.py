@@ -8,7 +8,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from hired.generate import CACHE, as_encoder_outputs
 from hired.pack import pack
-from hired.selectors import build
+from hired.selectors import build, fitting
 from hired.wrapper import HiredModel, look
 
 # (height, width): 1x2, 2x1, 2x2, 1x3, 3x1 grids, square and letterboxed
@@ -129,7 +129,7 @@ def test_batches_answer_like_their_prompts_alone(tiny, name):
     questions = ("what ?", "how many of it ?", "what is in the picture ?", "red ?")
     texts = [prompt(" ".join(questions[: 1 + index % 4])) for index in range(len(SIZES))]
     images = [make_image(*size, seed=index) for index, size in enumerate(SIZES)]
-    wrapped = HiredModel(model, build(name, budget=0.3))
+    wrapped = HiredModel(model, build(name, **fitting(name, {"budget": 0.3})))
 
     def answers(first, count):
         some = slice(first, first + count)

@@ -24,6 +24,7 @@ __all__ = [
     "HiRED",
     "Selection",
     "Selector",
+    "as_selector",
     "build",
     "candidate_mask",
     "check_names",
@@ -103,6 +104,22 @@ def parse(text: str) -> Selector:
     """
     name, settings = split_lane(text)
     return build(name, **settings)
+
+
+def as_selector(value: Any) -> Selector:
+    """The selector itself, or the one that a line of text describes, see `parse`.
+
+    Raises:
+        SettingError: it is neither.
+    """
+    if isinstance(value, Selector):
+        return value
+    if isinstance(value, str):
+        return parse(value)
+    raise SettingError(
+        f"A selector is a method with its settings, such as HiRED(budget=0.2), or a line such as "
+        f"'hired:budget=20%'; got {value!r}."
+    )
 
 
 def split_lane(text: str) -> tuple[str, dict[str, Any]]:

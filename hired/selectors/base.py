@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from hired.budget import total_budget
+from hired.errors import NotFinite
 from hired.settings import Budget, Choice, Setting, declarations, declared
 from hired.tiles import TileGrid
 from hired.vision import Taps, Vision
@@ -185,7 +186,7 @@ class Selector(ABC):
     def select(self, vision: Vision) -> Selection:
         """Keep the best patches of each tile inside its budget; ties to the lower raster index."""
         grid = vision.grid
-        scores = torch.nan_to_num(self.scores(vision).float().cpu())
+        scores = read_finite(self.scores(vision))
         budgets = vision.budgets
         if budgets is None:
             init = self.taps(vision.feature_tap).init
@@ -198,13 +199,28 @@ class Selector(ABC):
         return self.finish(vision, Selection(grid, mask, list(budgets), self.newline, scores))
 
 
+def read_finite(values: Tensor) -> Tensor:
+    """What a selection rests on, float32 on the CPU: the one read of it from the device.
+
+    Raises:
+        NotFinite: NaN or infinity is among it, and a ranking by it would be arbitrary.
+    """
+    values = values.float().cpu()
+    if not values.isfinite().all():
+        raise NotFinite(
+            "The attention that ranks the patches holds NaN or infinity. Load the model in "
+            "bfloat16 or float32."
+        )
+    return values
+
+
 def region_sums(grid: TileGrid, overview: Tensor) -> list[float]:
     """The overview's attention (N,) inside the region each crop shows, T - 1 sums.
 
     Patches on a boundary count by the area that lies inside, so a letterboxed image and an odd
     grid are treated like any other.
     """
-    attention = overview.cpu().double().view(grid.side, grid.side)  # MPS has no float64
+    attention = read_finite(overview).double().view(grid.side, grid.side)  # MPS has no float64
     sums = []
     for index in range(1, grid.tiles):
         rows, cols = (attention.new_tensor(share) for share in grid.overlap(index))

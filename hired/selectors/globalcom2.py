@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize, pad
 
 from hired.budget import allocate
-from hired.selectors.base import Selector, candidate_mask, region_sums
+from hired.selectors.base import Selector, candidate_mask, read_finite, region_sums
 from hired.selectors.per_tile import mean_attention
 from hired.tiles import TileGrid
 from hired.vision import Taps, Vision
@@ -42,7 +42,7 @@ class GlobalCom2(Selector):
 
     def budgets(self, grid: TileGrid, overview: Tensor | None) -> list[int]:
         """B in proportion to R·N for the overview and r_i times its candidates for each crop."""
-        attention = torch.nan_to_num(overview.float().mean(dim=0)).cpu()
+        attention = read_finite(overview.float().mean(dim=0))
         weights = [1.0, *crop_ratios(grid, attention)]
         shares = [weight * cap for weight, cap in zip(weights, grid.caps, strict=True)]
         return allocate(self.total(grid), shares, grid.caps)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hired.budget import allocate
-from hired.selectors.base import Selector
+from hired.selectors.base import Selector, read_finite
 from hired.tiles import TileGrid
 from hired.vision import Taps, Vision
 
@@ -34,8 +34,7 @@ class PerTile(Selector):
 
 def mean_attention(vision: Vision) -> Tensor:
     """CLS attention of the feature layer, mean over the heads: (T, N) float32 on the CPU."""
-    attention = vision.cls[vision.feature_tap].float().mean(dim=1).cpu()
-    return torch.nan_to_num(attention)
+    return read_finite(vision.cls[vision.feature_tap].float().mean(dim=1))
 
 
 def lift(scores: Tensor, mask: Tensor, level: int = 1) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hired.budget import split_budget
-from hired.selectors.base import Selection, candidate_mask
+from hired.selectors.base import Selection, candidate_mask, read_finite
 from hired.selectors.hired import HiRED, merge_heads
 from hired.settings import Flag, declared
 from hired.tiles import TileGrid
@@ -41,7 +41,7 @@ class HiREDRelease(HiRED):
 
     def content(self, grid: TileGrid, overview: Tensor) -> list[float]:
         """Top overview tokens per band of rows; the bands are crops in name only."""
-        attention = merge_heads(overview, self.heads).float().cpu()
+        attention = read_finite(merge_heads(overview, self.heads))
         top = torch.zeros(grid.patches)
         top[attention.topk(int(grid.patches * (1 - self.alpha))).indices] = 1.0
         crops = grid.tiles - 1
@@ -63,7 +63,7 @@ class HiREDRelease(HiRED):
         """The best patches of each tile, letterbox or not; with `exact`, candidates only."""
         if self.exact:
             return super().select(vision)
-        scores = torch.nan_to_num(self.scores(vision).float().cpu())
+        scores = read_finite(self.scores(vision))
         budgets = vision.budgets
         if budgets is None:
             budgets = self.budgets(vision.grid, vision.cls[self.init_layer][0])

@@ -4,6 +4,7 @@ Scheduler, language model, parallelism and caches stay vLLM's own; only what the
 over is shorter. Selection is the library's: the same pass, selectors and packing as everywhere.
 """
 
+import logging
 from functools import cached_property
 from typing import Any
 
@@ -13,8 +14,9 @@ from vllm.model_executor.models.llava import LlavaDummyInputsBuilder, LlavaForCo
 from vllm.model_executor.models.llava_next import LlavaNextForConditionalGeneration
 from vllm.multimodal import MULTIMODAL_REGISTRY
 
+from hired.errors import InputError, NotFinite
 from hired.pack import project_kept
-from hired.selectors import Selection, Selector
+from hired.selectors import Selection, Selector, build, fitting
 from hired.serving.blocks import read_vllm_tower
 from hired.serving.processor import (
     FIELD,
@@ -24,9 +26,12 @@ from hired.serving.processor import (
     HiredLlavaProcessor,
 )
 from hired.serving.settings import from_tensor, make_selector
+from hired.tiles import TileGrid
 from hired.tower import Tower
-from hired.vision import Vision, encode
+from hired.vision import Vision, encode, naming_layer
 from hired.wrapper import fit_grids, plan_for
+
+log = logging.getLogger(__name__)
 
 
 class HiredVision:
@@ -74,9 +79,13 @@ class HiredVision:
         images = [image if image.dim() == 4 else image[None] for image in pixels]
         grids = fit_grids(tower, images, sizes)
         images = [image[: grid.tiles] for image, grid in zip(images, grids, strict=True)]
-        taps = selector.taps(tower.feature_tap)
-        visions = encode(tower, images, grids, taps, plan_for(selector, grids))
-        return [(vision, selector.select(vision)) for vision in visions]
+        try:
+            with naming_layer(tower, images):
+                return _look(tower, images, grids, selector)
+        except (NotFinite, InputError) as error:  # raised here, it would end vLLM for everyone
+            log.error("%s As many patches, evenly spaced, are kept instead.", error)
+            even = build("spatial", **fitting("spatial", vars(selector)))
+            return _look(tower, images, grids, even)
 
 
 @MULTIMODAL_REGISTRY.register_processor(
@@ -91,6 +100,14 @@ class HiredLlavaNextForConditionalGeneration(HiredVision, LlavaNextForConditiona
 )
 class HiredLlavaForConditionalGeneration(HiredVision, LlavaForConditionalGeneration):
     """LLaVA-1.5."""
+
+
+def _look(
+    tower: Tower, images: list[Tensor], grids: list[TileGrid], selector: Selector
+) -> list[tuple[Vision, Selection]]:
+    taps = selector.taps(tower.feature_tap)
+    visions = encode(tower, images, grids, taps, plan_for(selector, grids))
+    return [(vision, selector.select(vision)) for vision in visions]
 
 
 def _pick(values: Tensor | list[Tensor], chosen: list[int]) -> Any:

@@ -29,6 +29,7 @@ ELSEWHERE = {
     "deploy": ("hired.deploy", "upload the demo to a Hugging Face Space"),
     "eval": ("hired.evaluation.commands", "accuracy of the methods on test posters, and report"),
     "lmms-task": ("hired.lmms.commands", "write test posters as a task for lmms-eval"),
+    "record": ("hired.web.recorder", "record what the page shows before anything ran"),
     "serve": ("hired.serving.commands", "two vLLM servers, stock and HiRED; benchmark them"),
     "shapes": ("hired.shapes.commands", "render posters, train and evaluate the embedded model"),
 }

@@ -133,15 +133,21 @@ def test_sweep_is_measured_live_and_can_be_cancelled(visit, picture) -> None:
     told = page.locator(".toast-body", has_text="A budget is a rate")
     expect(told).to_be_visible(timeout=PATIENCE_MS)
     expect(page.locator("#sweep-stop")).to_be_disabled(timeout=PATIENCE_MS)
-    page.fill("#sweep-budgets textarea, #sweep-budgets input", "50%")
+    expect(page.locator("#sweep-asked")).to_contain_text(QUESTION)
+    expect(page.locator("#sweep-asked img")).to_be_visible()
+    page.fill("#sweep-budgets textarea, #sweep-budgets input", "50 %")
     page.click("#sweep-run")
-    expect(page.locator("#sweep-bar")).to_contain_text("2 of 2 runs measured.", timeout=PATIENCE_MS)
+    expect(page.locator("#sweep-bar")).to_contain_text("3 of 3 runs measured.", timeout=PATIENCE_MS)
     expect(page.locator("#sweep-plot img")).to_be_visible()
     expect(page.locator("#sweep-csv")).to_be_enabled(timeout=PATIENCE_MS)
-    page.fill("#sweep-budgets textarea, #sweep-budgets input", "10% " * 59)
+    page.get_by_role("button", name="Random at 50 %").click()  # opens its run
+    expect(page.locator("#pane-1 h3")).to_have_text("Random", timeout=PATIENCE_MS)
+    expect(page.locator("#rate input[type=number]")).to_have_value("50")
+    page.get_by_role("tab", name="Sweep").click()
+    page.fill("#sweep-budgets textarea, #sweep-budgets input", "10% " * 29)
     page.click("#sweep-run")
     expect(page.locator("#sweep-bar")).to_contain_text(
-        "of 60 runs measured, about", timeout=PATIENCE_MS
+        "of 59 runs measured, about", timeout=PATIENCE_MS
     )
     page.click("#sweep-stop")
     expect(page.locator("#sweep-bar")).to_contain_text("then cancelled", timeout=PATIENCE_MS)

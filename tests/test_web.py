@@ -226,6 +226,17 @@ def test_budgets_of_a_sweep_are_parted_as_people_do() -> None:
     for text in ("5% 10%", "5%, 10%", "5%,10%", "5%;10%", " 5%,\n10%, "):
         assert [row.budget for row in plan(Settings(), text, "none", "")] == [0.05, 0.1], text
     assert [row.budget for row in plan(Settings(), "0,05 12,5%", "none", "")] == [0.05, 0.125]
+    assert [row.budget for row in plan(Settings(), "5 %, 10 %", "none", "")] == [0.05, 0.1]
+
+
+def test_sweep_takes_methods_from_a_list() -> None:
+    methods = ["hired", "random", "prumerge-adaptive"]
+    rows = plan(Settings(), "10 % 20 %", "alpha", "0 1", methods)
+    told = [(row.right, row.alpha, row.budget) for row in rows]
+    assert told == [
+        *((name, alpha, rate) for name in methods[:2] for alpha in (0, 1) for rate in (0.1, 0.2)),
+        *(("prumerge-adaptive", alpha, 0.1) for alpha in (0, 1)),
+    ]  # what finds its own count stands once
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from hired.web.record import Record
 from hired.web.remote import UNSEEN, Servers, attach, plain_picture
 from hired.web.runs import run
 from hired.web.settings import Settings
-from hired.web.sweep import plan, plot, sweep
+from hired.web.sweep import plan, sweep
+from hired.web.sweep_pictures import plot
 from hired.web.verdict import verdict
 
 QUESTION = "Which digit is on the red heart?"

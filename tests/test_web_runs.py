@@ -18,7 +18,8 @@ from hired.web.handlers import Handlers
 from hired.web.limits import Limits
 from hired.web.runs import run
 from hired.web.settings import Settings
-from hired.web.sweep import plan, plot, sweep
+from hired.web.sweep import plan, sweep
+from hired.web.sweep_pictures import plot
 from hired.web.sweep_tab import COLUMNS, _cells
 from hired.web.views import View
 
@@ -189,6 +190,16 @@ def test_sweep_measures_every_row_and_compares_with_stock(engine, image) -> None
         assert row["date"][:2] == "20" and row["date"].endswith("+00:00")
     assert frames[-1].left_s == 0
     assert plot(done, "method").size[0] > 600
+
+
+def test_sweep_honours_repeats(engine, image) -> None:
+    rows = plan(Settings(max_new_tokens=2, repeats=3), "20%", "none", "")
+    steps = []
+    with before_each_step(engine.get().model, steps.append):
+        done = last(sweep(engine.get(), image, QUESTION, rows, threading.Event()))
+    assert [row["repeats"] for row in done.rows] == [3, 3]
+    assert [view.repeats for view in done.views] == [3, 3]
+    assert len(steps) >= 2 * 3 * 2, "two lanes, three runs, two tokens"
 
 
 def test_cancelled_sweep_keeps_what_is_done(engine, image) -> None:

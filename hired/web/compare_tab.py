@@ -1,7 +1,7 @@
 """The Compare tab: left what is asked, right what happens. Layout and wiring, no logic."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gradio as gr
@@ -37,6 +37,7 @@ class Asked:
     Attributes:
         known: the right answer by the question it belongs to.
         examples: a row for the embedded model and one for all others.
+        reopened: what `Handlers.show_record` fills, in both columns.
     """
 
     image: gr.Image
@@ -45,6 +46,7 @@ class Asked:
     note: gr.HTML
     form: Form
     examples: list[gr.Row]
+    reopened: list[Any] = field(default_factory=list)
 
     @property
     def example(self) -> list[Any]:
@@ -80,7 +82,7 @@ def add_compare_tab(demo: gr.Blocks, handlers: Handlers, header: gr.HTML) -> Ask
     _wire_preview(handlers, asked, shown)
     _wire_runs(demo, handlers, asked, shown, shared, [start, stop], chips)
     shared.wire(handlers, asked, shown.results)
-    return asked
+    return replace(asked, reopened=shared.reopened(asked, shown.results))
 
 
 def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, Chips]:

@@ -16,7 +16,7 @@ from hired.web.model_box import head
 from hired.web.plain import Page
 from hired.web.sweep_tab import add_sweep_tab
 from hired.web.tabs import add_api_tab, add_how_tab
-from hired.web.theme import STYLE, make_theme
+from hired.web.theme import MARKS, STYLE, make_theme
 from hired.web.wiring import OPEN, QUIET
 
 TITLE = "HiRED side by side"
@@ -40,11 +40,11 @@ def build(engine: Engine) -> Page:
         engine, title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200), fill_width=True
     ) as demo:
         header = gr.HTML(head(None), elem_id="header")
-        with gr.Tabs(elem_id="tabs"):
+        with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
                 asked = add_compare_tab(demo, handlers, header)
-            with gr.Tab("Sweep", id="sweep"):
-                add_sweep_tab(handlers, asked)
+            with gr.Tab("Sweep", id="sweep") as swept:
+                add_sweep_tab(handlers, asked, tabs, swept)
             with gr.Tab("Benchmarks", id="benchmarks") as benchmarks:
                 add_benchmarks_tab(benchmarks)
             with gr.Tab("How it works", id="how") as how:
@@ -63,7 +63,7 @@ def launch_options(limits: Limits | None = None) -> dict[str, Any]:
     limits = limits or Limits()
     return {
         "theme": make_theme(),
-        "css_paths": [STYLE],
+        "css_paths": [STYLE, MARKS],
         "allowed_paths": [str(FOLDER)],
         "max_file_size": limits.upload_mb * 1_000_000,
         "state_session_capacity": SESSIONS,

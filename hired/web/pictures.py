@@ -127,3 +127,10 @@ def data_uri(picture: Image.Image) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", quality=82, method=2)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def small(image: Image.Image, edge: int = 120) -> str:
+    """An image of at most `edge` px a side inside the page."""
+    shown = image.copy()
+    shown.thumbnail((edge, edge))
+    return data_uri(shown)

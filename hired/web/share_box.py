@@ -37,6 +37,10 @@ class Shared:
             queue=False, **QUIET,
         )  # fmt: skip
 
+    def reopened(self, asked: Any, results: list[Any]) -> list[Any]:
+        """What `Handlers.show_record` fills."""
+        return [*results, asked.question, *asked.form.all, self.last]
+
     def wire(self, handlers: Handlers, asked: Any, results: list[Any]) -> None:
         """Link, import and history."""
         self.copy.click(
@@ -46,7 +50,7 @@ class Shared:
             **FREE,
             **QUIET,
         ).then(None, self.link, self.link, js=COPY, **QUIET)
-        shown = [*results, asked.question, *asked.form.all, self.last]
+        shown = self.reopened(asked, results)
         imported = self.upload.upload(handlers.import_record, self.upload, shown, **FREE, **QUIET)
         chosen = self.past.input(
             lambda history, index: handlers.show_record(

@@ -1,15 +1,14 @@
-"""One prompt at many budgets: rows as they are measured, plots, and agreement with the baseline.
+"""One prompt at many budgets: rows as they are measured, and agreement with the baseline.
 
 Knows no gradio. Each row is a real comparison of one lane.
 """
 
-import io
 import logging
 import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
@@ -25,7 +24,7 @@ from hired.web.engine import Loaded
 from hired.web.limits import MAX_ROWS, Limits
 from hired.web.panes import matches
 from hired.web.settings import Settings
-from hired.web.views import show
+from hired.web.views import View, median, show
 
 log = logging.getLogger(__name__)
 TICK_S = 0.5  # after this long within a row a frame with nothing new asks who still listens
@@ -42,32 +41,42 @@ class Progress:
         total: rows there will be.
         left_s: estimated seconds left.
         note: why it ended early, if it did.
+        views: the panes behind the rows, in their order.
     """
 
     rows: list[dict[str, Any]]
     total: int
     left_s: float | None
     note: str = ""
+    views: list[View] = field(default_factory=list)
 
 
-def plan(settings: Settings, budgets: str, axis: str, values: str) -> list[Settings]:
-    """The settings of every row after the baseline: budgets × the values of one more axis.
+def plan(
+    settings: Settings, budgets: str, axis: str, values: str, methods: Sequence[str] = ()
+) -> list[Settings]:
+    """The settings of every row after the baseline: methods × values of one more axis × budgets.
+
+    Budgets as people and this page spell them: `5%`, `5 %`, `0.05`, `640`. Without `methods` it is
+    the right pane's. A method that finds its own count stands once, not once per budget.
 
     Raises:
         SettingError: nothing to sweep, too much, or a value out of range.
     """
-    parts = re.split(r"[;\s]+|,(?=\s|$)|(?<=%),", budgets)
+    parts = re.split(r"[;\s]+|,(?=\s|$)|(?<=%),", re.sub(r"\s+%", "%", budgets))
     rates = [parse_budget(part) for part in parts if part]
     if axis not in AXES:
         raise SettingError(f"A sweep's second axis is one of {', '.join(AXES)}; got {axis!r}.")
     points: list[Any] = [None] if axis == "none" else values.replace(",", " ").split()
     if not rates or not points:
         raise SettingError("A sweep needs at least one budget and one value of the second axis.")
-    if len(rates) * len(points) > MAX_ROWS:
-        raise SettingError(
-            f"That is {len(rates) * len(points)} runs; a sweep has at most {MAX_ROWS}."
-        )
-    return [_at(replace(settings, budget=rate), axis, point) for point in points for rate in rates]
+    planned = []
+    for lane in [_at(settings, "method", method) for method in methods] or [settings]:
+        for at in (_at(lane, axis, point) for point in points):
+            once = "budget" not in settings_of(at.right)
+            planned += [replace(at, budget=rate) for rate in (rates[:1] if once else rates)]
+    if len(planned) > MAX_ROWS:
+        raise SettingError(f"That is {len(planned)} runs; a sweep has at most {MAX_ROWS}.")
+    return planned
 
 
 def sweep(
@@ -80,9 +89,10 @@ def sweep(
     limits: Limits | None = None,
     name: str = "",
 ) -> Iterator[Progress]:
-    """Measure the baseline, then every planned row; stopping keeps what is done. A row that fails
-    holds its `error` and no numbers, and the next one begins. Every row says on which model and
-    which image, `name` among it, it was measured, and when.
+    """Measure the baseline, then every planned row, each as often as its settings repeat it;
+    stopping keeps what is done. A row that fails holds its `error` and no numbers, and the next
+    one begins. Every row says on which model and which image, `name` among it, it was measured,
+    and when.
 
     Closing the iterator ends the row it is at. While a row takes long, the same frame comes again.
 
@@ -105,8 +115,12 @@ def sweep(
     begin = perf_counter()
     try:
         with closing(_frames(loaded, image, question, jobs, stop, answer, limits, rows)) as frames:
+            told = named = None
             for progress in frames:
-                yield replace(progress, rows=[about | row for row in progress.rows])
+                if named is None or progress is not told:  # a frame that comes again stays the same
+                    told = progress
+                    named = replace(progress, rows=[about | row for row in progress.rows])
+                yield named
     finally:
         spent = round(perf_counter() - begin, 3)
         log.info("sweep", extra={"facts": {"seconds": spent, "rows": len(rows)}})
@@ -123,30 +137,32 @@ def _frames(
     rows: list[dict[str, Any]],
 ) -> Iterator[Progress]:
     """Where the sweep stands, again and again, while `rows` fills."""
-    begin = perf_counter()
+    begin, views = perf_counter(), list[View]()
     shown = Progress([], len(jobs), None)
     yield shown
     for method, settings in jobs:
         with closing(_measure(loaded, image, question, method, settings, stop)) as steps:
-            for row in steps:
-                if row is None and perf_counter() - begin > limits.seconds:
+            for view in steps:
+                if view is None and perf_counter() - begin > limits.seconds:
                     yield replace(shown, left_s=None, note=limits.too_late)
                     return
-                if row is None:
+                if view is None:
                     yield shown
-        if row is None:
+        if view is None:
             return
+        row = _row(method, settings, view)
         base = rows[0] if rows else row
         failed = row["error"] or base["error"]
         row["agrees"] = None if failed else row["text"].split() == base["text"].split()
         row["correct"] = matches(row["text"], answer) if answer and not row["error"] else None
         rows.append(row)
+        views.append(view)
         spent = perf_counter() - begin
         left = len(jobs) - len(rows)
         if left and spent > limits.seconds:
-            yield Progress(list(rows), len(jobs), None, limits.too_late)
+            yield Progress(list(rows), len(jobs), None, limits.too_late, list(views))
             return
-        shown = Progress(list(rows), len(jobs), spent / len(rows) * left)
+        shown = Progress(list(rows), len(jobs), spent / len(rows) * left, "", list(views))
         yield shown
 
 
@@ -171,28 +187,33 @@ def _measure(
     method: str,
     settings: Settings,
     stop: threading.Event,
-) -> Iterator[dict[str, Any] | None]:
-    """None every now and then while a row is measured; last the row, or None if it was stopped."""
-    lane = Lane(method, settings.selector(method))
-    view, told = None, perf_counter()
-    steps = loaded.compare(
-        image,
-        question,
-        [lane],
-        max_new_tokens=settings.max_new_tokens,
-        stop=stop,
-    )
-    with closing(steps):
-        for step in steps:
-            view = show(method, step)
-            if perf_counter() - told > TICK_S:
-                yield None
-                told = perf_counter()
-    if stop.is_set() or view is None:
-        yield None
-        return
+) -> Iterator[View | None]:
+    """None every now and then while a row is measured; last its view, or None if it was stopped."""
+    seen: list[View] = []
+    told = perf_counter()
+    for _ in range(settings.repeats):
+        lane, view = Lane(method, settings.selector(method)), None
+        steps = loaded.compare(
+            image, question, [lane], max_new_tokens=settings.max_new_tokens, stop=stop
+        )
+        with closing(steps):
+            for step in steps:
+                view = show(method, step)
+                if perf_counter() - told > TICK_S:
+                    yield None
+                    told = perf_counter()
+        if stop.is_set() or view is None:
+            yield None
+            return
+        seen.append(view)
+        if view.phase == "failed":
+            break
+    yield median(seen)
+
+
+def _row(method: str, settings: Settings, view: View) -> dict[str, Any]:
     budget = settings.budget if "budget" in settings_of(method) else OWN
-    yield {
+    return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "method": method,
         "budget": "stock" if method == "full" else budget,
@@ -200,50 +221,7 @@ def _measure(
         "init_layer": settings.init_layer,
         "final_layer": settings.final_layer,
         **{name: (view.metrics or {}).get(name) for name in ("kept_tokens", *NUMBERS)},
+        "repeats": view.repeats,
         "text": view.text,
         "error": view.error,
     }
-
-
-def plot(rows: Sequence[dict[str, Any]], axis: str = "none") -> Image.Image:
-    """Four small plots over the tokens kept; one line per value of the second axis."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.2, 4.6), layout="constrained")
-    places = figure.subplots(2, 2)
-    judged = "; hollow: wrong" if any(row["correct"] is not None for row in rows) else ""
-    shown = (
-        ("ttft_s", "Time to first token, s", 1.0),
-        ("kv_cache_bytes", "KV cache, MB", 1e6),
-        ("tokens_per_s", "Decode speed, tokens/s", 1.0),
-        ("agrees", "Same answer as stock" + judged, 1.0),
-    )
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in rows[1:]:
-        groups.setdefault(str(row[axis]) if axis != "none" else row["method"], []).append(row)
-    for place, (name, title, scale) in zip(places.flat, shown, strict=True):
-        for marker, (label, group) in zip("osD^vP*X<>" * 6, groups.items(), strict=False):
-            known = [r for r in group if None not in (r["visual_tokens"], r[name])]
-            points = sorted((r["visual_tokens"], r[name] / scale) for r in known)
-            x, y = zip(*points, strict=True) if points else ((), ())
-            (line,) = place.plot(x, y, marker=marker, label=label, ms=5)
-            wrong = [(r["visual_tokens"], r[name]) for r in known if r["correct"] is False]
-            if name == "agrees" and wrong:
-                hollow = {"mfc": "white", "mec": line.get_color(), "ls": "none", "ms": 5}
-                place.plot(*zip(*wrong, strict=True), marker=marker, **hollow)
-        if rows and name != "agrees" and rows[0][name] is not None:
-            place.axhline(rows[0][name] / scale, color="#555", ls="--", lw=1, label="stock")
-        if name == "agrees":
-            place.set_yticks([0, 1], ["no", "yes"])
-            place.set_ylim(-0.2, 1.2)
-        else:
-            place.set_ylim(bottom=0)
-        place.set_title(title, fontsize=10, loc="left")
-        place.set_xlabel("visual tokens", fontsize=8)
-        place.tick_params(labelsize=8)
-        place.grid(alpha=0.25)
-        place.spines[["top", "right"]].set_visible(False)
-    places.flat[0].legend(fontsize=8, frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return Image.open(io.BytesIO(buffer.getvalue()))

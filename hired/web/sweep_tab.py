@@ -4,19 +4,22 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from hired.budget import show_budget
-from hired.errors import InputError
-from hired.web import form, record
+from hired.errors import HiredError, InputError
+from hired.images import describe_image
+from hired.web import form, panes, record, sweep_record
 from hired.web.handlers import Handlers
+from hired.web.pictures import small
 from hired.web.plain import plain_errors, upload_folder
-from hired.web.sweep import AXES, Progress, plan, plot, sweep
+from hired.web.sweep import AXES, Progress, plan, sweep
+from hired.web.sweep_pictures import budget_of, grid, plot
 from hired.web.uploads import read_image
-from hired.web.wiring import FREE, GPU, QUIET
+from hired.web.wiring import FREE, GPU, LOOK, QUIET
 
 COLUMNS = {
     "method": "method",
@@ -29,32 +32,50 @@ COLUMNS = {
     "correct": "correct",
     "text": "answer",
 }
+OPENS = """element.addEventListener('click', (event) => {
+  const cell = event.target.closest('[data-row]');
+  if (cell) trigger('click', {row: Number(cell.dataset.row)});
+});"""
 
 
-def add_sweep_tab(handlers: Handlers, asked: Any) -> None:
+def add_sweep_tab(handlers: Handlers, asked: Any, tabs: gr.Tabs, tab: gr.Tab) -> None:
     """Build the tab around the image and question of the Compare tab."""
     gr.HTML(
-        '<p class="lead">The image, question and settings of the Compare tab, at many budgets: '
-        "where does the answer begin to change, and what does each step buy?</p>"
+        '<p class="lead">Where does the answer begin to change, and what does each step buy? The '
+        "image, question and settings are those of the Compare tab, repeats too.</p>"
     )
+    about = gr.HTML("", elem_id="sweep-asked")
     with gr.Row():
         budgets = gr.Textbox(
-            "5% 10% 20% 40% 60% 100%", label="Budgets (shares or counts)", elem_id="sweep-budgets"
-        )
+            "5 % 10 % 20 % 40 % 60 % 100 %", label="Budgets, shares or counts",
+            elem_id="sweep-budgets", min_width=240,
+        )  # fmt: skip
+        methods = gr.Dropdown(
+            [choice for choice in form.method_choices() if choice[1] != "full"],
+            value=["hired", "random"], multiselect=True, label="Methods", elem_id="sweep-methods",
+            min_width=240,
+        )  # fmt: skip
         axis = gr.Dropdown(
-            list(AXES), value="none", label="Second axis", elem_id="sweep-axis", min_width=140
-        )
+            [name for name in AXES if name != "method"], value="none", label="One more setting",
+            elem_id="sweep-axis", min_width=140,
+        )  # fmt: skip
         values = gr.Textbox(
-            "", label="Its values", placeholder="0.25 0.5 0.75, or: hired random spatial"
+            "", label="Its values", placeholder="0.25 0.5 0.75", visible=False, min_width=140
         )
+    axis.change(lambda name: gr.update(visible=name != "none"), axis, values, queue=False, **QUIET)
     with gr.Row():
         start = gr.Button("Run the sweep", variant="primary", elem_id="sweep-run")
-        stop = gr.Button("Cancel", variant="stop", interactive=False, elem_id="sweep-stop")
+        stop = gr.Button(
+            "Cancel", variant="stop", interactive=False, min_width=60, elem_id="sweep-stop"
+        )
         saves = [
-            gr.DownloadButton(name, interactive=False, elem_id=f"sweep-{name.lower()}")
+            gr.DownloadButton(
+                name, interactive=False, min_width=60, elem_id=f"sweep-{name.lower()}"
+            )
             for name in ("CSV", "JSON", "PNG")
         ]
     bar = gr.HTML(_bar(None), elem_id="sweep-bar")
+    cells = gr.HTML("", elem_id="sweep-grid", js_on_load=OPENS)
     picture = gr.Image(
         label="Plots", type="pil", interactive=False, elem_id="sweep-plot", visible=False,
         alt_text="Time to first token, KV cache, speed and agreement over visual tokens; "
@@ -64,8 +85,11 @@ def add_sweep_tab(handlers: Handlers, asked: Any) -> None:
         headers=list(COLUMNS.values()), label="Every run", elem_id="sweep-table", wrap=True,
         interactive=False, visible=False,
     )  # fmt: skip
-    given, shown = [budgets, axis, values], [bar, picture, table, gr.State([])]
+    given, shown = [budgets, methods, axis, values], [bar, cells, picture, table, gr.State(None)]
     _wire(handlers, asked, given, [start, stop, *saves], shown)
+    opened = [asked.image, asked.question, asked.known, shown[-1]]
+    tab.select(partial(_open_tab, handlers), opened, [about, *shown], **LOOK, **QUIET)
+    cells.click(_opener(handlers), shown[-1], [tabs, *asked.reopened], **FREE, **QUIET)
 
 
 def _wire(
@@ -91,7 +115,7 @@ def _wire(
         [asked.image, asked.question, asked.known, *given, *asked.form.all],
         shown, **GPU, **QUIET,
     )  # fmt: skip
-    run.then(_files, [shown[-1], given[1]], buttons, queue=False, **QUIET)
+    run.then(_files, shown[-1], buttons, queue=False, **QUIET)
     run.failure(fail, None, [start, stop], queue=False, **QUIET)
     stop.click(cancel, None, None, queue=False, **QUIET)
 
@@ -103,6 +127,7 @@ def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
         question: str,
         known: dict[str, str],
         budgets: str,
+        methods: list[str],
         axis: str,
         values: str,
         *settings: Any,
@@ -111,7 +136,9 @@ def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
         with engine.stopping(_place(request)) as stops, plain_errors():
             if not path:
                 raise InputError("There is no image. Choose one in the Compare tab.")
-            planned = plan(form.read(*settings), budgets, axis, values)
+            if not methods:
+                raise InputError("Choose at least one method to sweep.")
+            planned = plan(form.read(*settings), budgets, axis, values, methods)
             image, stop = read_image(path), stops.everything
             progress, told = Progress([], 0, None), None
             answer = known.get(question, "")
@@ -119,11 +146,57 @@ def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
             frames = sweep(engine.start(), image, question, planned, stop, answer, limits, name)
             with closing(frames):
                 for progress in frames:
-                    yield _draw(progress, axis) if progress is not told else [gr.skip()] * 4
+                    yield _draw(progress, axis) if progress is not told else [gr.skip()] * 5
                     told = progress
-            yield _draw(progress, axis, ended=True)
+            size = describe_image(name, image)
+            facts = record.about(engine.get().info, engine.versions())
+            kept = sweep_record.keep(question, answer, size, axis, planned, progress, facts)
+            yield [*_draw(progress, axis, ended=True)[:-1], kept]
 
     return run
+
+
+def _open_tab(
+    handlers: Handlers,
+    path: str | None,
+    question: str,
+    known: dict[str, str],
+    kept: dict[str, Any] | None,
+) -> list[Any]:
+    """What would be asked; where nothing ran yet, a recorded sweep of the first example."""
+    about, nothing = _asked(path, question, known), [gr.skip()] * 5
+    found = sweep_record.recorded(handlers.engine.name) if kept is None else None
+    if not found:
+        return [about, *nothing]
+    done = Progress(found["rows"], len(found["rows"]), 0.0)
+    where, day = found["device_name"], str(found["date"])[:16].replace("T", " ")
+    words = f"A recorded sweep of “{found['question']}”: {day}, {where}. Run your own above."
+    return [about, f'<p class="readout">{panes.esc(words)}</p>',
+            *_draw(done, found["axis"])[1:-1], found]  # fmt: skip
+
+
+def _asked(path: str | None, question: str, known: dict[str, str]) -> str:
+    if not path:
+        return '<p class="lead">There is no image yet. Choose one in the Compare tab.</p>'
+    try:
+        image = f'<img alt="The image of the Compare tab" src="{small(read_image(path))}">'
+    except HiredError as error:
+        image = f'<p class="fault">{panes.esc(error)}</p>'
+    answer = f"<br>Known answer: {panes.esc(known[question])}" if question in known else ""
+    return f'<div class="asked">{image}<p><b>{panes.esc(question)}</b>{answer}</p></div>'
+
+
+def _opener(handlers: Handlers) -> Callable[..., list[Any]]:
+    def open_run(event: gr.EventData, kept: dict[str, Any] | None) -> list[Any]:
+        """The run behind a cell of the grid, on the Compare tab."""
+        with plain_errors():
+            row = getattr(event, "row", None)
+            if not kept or not isinstance(row, int) or not 0 <= row < len(kept["rows"]):
+                raise InputError("That run is no longer here. Run the sweep again.")
+        shown = handlers.show_record(sweep_record.run_at(kept, row))
+        return [gr.update(selected="compare"), *shown]
+
+    return open_run
 
 
 def _place(request: gr.Request) -> str:
@@ -136,16 +209,17 @@ def _draw(progress: Progress, axis: str, ended: bool = False) -> list[Any]:
     several = len(rows) > 1
     return [
         _bar(progress, ended),
+        grid(rows, axis) if rows else gr.skip(),
         gr.update(value=plot(rows, axis), visible=True) if several else gr.skip(),
         gr.update(value=[_cells(row) for row in rows], visible=True) if rows else gr.skip(),
-        rows if ended else gr.skip(),
+        gr.skip(),
     ]
 
 
 def _cells(row: dict[str, Any]) -> list[Any]:
     shown = dict(row)
-    budget, kv_bytes = row["budget"], row["kv_cache_bytes"]
-    shown["budget"] = budget if isinstance(budget, str) else show_budget(budget)
+    kv_bytes = row["kv_cache_bytes"]
+    shown["budget"] = budget_of(row)
     shown["kv_cache_bytes"] = None if kv_bytes is None else round(kv_bytes / 1e6, 3)
     shown["text"] = row["error"] or row["text"]
     for name in ("ttft_s", "tokens_per_s"):
@@ -171,13 +245,14 @@ def _bar(progress: Progress | None, ended: bool = False) -> str:
     )
 
 
-def _files(rows: list[dict[str, Any]], axis: str) -> list[Any]:
+def _files(kept: dict[str, Any] | None) -> list[Any]:
     buttons = [gr.update(interactive=True), gr.update(interactive=False)]
-    if not rows:
+    rows = kept["rows"] if kept else []
+    if not kept or not rows:
         return [*buttons, *[gr.update(interactive=False)] * 3]
     folder = Path(tempfile.mkdtemp(prefix="sweep-", dir=upload_folder()))
     (folder / "sweep.csv").write_text(record.rows_to_csv(rows), encoding="utf-8")
     (folder / "sweep.json").write_text(json.dumps(rows, indent=2), encoding="utf-8")
-    plot(rows, axis).save(folder / "sweep.png")
+    plot(rows, kept["axis"]).save(folder / "sweep.png")
     names = ("sweep.csv", "sweep.json", "sweep.png")
     return [*buttons, *(gr.update(value=str(folder / name), interactive=True) for name in names)]

@@ -1,0 +1,135 @@
+"""A sweep as people see it: a grid of right and wrong answers, and plots. Knows no gradio."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from PIL import Image
+
+from hired.budget import OWN, show_budget
+from hired.selectors import SELECTORS
+from hired.web.panes import esc
+
+Row = dict[str, Any]
+MARKS = {"right": "✓", "wrong": "✗", "same": "=", "differs": "≠", "failed": "!"}
+WORDS = {
+    "right": "right",
+    "wrong": "wrong",
+    "same": "same answer as stock",
+    "differs": "another answer than stock",
+    "failed": "failed",
+}
+PLOTS = (
+    ("ttft_s", "Time to first token, s", 1.0),
+    ("kv_cache_bytes", "KV cache, MB", 1e6),
+    ("tokens_per_s", "Decode speed, tokens/s", 1.0),
+    ("agrees", "Same answer as stock", 1.0),
+)
+
+
+def outcome(row: Row) -> str:
+    """A key of `MARKS`: right or wrong where the answer is known, else beside stock's."""
+    if row["error"]:
+        return "failed"
+    if row["correct"] is not None:
+        return "right" if row["correct"] else "wrong"
+    return "same" if row["agrees"] else "differs"
+
+
+def line_of(row: Row, axis: str = "none") -> str:
+    """What a row belongs to beside its budget: the method, and the value of the second axis."""
+    found = SELECTORS.get(row["method"])
+    title = found.title if found else str(row["method"])
+    return title if axis in ("none", "method") else f"{title}, {axis} {row[axis]}"
+
+
+def budget_of(row: Row) -> str:
+    """A row's budget in words."""
+    return row["budget"] if isinstance(row["budget"], str) else show_budget(row["budget"])
+
+
+def grid(rows: Sequence[Row], axis: str = "none") -> str:
+    """Outcomes over method and budget; a cell is a button with its row's number in `data-row`."""
+    if not rows:
+        return ""
+    known = any(row["correct"] is not None for row in rows)
+    lines: dict[str, dict[str, int]] = {}
+    for index, row in enumerate(rows[1:], 1):
+        lines.setdefault(line_of(row, axis), {})[budget_of(row)] = index
+    budgets = list(dict.fromkeys(budget for cells in lines.values() for budget in cells))
+    budgets.sort(key=lambda budget: budget == OWN)  # else as they were asked for
+    heads = "".join(f'<th scope="col">{esc(budget)}</th>' for budget in budgets)
+    body = "".join(
+        f'<tr><th scope="row">{esc(line)}</th>'
+        + "".join(f"<td>{_cell(rows, cells.get(budget), line)}</td>" for budget in budgets)
+        + "</tr>"
+        for line, cells in lines.items()
+    )
+    what = "right ✓ or wrong ✗" if known else "as stock answers = or otherwise ≠"
+    stock = f'<p class="stock">Stock, all tokens: {_cell(rows, 0, "Stock")}</p>'
+    return (
+        f'<figure class="outcomes"><figcaption>Each answer: {what}. Press one to open its run.'
+        f'</figcaption>{stock}<div class="scroll" tabindex="0" role="group" '
+        'aria-label="Answers by method and budget"><table><thead><tr><th scope="col">Method</th>'
+        f"{heads}</tr></thead><tbody>{body}</tbody></table></div></figure>"
+    )
+
+
+def _cell(rows: Sequence[Row], index: int | None, line: str) -> str:
+    if index is None:
+        return ""
+    row = rows[index]
+    found, tokens = outcome(row), row["visual_tokens"]
+    at = "" if index == 0 else f" at {budget_of(row)}"
+    words = f"{line}{at}: {WORDS[found]}"
+    count = "" if tokens is None else f"<small>{tokens:,}</small>"
+    return (
+        f'<button type="button" class="outcome {found}" data-row="{index}" '
+        f'title="{esc(row["error"] or row["text"])}" aria-label="{esc(words)}. Open this run.">'
+        f"<b>{MARKS[found]}</b>{count}</button>"
+    )
+
+
+def plot(rows: Sequence[Row], axis: str = "none") -> Image.Image:
+    """Four small plots over the tokens kept; one line per method and value of the second axis."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.2, 5.2), layout="constrained")
+    judged = "; hollow: wrong" if any(row["correct"] is not None for row in rows) else ""
+    lines: dict[str, list[Row]] = {}
+    for row in rows[1:]:
+        lines.setdefault(line_of(row, axis), []).append(row)
+    places = figure.subplots(2, 2).flat
+    for place, (name, title, scale) in zip(places, PLOTS, strict=True):
+        for marker, (label, group) in zip("osD^vP*X<>" * 6, lines.items(), strict=False):
+            _draw_line(place, group, name, scale, marker, label)
+        if rows and name != "agrees" and rows[0][name] is not None:
+            place.axhline(rows[0][name] / scale, color="#555", ls="--", lw=1, label="Stock")
+        if name == "agrees":
+            place.set_yticks([0, 1], ["no", "yes"])
+            place.set_ylim(-0.2, 1.2)
+        else:
+            place.set_ylim(bottom=0)
+        place.set_title(title + (judged if name == "agrees" else ""), fontsize=10, loc="left")
+        place.set_xlabel("visual tokens", fontsize=8)
+        place.tick_params(labelsize=8)
+        place.grid(alpha=0.25)
+        place.spines[["top", "right"]].set_visible(False)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return Image.open(io.BytesIO(buffer.getvalue()))
+
+
+def _draw_line(
+    place: Any, group: Sequence[Row], name: str, scale: float, marker: str, label: str
+) -> None:
+    known = [row for row in group if None not in (row["visual_tokens"], row[name])]
+    points = sorted((row["visual_tokens"], row[name] / scale) for row in known)
+    x, y = zip(*points, strict=True) if points else ((), ())
+    (line,) = place.plot(x, y, marker=marker, label=label, ms=5)
+    wrong = [(row["visual_tokens"], row[name]) for row in known if row["correct"] is False]
+    if name == "agrees" and wrong:
+        hollow = {"mfc": "white", "mec": line.get_color(), "ls": "none", "ms": 5}
+        place.plot(*zip(*wrong, strict=True), marker=marker, **hollow)

@@ -95,3 +95,10 @@ def test_markdown_is_one_table() -> None:
     table = record.to_markdown(Record("q", {}, Settings(), [view], ABOUT))
     row = next(line for line in table.splitlines() if line.startswith("| answer"))
     assert row == "| answer | a\\|b &lt;i> |" and "torch 2.13.0" in table
+
+
+def test_an_export_of_before_a_number_was_measured_is_read() -> None:
+    data = json.loads(record.to_json(RECORD))
+    for lane in data["lanes"]:
+        lane["metrics"].pop("model_ttft_s")
+    assert record.from_json(json.dumps(data)).views[0].metrics["model_ttft_s"] is None

@@ -207,10 +207,12 @@ def _view(lane: dict[str, Any]) -> View:
 
 
 def _metric(name: str, metrics: dict[str, Any]) -> Any:
-    value, kind = metrics[name], _NUMBERS[name]
+    kind = _NUMBERS[name]
+    optional = type(None) in get_args(kind)  # files of before a number was measured lack it
+    value = metrics.get(name) if optional else metrics[name]
     if kind is bool:
         return bool(value)
-    if value is None and type(None) in get_args(kind):  # what could not be measured
+    if value is None and optional:  # what could not be measured
         return None
     number = float(value)
     if not math.isfinite(number):

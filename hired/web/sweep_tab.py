@@ -45,24 +45,7 @@ def add_sweep_tab(handlers: Handlers, asked: Any, tabs: gr.Tabs, tab: gr.Tab) ->
         "image, question and settings are those of the Compare tab, repeats too.</p>"
     )
     about = gr.HTML("", elem_id="sweep-asked")
-    with gr.Row():
-        budgets = gr.Textbox(
-            "5 % 10 % 20 % 40 % 60 % 100 %", label="Budgets, shares or counts",
-            elem_id="sweep-budgets", min_width=240,
-        )  # fmt: skip
-        methods = gr.Dropdown(
-            [choice for choice in form.method_choices() if choice[1] != "full"],
-            value=["hired", "random"], multiselect=True, label="Methods", elem_id="sweep-methods",
-            min_width=240,
-        )  # fmt: skip
-        axis = gr.Dropdown(
-            [name for name in AXES if name != "method"], value="none", label="One more setting",
-            elem_id="sweep-axis", min_width=140,
-        )  # fmt: skip
-        values = gr.Textbox(
-            "", label="Its values", placeholder="0.25 0.5 0.75", visible=False, min_width=140
-        )
-    axis.change(lambda name: gr.update(visible=name != "none"), axis, values, queue=False, **QUIET)
+    given = _fields()
     with gr.Row():
         start = gr.Button("Run the sweep", variant="primary", elem_id="sweep-run")
         stop = gr.Button(
@@ -85,11 +68,34 @@ def add_sweep_tab(handlers: Handlers, asked: Any, tabs: gr.Tabs, tab: gr.Tab) ->
         headers=list(COLUMNS.values()), label="Every run", elem_id="sweep-table", wrap=True,
         interactive=False, visible=False,
     )  # fmt: skip
-    given, shown = [budgets, methods, axis, values], [bar, cells, picture, table, gr.State(None)]
+    shown = [bar, cells, picture, table, gr.State(None)]
     _wire(handlers, asked, given, [start, stop, *saves], shown)
     opened = [asked.image, asked.question, asked.known, shown[-1]]
     tab.select(partial(_open_tab, handlers), opened, [about, *shown], **LOOK, **QUIET)
     cells.click(_opener(handlers), shown[-1], [tabs, *asked.reopened], **FREE, **QUIET)
+
+
+def _fields() -> list[Any]:
+    """Budgets, methods, and one more setting with its values."""
+    with gr.Row():
+        budgets = gr.Textbox(
+            "5 % 10 % 20 % 40 % 60 % 100 %", label="Budgets, shares or counts",
+            elem_id="sweep-budgets", min_width=240,
+        )  # fmt: skip
+        methods = gr.Dropdown(
+            [choice for choice in form.method_choices() if choice[1] != "full"],
+            value=["hired", "random"], multiselect=True, label="Methods", elem_id="sweep-methods",
+            min_width=240,
+        )  # fmt: skip
+        axis = gr.Dropdown(
+            [name for name in AXES if name != "method"], value="none", label="One more setting",
+            elem_id="sweep-axis", min_width=140,
+        )  # fmt: skip
+        values = gr.Textbox(
+            "", label="Its values", placeholder="0.25 0.5 0.75", visible=False, min_width=140
+        )
+    axis.change(lambda name: gr.update(visible=name != "none"), axis, values, queue=False, **QUIET)
+    return [budgets, methods, axis, values]
 
 
 def _wire(

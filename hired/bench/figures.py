@@ -3,17 +3,17 @@
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from hired.bench.records import rounds_in
 from hired.bench.summary import Group, Row, summarise_rounds
 from hired.bench.sweep import BASELINE
 from hired.bench.tables import PHASES
 from hired.budget import show_budget
+
+if TYPE_CHECKING:  # half a second, when something is drawn
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FILLS = ("#8c96a8", "#3b6fb6", "#d8a031", "#b4532a")
 HATCHES = ("", "//", "xx", "..")
@@ -39,15 +39,19 @@ def draw_figures(lines: Sequence[dict[str, Any]], folder: Path, stem: str) -> li
     return paths
 
 
-def to_svg(figure: Figure) -> bytes:
+def to_svg(figure: "Figure") -> bytes:
     """A figure as a file's content; the same figure gives the same bytes."""
+    import matplotlib
+
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "hired"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
 
-def _axes(group: Group, height: float = 4.0) -> tuple[Figure, Axes]:
+def _axes(group: Group, height: float = 4.0) -> "tuple[Figure, Axes]":
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(8, height), layout="constrained")
     axes = figure.subplots()
     axes.set_title(f"{group.title}\n{group.about['model']['device_name']}", fontsize=9)
@@ -68,7 +72,7 @@ def _one_method(group: Group) -> list[Row]:
     return [row for row in rows if row.title in (BASELINE, shown)]
 
 
-def _phases(group: Group) -> Figure:
+def _phases(group: Group) -> "Figure":
     """Time to the first token, cut into phases: the baseline and one method at every budget."""
     rows = _one_method(group)[::-1]
     figure, axes = _axes(group, 1.4 + 0.45 * len(rows))
@@ -83,7 +87,7 @@ def _phases(group: Group) -> Figure:
     return figure
 
 
-def _speedup(group: Group) -> Figure:
+def _speedup(group: Group) -> "Figure":
     """Speed-up over the baseline against the tokens kept, and the bound."""
     figure, axes = _axes(group)
     rows = [row for row in measured(group) if row.speedup is not None]
@@ -111,7 +115,7 @@ def _speedup(group: Group) -> Figure:
     return figure
 
 
-def _memory(group: Group) -> Figure:
+def _memory(group: Group) -> "Figure":
     """KV cache and peak above rest against the tokens kept, of the baseline and one method."""
     figure, axes = _axes(group)
     rows = _by_tokens(_one_method(group))
@@ -142,7 +146,7 @@ def _label(row: Row) -> str:
     return row.title if row.budget is None else f"{row.title}, {show_budget(row.budget)}"
 
 
-KINDS: dict[str, Callable[[Group], Figure]] = {
+KINDS: dict[str, Callable[[Group], "Figure"]] = {
     "phases": _phases,
     "speedup": _speedup,
     "memory": _memory,

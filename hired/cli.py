@@ -234,12 +234,12 @@ def list_models(args: argparse.Namespace) -> int:
 
 def list_methods(args: argparse.Namespace) -> int:
     """Every registered method."""
-    from hired.selectors import SELECTORS, settings_of
+    from hired.catalog import read_catalog
 
     _print_pairs(
         {
-            name: f"{method.summary} [{', '.join(settings_of(name))}]"
-            for name, method in SELECTORS.items()
+            name: f"{method.summary} [{', '.join(method.settings)}]"
+            for name, method in read_catalog().items()
         }
     )
     return 0

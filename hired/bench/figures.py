@@ -89,6 +89,8 @@ def _phases(group: Group) -> "Figure":
 
 def _speedup(group: Group) -> "Figure":
     """Speed-up over the baseline against the tokens kept, and the bound."""
+    import matplotlib
+
     figure, axes = _axes(group)
     rows = [row for row in measured(group) if row.speedup is not None]
     colours = matplotlib.colormaps["tab20"].colors

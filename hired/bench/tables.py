@@ -165,7 +165,7 @@ def _notes(lines: Sequence[dict[str, Any]], groups: Sequence[Group]) -> str:
             f"times are not to be relied on."
         )
     if any(not group.about["model"]["device"].startswith("cuda") for group in groups):
-        notes.append("Off a GPU, peaks are sampled from the process and approximate.")
+        notes.append("Off a GPU, peaks are of the whole process and approximate.")
     if any(group.about["model"]["origin"] == "random" for group in groups):
         notes.append(
             "Models named random have true shapes and random weights: they show speed, not answers."

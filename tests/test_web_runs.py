@@ -130,6 +130,11 @@ def test_frames_take_a_small_share_of_the_time(monkeypatch) -> None:
     clock[0] += 0.3
     assert not pace.due(told, word), "20 ms of every 300 ms would be 7 %"
     assert pace.due(told, phase), "a new phase does not wait"
+    pace.took(seconds=0.02)
+    clock[0] += 0.03
+    assert not pace.due(told, phase), "nobody sees what lasts 30 ms"
+    clock[0] += 0.06
+    assert pace.due(told, phase)
     pace.took(seconds=0.001)
     clock[0] += 0.1
     assert pace.due(told, word) and not pace.due(told, tick)

@@ -5,8 +5,9 @@ import torch
 from test_selectors import PINS
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hired.selectors import SELECTORS, build
+from hired.selectors import SELECTORS, build, fitting
 from hired.selectors.divprune import most_diverse
+from hired.selectors.farthest import pick_on_device
 from hired.tiles import TileGrid
 
 
@@ -26,10 +27,16 @@ class NoDouble(TorchDispatchMode):
 @pytest.mark.parametrize("name", SELECTORS)
 def test_budgets_need_no_float64_on_the_device(name):
     grid = TileGrid.fit((300, 200), PINS, 84, 14)
-    selector, attention = build(name, budget=20), torch.empty(3, grid.patches, device="meta")
+    selector = build(name, **fitting(name, {"budget": 20}))
+    attention = torch.empty(3, grid.patches, device="meta")
     with NoDouble():
         budgets = selector.budgets(grid, attention)
     assert budgets is None or sum(budgets) == 20
+
+
+def on_device(rows, count):
+    """The way that is taken where the features are on a GPU."""
+    return pick_on_device(torch.nn.functional.normalize(rows, dim=-1), count)
 
 
 class Reads(TorchDispatchMode):
@@ -42,10 +49,11 @@ class Reads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_divprune_chooses_without_waiting_for_the_device():
+@pytest.mark.parametrize("choose", [most_diverse, on_device])
+def test_divprune_chooses_without_waiting_for_the_device(choose):
     rows = torch.randn(60, 8, generator=torch.Generator().manual_seed(0))
     with Reads() as reads:
-        chosen = most_diverse(rows, 40).tolist()
+        chosen = choose(rows, 40).tolist()
     distance = 1 - torch.cosine_similarity(rows[:, None], rows[None], dim=-1)
     for count in range(1, 40):
         nearest = distance[:, chosen[:count]].amin(dim=1)

@@ -1,6 +1,7 @@
 """`python -m hired bench`, and `bench report FILE`: measure, and show what was measured."""
 
 import argparse
+import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run_bench)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_vision(commands)
+    _add_select(commands)
     report = add_report(commands)
     report.add_argument("--figures", type=Path, metavar="DIR", help="write SVG files there")
     report.set_defaults(run=run_report)
@@ -47,6 +49,34 @@ def _add_vision(commands: argparse._SubParsersAction) -> None:
     add("--repeats", type=int, default=11, help="pairs to take the median of (default: 11)")
     add("--device", default=argparse.SUPPRESS, help="auto, cpu, cuda, cuda:1, mps")
     vision.set_defaults(run=run_vision)
+
+
+def _add_select(commands: argparse._SubParsersAction) -> None:
+    select = commands.add_parser("select", help="what choosing costs on one CPU thread")
+    add = select.add_argument
+    add("--methods", nargs="+", default=argparse.SUPPRESS, metavar="NAME", help="default: all")
+    add("--budget", default="20%", help="what is kept per image (default: 20%%)")
+    add("--repeats", type=int, default=5, help="times to take the median of (default: 5)")
+    add("--out", type=Path, default=RESULTS / "select.json", help="the record (default: there)")
+    select.set_defaults(run=run_select)
+
+
+def run_select(args: argparse.Namespace) -> int:
+    """Time every method's choice, record it and print the table."""
+    from hired.bench.select_times import describe_selecting, make_record, measure_selecting
+    from hired.budget import parse_budget
+
+    rows = []
+    for row in measure_selecting(args.methods or (), parse_budget(args.budget), args.repeats):
+        rows.append(row)
+        best = min(row["select_s"])
+        line = f"{row['patches']} {row['content']} {row['method']}: {best * 1e3:.1f} ms\n"
+        sys.stderr.write(line)
+    record = make_record(rows, "python -m hired " + shlex.join(sys.argv[1:]))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(describe_selecting(record) + "\n")
+    return 0
 
 
 def run_vision(args: argparse.Namespace) -> int:

@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from hired.selectors.base import Selector, candidate_mask
+from hired.selectors.farthest import pick_farthest
+from hired.settings import Flag, declared
 from hired.vision import Vision
 
 
@@ -22,7 +24,18 @@ class DivPrune(Selector):
     Ours: distances are taken on the features before the projector, so that only kept patches are
     projected, where the paper's are taken after it. As there, all tiles compete with each other;
     letterbox patches do not take part.
+
+    Attributes:
+        centred: take the mean feature of the image off every feature before their distances
+            ("Cen-Prune" of Deng et al. 2025, arXiv 2510.24214). Not part of DivPrune: off by
+            default.
     """
+
+    centred: bool = declared(
+        False,
+        Flag(label="Centred", help="distances between features less the image's mean feature"),
+        kw_only=True,
+    )
 
     name: ClassVar[str] = "divprune"
     title: ClassVar[str] = "DivPrune"
@@ -36,21 +49,19 @@ class DivPrune(Selector):
         candidates = candidate_mask(grid).flatten().nonzero().flatten()
         if total < len(candidates):
             features = vision.features.flatten(0, 1)
-            order = most_diverse(features[candidates.to(features.device)].float(), total)
+            if len(candidates) < grid.nominal:
+                features = features[candidates.to(features.device)]
+            features = features.float()
+            if self.centred:
+                features = features - features.mean(dim=0)
+            order = most_diverse(features, total)
             scores[candidates[order]] = torch.arange(total, 0, -1, dtype=torch.float32)
         return scores.view(grid.tiles, grid.patches)
 
 
 def most_diverse(features: Tensor, count: int) -> Tensor:
-    """Indices of `count` rows of `features` (n, D) in the order they are chosen; on the CPU."""
-    unit = normalize(features, dim=-1)
-    distance = 1 - unit @ unit.T  # (n, n)
-    distance.fill_diagonal_(torch.inf)
-    # Never an index that the CPU would have to read: the device is waited for once, at the end.
-    chosen = [distance.amin(dim=1).argmax(dim=0, keepdim=True)]
-    nearest = distance.index_select(0, chosen[0])[0].index_fill_(0, chosen[0], -torch.inf)
-    for _ in range(count - 1):
-        chosen.append(nearest.argmax(dim=0, keepdim=True))
-        nearest = torch.minimum(nearest, distance.index_select(0, chosen[-1])[0])
-        nearest.index_fill_(0, chosen[-1], -torch.inf)
-    return torch.cat(chosen).cpu()
+    """Indices of `count` rows of `features` (n, D) in the order they are chosen; on the CPU.
+
+    A row without direction, of zeros or of what is no number, is at distance 1 from every other.
+    """
+    return pick_farthest(normalize(features, dim=-1).nan_to_num_(0.0), count)

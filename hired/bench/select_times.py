@@ -1,0 +1,124 @@
+"""`python -m hired bench select`: what choosing costs, method by method, on one thread.
+
+Features, keys and attention are drawn at the size of CLIP ViT-L/14: LLaVA-NeXT's five partitions,
+2,880 patches of 1,024 numbers, and 37 partitions. Noise, in which everything is equally unlike
+everything, is the hardest case for methods that compare patches; `scenes` has 60 kinds of patches
+in stripes, as walls and skies make them. Seconds are of this process's own CPU time.
+"""
+
+import os
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from time import process_time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hired.errors import SettingError
+from hired.machine import name_device, versions
+from hired.metrics import seconds
+from hired.selectors import SELECTORS, build, fitting
+from hired.tiles import TileGrid
+from hired.vision import Vision
+
+EDGES = (2, 6)  # crops along an edge: 5 and 37 partitions
+CONTENTS = ("noise", "scenes")
+TILE, PATCH, WIDTH, HEADS, LAYER = 336, 14, 1024, 16, 22
+KINDS, STRIPE = 60, 12
+
+
+def draw_vision(edge: int, content: str, width: int = WIDTH) -> Vision:
+    """What a tower might have seen in a square image of `edge` x `edge` crops."""
+    side = edge * TILE
+    grid = TileGrid.fit((side, side), [(side, side)], TILE, PATCH)
+    generator = torch.Generator().manual_seed(0)
+    shape = (grid.tiles, grid.patches)
+
+    def noise(*size: int) -> Tensor:
+        return torch.randn(*size, generator=generator)
+
+    features = noise(*shape, width)
+    if content == "scenes":
+        kinds = torch.arange(grid.nominal).view(shape) // STRIPE % KINDS
+        features = noise(KINDS, width)[kinds] + 0.5 * features + noise(width)
+    cls = noise(2, grid.tiles, HEADS, grid.patches).softmax(dim=-1)
+    return Vision(grid, features, {0: cls[0], LAYER: cls[1]}, LAYER, keys=noise(*shape, width))
+
+
+def measure_selecting(
+    methods: Sequence[str],
+    budget: float | int,
+    repeats: int,
+    edges: Sequence[int] = EDGES,
+    width: int = WIDTH,
+) -> Iterator[dict[str, Any]]:
+    """A row per size, content and method as it is measured: budgets and choice together.
+
+    Torch is set to one thread meanwhile.
+
+    Raises:
+        SettingError: no repeats, or no such method.
+    """
+    if repeats < 1:
+        raise SettingError(f"repeats is at least 1; got {repeats}.")
+    lanes = [build(name, **fitting(name, {"budget": budget})) for name in methods or SELECTORS]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for edge in edges:
+            for content in CONTENTS:
+                vision = draw_vision(edge, content, width)
+                for lane in lanes:
+                    yield {
+                        "patches": vision.grid.candidates,
+                        "width": width,
+                        "content": content,
+                        "method": lane.name,
+                        "kept": lane.select(vision).kept,  # warms up
+                        "select_s": [_time(lane, vision) for _ in range(repeats)],
+                    }
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _time(lane: Any, vision: Vision) -> float:
+    begin = process_time()
+    init = lane.taps(LAYER).init
+    shares = lane.budgets(vision.grid, None if init is None else vision.cls[init][0])
+    lane.select(replace(vision, budgets=None if shares is None else tuple(shares)))
+    return process_time() - begin
+
+
+def make_record(rows: Sequence[dict[str, Any]], command: str) -> dict[str, Any]:
+    """The rows with what they depend on."""
+    return {
+        "kind": "select",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "device_name": name_device(torch.device("cpu")),
+        "load_average": round(os.getloadavg()[0], 1),
+        "versions": versions(),
+        "rows": list(rows),
+    }
+
+
+def describe_selecting(record: dict[str, Any]) -> str:
+    """A Markdown table, a line per method: the median of its times."""
+    rows = record["rows"]
+    columns = list(dict.fromkeys((row["patches"], row["content"]) for row in rows))
+    times = {
+        (row["method"], row["patches"], row["content"]): seconds(statistics.median(row["select_s"]))
+        for row in rows
+    }
+    head = ["Method", *(f"{patches:,} patches, {content}" for patches, content in columns)]
+    lines = [head, ["---"] * len(head)]
+    for method in dict.fromkeys(row["method"] for row in rows):
+        lines.append([f"`{method}`", *(times.get((method, *column), "–") for column in columns)])
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return (
+        f"{table}\n\nCPU time of choosing on one thread, {record['device_name']}, torch "
+        f"{record['versions']['torch']}, {record['date'][:10]}, `{record['command']}`."
+    )

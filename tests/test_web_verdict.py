@@ -149,3 +149,17 @@ def test_nothing_against_something_is_no_ratio() -> None:
     )
     silent = [View("full", "done"), View("hired", "done")]
     assert "ended without a word" in verdict(silent)
+
+
+def test_every_pane_has_its_own_verdict_against_the_first() -> None:
+    """A third pane that is wrong never stands under "Same answer"."""
+    lost = replace(HIRED, method="random", text="It shows a 1.")
+    text = verdict([STOCK, HIRED, lost], Case("It shows a 7.", 0.2))
+    first, second = text.split("</section>")[:2]
+    assert "HiRED against All tokens (stock)" in first and "Same answer" in first
+    assert 'class="verdict good"' in first and "Right: both give" in first
+    assert "Random against All tokens (stock)" in second and 'class="verdict bad"' in second
+    assert "Wrong: the answer was lost at 20 %." in second and "Same answer" not in second
+    failed = verdict([STOCK, HIRED, View("random", "failed", error="no")], Case("It shows a 7."))
+    assert "Same answer" in failed and "Random against" in failed and "one side failed" in failed
+    assert "against All tokens" not in verdict([STOCK, HIRED])

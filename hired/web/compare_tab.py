@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from hired.web import form, panes, pictures
+from hired.web import form, keeps, panes, pictures
 from hired.web.examples import Example
 from hired.web.form import Form
 from hired.web.handlers import NO_IMAGE, Handlers
@@ -61,6 +62,7 @@ class Shown:
     Attributes:
         results: what `Handlers.draw` fills.
         halts: the Stop of each side.
+        keeps: the small pictures of the panes.
     """
 
     readout: gr.HTML
@@ -68,6 +70,7 @@ class Shown:
     picture: gr.HTML
     results: list[Any]
     halts: list[gr.Button]
+    keeps: gr.HTML
 
 
 def add_compare_tab(demo: gr.Blocks, handlers: Handlers, header: gr.HTML) -> Asked:
@@ -153,7 +156,8 @@ def _happens() -> Shown:
     judged = gr.HTML(verdict(views), elem_id="verdict")
     bars = gr.HTML(panes.timeline(views), elem_id="timeline")
     live = gr.HTML("", elem_id="live")
-    return Shown(readout, mode, picture, [*sides, column, judged, bars, live], halts)
+    small = gr.HTML("", elem_id="keeps")
+    return Shown(readout, mode, picture, [*sides, column, judged, bars, live], halts, small)
 
 
 def _wire_preview(handlers: Handlers, asked: Asked, shown: Shown) -> None:
@@ -166,6 +170,15 @@ def _wire_preview(handlers: Handlers, asked: Asked, shown: Shown) -> None:
         handlers.look,
         [asked.image, shown.mode, *asked.form.all],
         [shown.picture, shown.readout],
+        trigger_mode="always_last",
+        **LOOK,
+        **QUIET,
+    )
+    gr.on(
+        [asked.image.change, *(asked.form.parts[name].change for name in WATCHED)],
+        partial(keeps.show, handlers.engine),
+        [asked.image, *asked.form.all],
+        shown.keeps,
         trigger_mode="always_last",
         **LOOK,
         **QUIET,

@@ -77,14 +77,24 @@ def pane(view: View, index: int, case: Case | None = None) -> str:
         f'<section class="pane {view.phase}" data-lane="{index}" aria-label="{esc(view.title)}">'
         f'<header><h3>{esc(view.title)}</h3><span class="chip">{chip}</span>{note}'
         f'<span class="state {mark}"><i aria-hidden="true"></i>{state}</span></header>'
-        f'<div class="answer" tabindex="0" role="group" aria-label="Answer of {esc(view.title)}">'
-        f"{body}</div>{_figures(view)}</section>"
+        '<div class="said"><div class="answer" tabindex="0" role="group" '
+        f'aria-label="Answer of {esc(view.title)}">'
+        f"{body}</div>{_place(index, esc(view.title))}</div>{_figures(view)}</section>"
     )
 
 
 def count_words(tokens: int) -> str:
     """`1 visual token`, `1,440 visual tokens`."""
     return f"{tokens:,} visual token{'' if tokens == 1 else 's'}"
+
+
+def _place(index: int, title: str) -> str:
+    """A place for the small picture of what a pane keeps; `keeps.show` fills it."""
+    return (
+        f'<span class="keeps" role="img" aria-label="Small picture of what {title} keeps" '
+        f'style="background-image:var(--keeps-{index});width:var(--keeps-wide,0);'
+        f'aspect-ratio:var(--keeps-shape,1)"></span>'
+    )
 
 
 def matches(text: str, answer: str) -> bool:

@@ -20,21 +20,36 @@ Figure = tuple[str, str, bool]  # a figure, what it is of, is it worse?
 
 
 def verdict(views: Sequence[View], case: Case | None = None) -> str:
-    """What the second pane bought against the first: is it right, figures, a sentence."""
+    """What each further pane bought against the first: is it right, figures, a sentence."""
     case = case or Case()
     origin = f'<p class="origin">{esc(_origin(case.about))}</p>' if case.about else ""
-    if len(views) < 2 or not (views[0].metrics and views[1].metrics):
-        return (
-            '<section class="verdict empty" aria-label="Verdict"><p>'
-            f"{esc(_why_no_verdict(views))}</p>{origin}</section>"
-        )
-    base, other = views[0], views[1]
+    if len(views) < 2:
+        return _no_verdict(views, "", origin)
+    last, parts = len(views) - 1, []
+    for index in range(1, len(views)):
+        end = origin if index == last else ""
+        title = f"<h4>{esc(f'{views[index].title} against {views[0].title}')}</h4>"
+        parts.append(_pair(views[0], views[index], case, title if last > 1 else "", end))
+    return "".join(parts)
+
+
+def _no_verdict(views: Sequence[View], title: str, origin: str) -> str:
+    return (
+        f'<section class="verdict empty" aria-label="Verdict">{title}<p>'
+        f"{esc(_why_no_verdict(views))}</p>{origin}</section>"
+    )
+
+
+def _pair(base: View, other: View, case: Case, title: str, origin: str) -> str:
+    """One pane against the first; `title` tells several apart."""
+    if not (base.metrics and other.metrics):
+        return _no_verdict([base, other], title, origin)
     judged, colour = judge(base, other, case)
     said = f'<p class="judged">{esc(judged)}</p>' if judged else ""
     counted = _cells([*_counted(base, other), _answers(base, other, case)])
     return (
-        f'<section class="verdict {colour}" aria-label="Verdict">{said}<div class="columns">'
-        f"<div><h4>Counted</h4><dl>{counted}</dl></div>"
+        f'<section class="verdict {colour}" aria-label="Verdict">{title}{said}'
+        f'<div class="columns"><div><h4>Counted</h4><dl>{counted}</dl></div>'
         f"<div><h4>{_runs_words(base, other)}</h4><dl>{_cells(_measured(base, other))}</dl></div>"
         f"</div><p>{esc(sentence(base, other))}{_pointer(base, other)}</p>"
         f"{_change_of_words(base, other, case)}{origin}</section>"

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, SpaceHardware
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 from huggingface_hub.hf_api import CommitInfo
 from huggingface_hub.utils import httpx
@@ -97,7 +97,7 @@ def deploy(
             repo_type="space",
             space_sdk="gradio",
             private=private,
-            space_hardware=hardware,
+            space_hardware=SpaceHardware(hardware) if hardware else None,
             exist_ok=True,
         )
         with tempfile.TemporaryDirectory() as folder:

@@ -42,12 +42,11 @@ def describe_image(name: str, image: Image.Image) -> dict[str, str | int]:
 
 
 def _decode(source: str | os.PathLike[str] | bytes | Image.Image) -> Image.Image:
-    opened = isinstance(source, Image.Image)
-    data = source if opened or isinstance(source, bytes) else _read(Path(source))
+    data = source if isinstance(source, bytes | Image.Image) else _read(Path(source))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we have our own cap
-            return _checked_rgb(data if opened else _open(data))
+            return _checked_rgb(data if isinstance(data, Image.Image) else _open(data))
     except UnidentifiedImageError:
         raise InputError(
             f"The file is not an image that can be read. Use one of {', '.join(FORMATS)}."

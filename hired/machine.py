@@ -93,7 +93,7 @@ def pick_dtype(
         bfloat16 = device.type != "cuda" or torch.cuda.get_device_capability(device) >= (8, 0)
         return stored if stored is torch.bfloat16 and bfloat16 else torch.float16
     found = DTYPES.get(dtype.removeprefix("torch.").lower()) if isinstance(dtype, str) else dtype
-    if found not in DTYPES.values():
+    if found is None or found not in DTYPES.values():
         raise ModelError(
             f"dtype must be 'auto', 'float32', 'float16' or 'bfloat16'; got {dtype!r}."
         )

@@ -122,9 +122,10 @@ class Number(Setting):
         """The number as float; booleans and NaN are none."""
         if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError
-        if not self.low <= value <= self.high:
+        number = float(value)
+        if not self.low <= number <= self.high:
             raise ValueError
-        return float(value)
+        return number
 
     def parse(self, text: str) -> float:
         """A decimal number, with a point or a comma."""
@@ -161,15 +162,16 @@ class Whole(Setting):
         up = "up" if self.high is None else f"to {self.high}"
         return f"a whole number from {self.low} {up}"
 
-    def fit(self, value: Any) -> int:
+    def fit(self, value: Any) -> int | None:
         """The number as int; a float is none, not even 3.0."""
         if isinstance(value, bool) or not isinstance(value, Integral):
             raise TypeError
-        if value < self.low or (self.high is not None and value > self.high):
+        number = int(value)
+        if number < self.low or (self.high is not None and number > self.high):
             raise ValueError
-        return int(value)
+        return number
 
-    def parse(self, text: str) -> int | float:
+    def parse(self, text: str) -> int | float | None:
         """Digits; `3.0` is 3."""
         if re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
             return int(text)
@@ -225,7 +227,7 @@ class Choice(Setting):
         """`one of none, rows`."""
         return f"one of {', '.join(self.choices)}"
 
-    def fit(self, value: Any) -> str:
+    def fit(self, value: Any) -> str | int:
         """The word."""
         if value not in self.choices:
             raise ValueError
@@ -245,7 +247,7 @@ class Heads(Choice):
 
     def fit(self, value: Any) -> str | int:
         """The word, or the head as int."""
-        if isinstance(value, Integral) and not isinstance(value, bool) and value >= 0:
+        if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0:
             return int(value)
         return super().fit(value)
 

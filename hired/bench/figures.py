@@ -93,15 +93,16 @@ def _speedup(group: Group) -> "Figure":
 
     figure, axes = _axes(group)
     rows = [row for row in measured(group) if row.speedup is not None]
-    colours = matplotlib.colormaps["tab20"].colors
+    colours = matplotlib.color_sequences["tab20"]
     axes.set_prop_cycle(color=colours[::2] + colours[1::2])  # the strong ones first
     for title, marker in _marked(rows):
         mine = _by_tokens([row for row in rows if row.title == title])
-        tokens = [row.metrics["visual_tokens"].median for row in mine]
-        middle = [row.speedup.median for row in mine]
+        tokens = [row.metrics["visual_tokens"].median for row in mine if row.speedup]
+        gains = [row.speedup for row in mine if row.speedup]
+        middle = [gain.median for gain in gains]
         spread = [
-            [row.speedup.median - row.speedup.low for row in mine],
-            [row.speedup.high - row.speedup.median for row in mine],
+            [gain.median - gain.low for gain in gains],
+            [gain.high - gain.median for gain in gains],
         ]
         axes.errorbar(tokens, middle, spread, marker=marker, capsize=2, lw=1, ms=5, label=title)
     best = _by_tokens(rows)

@@ -102,7 +102,9 @@ def ideal_ttft(full: dict[str, float], tokens: float, full_tokens: float) -> flo
 def _group(rounds: list[dict[str, Any]]) -> Group:
     lanes: dict[str, list[tuple[dict[str, Any], dict[str, Any] | None]]] = {}
     for one in rounds:
-        full = next((lane for lane in one["lanes"] if lane["method"] == BASELINE), {})
+        full: dict[str, Any] = next(
+            (lane for lane in one["lanes"] if lane["method"] == BASELINE), {}
+        )
         for lane in one["lanes"]:
             key = repr((lane["method"], lane["budget"], sorted(lane["settings"].items())))
             lanes.setdefault(key, []).append((lane, full.get("metrics")))

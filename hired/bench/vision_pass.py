@@ -47,7 +47,8 @@ def measure_passes(
         return watch.seconds["vision"]
 
     with torch.inference_mode():
-        stock(), hired()  # warm up
+        for run in (stock, hired):  # warm up
+            run()
         pairs = [(timed(stock), timed(hired)) for _ in range(repeats)]
     return {"stock_s": [pair[0] for pair in pairs], "hired_s": [pair[1] for pair in pairs]}
 

@@ -1,6 +1,6 @@
 """Where each layer's CLS attention lies on posters: on the shapes or beside them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +82,7 @@ def _one(attention: torch.Tensor, covered: torch.Tensor) -> tuple[float, ...]:
     return covered.float().mean().item(), mass.item(), caught.item()
 
 
-def focus_table(found: dict[str, Sequence[Focus]]) -> str:
+def focus_table(found: Mapping[str, Sequence[Focus]]) -> str:
     """The same as Markdown, in %."""
     lines = [
         "| layer | tiles | their patches with a shape | attention on these | of these, among the "

@@ -60,7 +60,7 @@ def read_plan(args: argparse.Namespace) -> "Plan":
     from hired.evaluation.lanes import ABLATION_BUDGETS, Plan
 
     def budgets(texts: list[str] | None) -> tuple[float | int, ...] | None:
-        return texts and tuple(check_budget(parse_budget(text)) for text in texts)
+        return tuple(check_budget(parse_budget(text)) for text in texts) if texts else None
 
     given = {
         "methods": args.methods and expand(args.methods),
@@ -95,22 +95,22 @@ def run_attention(args: argparse.Namespace) -> int:
     from hired.models import load
     from hired.overlay import draw_attention
     from hired.preview import Preview
-    from hired.selectors import HiRED
+    from hired.selectors.hired import HiRED
 
     eye = Preview(*load(args.model, device=args.device))
-    taps = HiRED().taps(eye.feature_tap)
+    init, final = HiRED().init_layer, eye.feature_tap
     rows = []
     for path in args.images or EXAMPLES:
         image = open_image(path)
-        maps = (
+        first, last = (
             draw_attention(image, eye.fit(image), eye.attention(image, layer).numpy())
-            for layer in (taps.init, taps.final)
+            for layer in (init, final)
         )
-        rows.append((path.stem, image, *maps))
+        rows.append((path.stem, image, first, last))
     titles = (
         "image",
-        f"layer {taps.init}: shares the budget out",
-        f"layer {taps.final}: picks the patches",
+        f"layer {init}: shares the budget out",
+        f"layer {final}: picks the patches",
     )
     _say(str(draw_attention_maps(rows, titles, args.out)))
     return 0

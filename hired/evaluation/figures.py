@@ -62,14 +62,15 @@ def _panel(axes: Axes, split: str, scores: Sequence[Score], names: Sequence[str]
         mine = sorted((s for s in scores if s.what == name), key=lambda s: s.visual_tokens)
         if not mine:
             continue
-        style = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
+        colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
         width, size, order = (2.4, 7, 3) if name == FIRST else (1.0, 4.5, 2)
         spread = (place - len(names) / 2) * 0.006  # so that intervals do not lie on each other
         axes.errorbar(
             [score.visual_tokens * (1 + spread) for score in mine],
             [100 * score.accuracy for score in mine],
             np.transpose([_bars(score) for score in mine]),
-            lw=width, ms=size, zorder=order, capsize=1.5, elinewidth=0.7, label=name, **style,
+            lw=width, ms=size, zorder=order, capsize=1.5, elinewidth=0.7, label=name,
+            color=colour, marker=marker,
         )  # fmt: skip
     _axis(axes, split, scores)
 

@@ -80,7 +80,7 @@ def rival_table(scores: Sequence[Score]) -> str:
     """Points each method is ahead of HiRED at the same budget, on the same posters."""
     shown = [s for s in scores if s.budget is not None and not is_ablation(s.what)]
     mine = {show_budget(score.budget): score for score in shown if score.what == FIRST}
-    columns = _columns([score.budget for score in mine.values()])
+    columns = _columns([s.budget for s in mine.values() if s.budget is not None])
     rows = []
     for what in sorted(dict.fromkeys(s.what for s in shown if s.what != FIRST), key=_place):
         theirs = {show_budget(score.budget): score for score in shown if score.what == what}

@@ -6,7 +6,7 @@ tensor-parallel group. These views undo both for the CLS row; weights are only r
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from vllm.distributed import tensor_model_parallel_all_gather
 
 from hired.tower import Tower, inspect_tower
@@ -26,7 +26,7 @@ def read_vllm_tower(model: Any) -> Tower:
 class Block:
     """One vLLM encoder layer with the parts of a stock one."""
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, layer: Any) -> None:
         self._layer = layer
         self.layer_norm1 = layer.layer_norm1
         self.self_attn = Attention(layer.self_attn)
@@ -45,7 +45,7 @@ class Attention:
         scale: of the logits.
     """
 
-    def __init__(self, attention: nn.Module) -> None:
+    def __init__(self, attention: Any) -> None:
         self._attention = attention
         self.num_heads: int = attention.num_heads
         self.head_dim: int = attention.head_dim

@@ -95,7 +95,7 @@ def serve(args: argparse.Namespace) -> int:
         for server in servers:  # one after the other: loading takes a machine for itself
             running.enter_context(server).wait()
         _invite(servers, args.only)
-        while not (ended := [one for one in servers if one.process.poll() is not None]):
+        while not (ended := [one for one in servers if one.ended]):
             time.sleep(1)
     raise ModelError(f"A server ended by itself: {ended[0].show()}")
 

@@ -147,12 +147,17 @@ class Server:
         where = f" Its output is in {self.log}." if self.log else ""
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
-            if self.process is None or self.process.poll() is not None:
+            if self.ended:
                 raise ModelError(f"The server ended before it was ready: {self.show()}.{where}")
             if self.healthy():
                 return self
             time.sleep(ASK_EVERY_S)
         raise ModelError(f"The server was not ready after {timeout_s:.0f} s: {self.show()}.{where}")
+
+    @property
+    def ended(self) -> bool:
+        """Is its process gone, or was there none?"""
+        return self.process is None or self.process.poll() is not None
 
     def healthy(self) -> bool:
         """Does it answer?"""

@@ -134,17 +134,16 @@ def summarise(
     """
     ttft, total = stamps[0] - begin, stamps[-1] - begin
     count = usage.new_tokens or len(stamps)  # vLLM sends a piece per token
-    known = usage.prompt_tokens is not None
-    kv_bytes = None
-    if known and kv_bytes_per_token is not None:
-        kv_bytes = round((usage.prompt_tokens + count - 1) * kv_bytes_per_token)
+    prompt, kv_bytes = usage.prompt_tokens, None
+    if prompt is not None and kv_bytes_per_token is not None:
+        kv_bytes = round((prompt + count - 1) * kv_bytes_per_token)
     return Metrics(
         visual_tokens=visual,
         kept_tokens=None,
         newline_tokens=None,
         nominal_tokens=None,
         stock_tokens=None,
-        prompt_tokens=usage.prompt_tokens - visual if known and visual is not None else None,
+        prompt_tokens=None if prompt is None or visual is None else prompt - visual,
         new_tokens=count,
         preprocess_s=None,
         vision_s=None,

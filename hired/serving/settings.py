@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hired.errors import SettingError
-from hired.selectors import SELECTORS, Selector, build, check_names, settings_of
+from hired.selectors import SELECTORS, Selector, build, settings_of
 
 KEY = "hired"  # of the server's --hf-overrides, and of a request's mm_processor_kwargs
 Settings = dict[str, Any]
@@ -54,7 +54,7 @@ def make_selector(settings: Mapping[str, Any]) -> Selector:
     """
     given = dict(settings)
     name = given.pop("method", "hired")
-    check_names(name, given)
+    settings_of(name)  # no such method
     if name not in offered():
         raise SettingError(
             f"{name!r} keeps a number of tokens that depends on the image's content, and a server "

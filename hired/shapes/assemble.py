@@ -30,7 +30,8 @@ WIDTH, LAYERS, HEADS, INNER = 256, 4, 4, 512
 def model_config() -> LlavaNextConfig:
     """Configuration of the whole model; the projector reads the tower's last but one block."""
     tokenizer = build_tokenizer()
-    ids = {name: tokenizer.convert_tokens_to_ids(name) for name in (PAD, BOS, EOS, IMAGE)}
+    words = tokenizer.get_vocab()
+    ids = {name: words[name] for name in (PAD, BOS, EOS, IMAGE)}
     text = LlamaConfig(
         vocab_size=-(-len(tokenizer) // 64) * 64,
         hidden_size=WIDTH,
@@ -105,7 +106,7 @@ def save(model: LlavaNextForConditionalGeneration, folder: Path) -> None:
     config = model.config.to_dict()
     config |= {"architectures": ["LlavaNextForConditionalGeneration"], "dtype": "float32"}
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    text = model.config.text_config
+    text = model.config.get_text_config()
     GenerationConfig(
         do_sample=False,
         max_new_tokens=128,

@@ -46,13 +46,14 @@ def average(parameters: list[torch.nn.Parameter]) -> None:
     """Average the gradients over all processes; alone, do nothing."""
     if not distributed.is_initialized():
         return
-    flat = torch.cat([p.grad.flatten() for p in parameters])
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
     distributed.all_reduce(flat)
     flat /= distributed.get_world_size()
     at = 0
-    for p in parameters:
-        p.grad.copy_(flat[at : at + p.numel()].view_as(p))
-        at += p.numel()
+    for gradient in gradients:
+        gradient.copy_(flat[at : at + gradient.numel()].view_as(gradient))
+        at += gradient.numel()
 
 
 def rank() -> int:

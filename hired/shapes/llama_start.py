@@ -5,6 +5,8 @@ cores: after 70,000 questions the answers were still guesses among what is on th
 start it is learned in minutes. It is only a start: every value is trained on.
 """
 
+from typing import Any
+
 import torch
 from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerBase
 
@@ -25,13 +27,13 @@ def pair_words(table: torch.Tensor, ids: dict[str, int]) -> None:
             table[ids[twin]] = table[ids[word]] + 0.1 * torch.randn_like(table[ids[word]])
 
 
-def copy_content(attention: torch.nn.Module, gain: float, frame: torch.Tensor) -> None:
+def copy_content(attention: Any, gain: float, frame: torch.Tensor) -> None:
     """Let the heads together hand on what they look at: values and output are one rotation."""
     attention.v_proj.weight.copy_(gain * frame)
     attention.o_proj.weight.copy_(frame.T)
 
 
-def look_back(attention: torch.nn.Module, heads: range, size: int) -> None:
+def look_back(attention: Any, heads: range, size: int) -> None:
     """Heads that begin by averaging the last few words of the text (rotary waves decide)."""
     for head in heads:
         for weight in (attention.q_proj.weight, attention.k_proj.weight):
@@ -40,7 +42,7 @@ def look_back(attention: torch.nn.Module, heads: range, size: int) -> None:
             weight[head * size + size // 2 - 1, MARK] = 2.1
 
 
-def look_alike(attention: torch.nn.Module, heads: range, size: int) -> None:
+def look_alike(attention: Any, heads: range, size: int) -> None:
     """Heads that begin by finding the visual tokens whose content resembles the text's."""
     half = size // 2
     slow = torch.cat([torch.arange(half // 2, half), torch.arange(half + half // 2, size)])

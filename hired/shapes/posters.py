@@ -8,6 +8,7 @@ crops row by row with a newline after each row). No token is ever left out.
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ def training_scene(stream: str, seed: int, index: int) -> Scene:
 class Drawn(torch.utils.data.Dataset):
     """Scenes with their stock `pixel_values`, drawn in worker processes."""
 
-    def __init__(self, processor: object, stream: str, seed: int, first: int, count: int) -> None:
+    def __init__(self, processor: Any, stream: str, seed: int, first: int, count: int) -> None:
         self.images = processor.image_processor
         self.stream, self.seed, self.first, self.count = stream, seed, first, count
 
@@ -74,7 +75,7 @@ def nice_worker(number: int) -> None:
 @torch.no_grad()
 def encode(
     model: LlavaNextForConditionalGeneration,
-    processor: object,
+    processor: Any,
     stream: str,
     seed: int,
     first: int,

@@ -159,14 +159,14 @@ def count(scene: Scene, rng: np.random.Generator) -> Question | None:
         things, one = list(scene.things), "shape"
     elif draw < 0.6:
         tints = [t.colour for t in scene.things]
-        tint = tints[rng.integers(len(tints))] if tints and rng.random() < 0.8 else None
-        tint = tint or COLOUR_NAMES[rng.integers(len(COLOUR_NAMES))]
+        seen = tints[rng.integers(len(tints))] if tints and rng.random() < 0.8 else None
+        tint = seen or COLOUR_NAMES[rng.integers(len(COLOUR_NAMES))]
         things, one = [t for t in scene.things if t.colour == tint], f"{tint} shape"
         text = ask("count_colour", rng, colour=tint) if rng.random() < 0.3 else None
     elif draw < 0.8:
         kinds = [t.shape for t in scene.things]
-        kind = kinds[rng.integers(len(kinds))] if kinds and rng.random() < 0.8 else None
-        kind = kind or SHAPES[rng.integers(len(SHAPES))]
+        met = kinds[rng.integers(len(kinds))] if kinds and rng.random() < 0.8 else None
+        kind = met or SHAPES[rng.integers(len(SHAPES))]
         things, one = [t for t in scene.things if t.shape == kind], kind
     else:
         names = [name(t) for t in scene.things]

@@ -41,10 +41,10 @@ class Spelling:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
-        self.user, self.assistant = tokenizer.convert_tokens_to_ids(["<user>", "<assistant>"])
+        ids = tokenizer.get_vocab()
+        self.user, self.assistant = ids["<user>"], ids["<assistant>"]
         self.start, self.stop = tokenizer.bos_token_id, tokenizer.eos_token_id
-        self.heavy = set(tokenizer.convert_tokens_to_ids(sorted(CONTENT)))
-        self.heavy |= set(tokenizer.convert_tokens_to_ids(["Yes", "No", "I", "There"]))
+        self.heavy = {ids[word] for word in [*CONTENT, "Yes", "No", "I", "There"]}
         self.known: dict[str, list[int]] = {}
 
     def spell(self, text: str) -> list[int]:
@@ -119,7 +119,7 @@ def read(
     for index, layer in enumerate(llama.layers):
         attention = layer.self_attn
         y = layer.input_layernorm(x)
-        shape = (size, -1, model.config.text_config.num_attention_heads, attention.head_dim)
+        shape = (size, -1, model.config.get_text_config().num_attention_heads, attention.head_dim)
         key = attention.k_proj(y).view(shape).transpose(1, 2)
         value = attention.v_proj(y).view(shape).transpose(1, 2)
         last = index == len(llama.layers) - 1

@@ -214,8 +214,8 @@ def footprints(scene: Scene, share: float = 0.25) -> list[tuple[np.ndarray, np.n
     found = []
     for thing in scene.things:
         alpha = sprite(thing.shape, thing.colour, thing.digit, thing.side)[..., 3] > 127
-        y, x = np.nonzero(alpha)
-        y, x = y + thing.y + 0.5, x + thing.x + 0.5
+        rows_, columns_ = np.nonzero(alpha)
+        y, x = rows_ + thing.y + 0.5, columns_ + thing.x + 0.5
         planes = []
         for high, wide, down, right, patch_y, patch_x in (overview, crops):
             at = ((y + down) // patch_y).astype(int) * wide + ((x + right) // patch_x).astype(int)

@@ -63,7 +63,9 @@ def outline(shape: str, side: float) -> list[tuple[float, float]]:
 def _font(height: int) -> ImageFont.FreeTypeFont:
     """Pillow's own font (no font file is needed), scaled so that a digit is `height` px tall."""
     probe = ImageFont.load_default(200).getbbox("8")
-    return ImageFont.load_default(200 * height / (probe[3] - probe[1]))
+    font = ImageFont.load_default(200 * height / (probe[3] - probe[1]))
+    assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow was built with FreeType
+    return font
 
 
 def digit_box(shape: str, side: int) -> tuple[float, float, float, float]:

@@ -7,6 +7,7 @@ than posters so that each carries more to learn from; sparse and empty ones are 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -146,7 +147,8 @@ def crop_tile(rng: np.random.Generator, grounds: Backgrounds) -> tuple[np.ndarra
 def _letterbox(rng: np.random.Generator, canvas: np.ndarray, things: list[Thing]) -> list[Thing]:
     """Blacken a bar at one side; objects that it would cut are painted over and dropped."""
     bar, side = int(rng.integers(4, 80)), rng.integers(4)
-    area = [np.s_[:bar], np.s_[-bar:], np.s_[:, :bar], np.s_[:, -bar:]][side]
+    areas: list[Any] = [np.s_[:bar], np.s_[-bar:], np.s_[:, :bar], np.s_[:, -bar:]]
+    area = areas[side]
     low = (bar if side == 2 else -99, bar if side == 0 else -99)
     high = (TILE - bar if side == 3 else 999, TILE - bar if side == 1 else 999)
     kept = []

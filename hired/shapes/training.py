@@ -167,7 +167,7 @@ def draw_curves(folder: Path, out: Path) -> None:
     from matplotlib import pyplot
 
     figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(13, 3.6))
-    right.set_prop_cycle(color=matplotlib.colormaps["tab20"].colors)
+    right.set_prop_cycle(color=matplotlib.color_sequences["tab20"])
     middle.set_yscale("log")
     if (folder / "vision.jsonl").exists():
         seen = lines(folder / "vision.jsonl")

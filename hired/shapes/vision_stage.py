@@ -8,6 +8,7 @@ attention weights themselves, and no token is ever dropped.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -49,7 +50,7 @@ def run(tower: CLIPVisionModel, pixels: torch.Tensor, blocks: int) -> tuple[list
     """Hidden states (B, 1 + N, D) after each of the first `blocks` blocks, and what the CLS
     attention fetched in each (B, D).
     """
-    vision = getattr(tower, "vision_model", tower)
+    vision: Any = getattr(tower, "vision_model", tower)
     x = vision.pre_layrnorm(vision.embeddings(pixels))
     states, fetched = [], []
     for block in vision.encoder.layers[:blocks]:

@@ -11,7 +11,7 @@ from hired.errors import InputError, SettingError
 from hired.web import panes, record
 from hired.web.record import Record
 from hired.web.settings import Settings
-from hired.web.views import View
+from hired.web.views import View, median
 
 
 def test_export_and_import_show_the_same() -> None:
@@ -79,6 +79,34 @@ def test_repeats_out_of_range_are_refused_in_words(repeats) -> None:
 def test_measurements_beyond_every_float_are_refused_in_words(number) -> None:
     data = record.as_dict(RECORD)
     data["lanes"][1]["metrics"] = QUICK | {"kv_cache_bytes": number}
+    with pytest.raises(InputError, match="not a comparison"):
+        record.from_json(json.dumps(data))
+
+
+def test_a_run_keeps_its_spread_and_its_known_answer() -> None:
+    several = median([STOCK, STOCK, STOCK])
+    told = Record("?", {}, Settings(), [several, several], ABOUT, "It shows a 7.")
+    again = record.from_json(record.to_json(told))
+    assert again == told and again.views[0].measured("ttft_s") == [0.511] * 3
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [{"visual_tokens": -5}, {"visual_tokens": 5}, {"kept_tokens": -1}, {"ttft_s": -0.1},
+     {"kv_cache_bytes": -1}],
+    ids=str,
+)  # fmt: skip
+def test_measurements_that_cannot_be_are_refused_in_words(edited) -> None:
+    data = record.as_dict(RECORD)
+    data["lanes"][1]["metrics"] = QUICK | edited
+    with pytest.raises(InputError, match="not a comparison"):
+        record.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize("samples", [{"ttft_s": [-1.0]}, {"ttft_s": ["x"]}, [1]], ids=str)
+def test_samples_that_cannot_be_are_refused_in_words(samples) -> None:
+    data = record.as_dict(RECORD)
+    data["lanes"][1]["samples"] = samples
     with pytest.raises(InputError, match="not a comparison"):
         record.from_json(json.dumps(data))
 

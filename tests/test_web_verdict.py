@@ -36,7 +36,7 @@ def test_verdict_says_what_it_bought_and_how_sure_that_is() -> None:
     assert "Counted 81 % fewer visual tokens 80 % less KV cache Same answer word for word" in words
     assert "Measured, medians of 5 runs 2.6× faster to first token, 2.1–3.1×" in words
     assert "3.0× faster tokens/s, 2.5–3.7×" in words
-    assert "≈ 50 % less peak memory" in words
+    assert "50 % less ≈ peak memory, 1.6–2.4×" in words
     assert "2.6× sooner (2.1–3.1×)." in words and "<del>" not in text
 
 

@@ -12,6 +12,7 @@ import pytest
 from conftest import make_image
 
 from hired.errors import InputError
+from hired.shapes.scenes import render, scene_for
 from hired.web import share, uploads
 from hired.web.asgi import Refusal
 from hired.web.engine import Engine
@@ -115,7 +116,7 @@ def run_page(handlers: Handlers, path: Path, known: dict[str, str]) -> Iterator[
 @pytest.mark.parametrize(("asked", "marked"), [(QUESTION, True), ("Typed over?", False)])
 def test_a_known_answer_belongs_to_its_question(tiny, tmp_path, asked, marked) -> None:
     path = tmp_path / "poster.png"
-    make_image(60, 80).save(path)
+    render(scene_for("test", "sparse", 1, 0)).save(path)
     known = Example("key", "A poster", str(path), asked, "It shows a 7.").known
     *_, end = run_page(Handlers(Engine.holding(*tiny)), path, known)
     assert ("✗ wrong" in "".join(map(str, end))) == marked
@@ -131,4 +132,8 @@ def test_a_finished_run_is_kept_though_its_upload_is_gone(tiny, tmp_path) -> Non
     *_, end = frames
     found = from_json(json.dumps(end[-1]))
     assert [view.phase for view in found.views] == ["done", "done"]
-    assert found.image == {"name": "upload.png", "height": 60, "width": 80}
+    kept = {key: found.image.get(key) for key in ("name", "height", "width", "digest", "example")}
+    assert kept == {
+        "name": "upload.png", "height": 60, "width": 80, "digest": None, "example": None,
+    }  # fmt: skip
+    assert found.image["thumbnail"] and found.image["foreign"]

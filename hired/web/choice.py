@@ -37,3 +37,11 @@ def choose(device: str = "auto") -> Choice:
     if room >= QUANTIZED_BYTES and place.type == "cuda":
         return Choice(REAL, "4bit", f"{there}: LLaVA-NeXT-7B in 4 bits.")
     return Choice(EMBEDDED, None, f"{there} is too little for LLaVA-NeXT-7B: the embedded model.")
+
+
+def real_model() -> str:
+    """What a model for photographs and documents needs, in a sentence before its command."""
+    return (
+        f"For photographs and documents run a real model, LLaVA-NeXT-7B, on a GPU with "
+        f"{WHOLE_BYTES / 1e9:.0f} GB free, or {QUANTIZED_BYTES / 1e9:.0f} GB in 4 bits:"
+    )

@@ -7,9 +7,11 @@ from typing import Any
 
 import gradio as gr
 
+from hired.evidence import ENOUGH
 from hired.web import form, keeps, panes, pictures
 from hired.web.examples import Example
 from hired.web.form import Form
+from hired.web.form_changes import FormChanges
 from hired.web.handlers import NO_IMAGE, Handlers
 from hired.web.model_box import add_model_box
 from hired.web.settings import Settings
@@ -37,6 +39,7 @@ class Asked:
 
     Attributes:
         known: the right answer by the question it belongs to.
+        brought: what stands in the picture's place where a run came without its file.
         examples: a row for the embedded model and one for all others.
         reopened: what `Handlers.show_record` fills, in both columns.
     """
@@ -45,6 +48,7 @@ class Asked:
     question: gr.Textbox
     known: gr.State
     note: gr.HTML
+    brought: gr.State
     form: Form
     examples: list[gr.Row]
     reopened: list[Any] = field(default_factory=list)
@@ -52,7 +56,7 @@ class Asked:
     @property
     def example(self) -> list[Any]:
         """What a bundled example fills."""
-        return [self.image, self.question, self.known, self.note]
+        return [self.image, self.question, self.known, self.note, self.brought]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +67,8 @@ class Shown:
         results: what `Handlers.draw` fills.
         halts: the Stop of each side.
         keeps: the small pictures of the panes.
+        stale: says so where the panes answer what is no longer asked.
+        measure: runs the same again, as often as times need.
     """
 
     readout: gr.HTML
@@ -71,6 +77,8 @@ class Shown:
     results: list[Any]
     halts: list[gr.Button]
     keeps: gr.HTML
+    stale: gr.HTML
+    measure: gr.Button
 
 
 def add_compare_tab(demo: gr.Blocks, handlers: Handlers, header: gr.HTML) -> Asked:
@@ -125,7 +133,7 @@ def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, Chips]:
         )
     with gr.Accordion("Methods and settings", open=False, elem_id="more"):
         form.build_settings(parts)
-    asked = Asked(image, question, gr.State({}), note, Form(parts), rows)
+    asked = Asked(image, question, gr.State({}), note, gr.State(""), Form(parts), rows)
     return asked, start, stop, chips
 
 
@@ -143,6 +151,7 @@ def _happens() -> Shown:
                 elem_id="mode",
             )
         picture = gr.HTML(NO_IMAGE, elem_id="seen")
+    stale = gr.HTML("", elem_id="stale")
     sides, halts = [], []
     with gr.Row(elem_id="panes"):
         for index, name in enumerate(SIDES):
@@ -153,11 +162,15 @@ def _happens() -> Shown:
                 sides.append(gr.HTML(first, elem_id=f"pane-{index}"))
                 words = f"Stop the {name} side"
                 halts.append(gr.Button(words, size="sm", elem_classes="halt", visible=False))
-    judged = gr.HTML(verdict(views), elem_id="verdict")
+    with gr.Column(elem_id="judged"):
+        judged = gr.HTML(verdict(views), elem_id="verdict")
+        words = f"Measure properly: {ENOUGH} alternating runs"
+        measure = gr.Button(words, size="sm", elem_id="measure", visible=False)
     bars = gr.HTML(panes.timeline(views), elem_id="timeline")
     live = gr.HTML("", elem_id="live")
     small = gr.HTML("", elem_id="keeps")
-    return Shown(readout, mode, picture, [*sides, column, judged, bars, live], halts, small)
+    results = [*sides, column, judged, bars, live, measure]
+    return Shown(readout, mode, picture, results, halts, small, stale, measure)
 
 
 def _wire_preview(handlers: Handlers, asked: Asked, shown: Shown) -> None:
@@ -168,7 +181,7 @@ def _wire_preview(handlers: Handlers, asked: Asked, shown: Shown) -> None:
             *(asked.form.parts[name].change for name in WATCHED),
         ],
         handlers.look,
-        [asked.image, shown.mode, *asked.form.all],
+        [asked.image, shown.mode, asked.brought, *asked.form.all],
         [shown.picture, shown.readout],
         trigger_mode="always_last",
         **LOOK,
@@ -183,14 +196,6 @@ def _wire_preview(handlers: Handlers, asked: Asked, shown: Shown) -> None:
         **LOOK,
         **QUIET,
     )
-    gr.on(
-        [asked.image.upload, asked.image.clear, asked.question.input],
-        lambda: ({}, ""),
-        None,
-        [asked.known, asked.note],
-        queue=False,
-        **QUIET,
-    )
 
 
 def _wire_runs(
@@ -203,27 +208,30 @@ def _wire_runs(
     chips: Chips,
 ) -> None:
     outputs = [*shown.results, shared.last]
+    watched = [asked.form.parts[name].change for name in (*WATCHED, "max_new_tokens")]
+    FormChanges(handlers).wire(asked, shown.stale, shared.last, watched)
     every = [*buttons, *shown.halts, *(chip for _, chip in chips)]
     begin = {
         "fn": handlers.begin,
         "inputs": [asked.image, asked.question, *asked.form.all],
-        "outputs": [*shown.results, *every],
+        "outputs": [*outputs, *every],
         **FREE,
         **QUIET,
     }
 
-    def follow(begun: Any) -> None:
+    def follow(begun: Any, work: Callable[..., Any] = handlers.run) -> None:
         inputs = [asked.image, asked.question, asked.known, *asked.form.all]
-        running = begun.success(handlers.run, inputs, outputs, **GPU, **QUIET)
+        running = begun.success(work, inputs, outputs, **GPU, **QUIET)
         begun.success(None, None, None, js=REVEAL, **QUIET)
         ended = running.then(handlers.end, None, every, queue=False, **QUIET)
-        refused = [*shown.results, *every]
+        refused = [*outputs, *every]
         running.failure(handlers.fail, asked.form.all, refused, queue=False, **QUIET)
         shared.keep(handlers, ended)
 
     follow(gr.on([buttons[0].click, asked.question.submit], trigger_mode="once", **begin))
+    follow(shown.measure.click(**begin), handlers.measure)
     for example, chip in chips:
-        follow(_choose(handlers, asked, shown, example, chip).then(**begin))
+        follow(_choose(handlers, asked, shown, outputs, example, chip).then(**begin))
     buttons[1].click(handlers.stop, None, None, queue=False, **QUIET)
     for index, halt in enumerate(shown.halts):
         halt.click(_stopper(handlers, index), None, None, queue=False, **QUIET)
@@ -241,19 +249,24 @@ def _wire_runs(
 
 
 def _choose(
-    handlers: Handlers, asked: Asked, shown: Shown, example: Example, chip: gr.Button
+    handlers: Handlers,
+    asked: Asked,
+    shown: Shown,
+    outputs: list[Any],
+    example: Example,
+    chip: gr.Button,
 ) -> Any:
     chosen = chip.click(
-        lambda: (example.image, example.question, example.known, panes.note(example)),
-        None,
-        asked.example,
+        partial(FormChanges(handlers).choose, example),
+        asked.form.all,
+        [*asked.example, *outputs],
         queue=False,
         **QUIET,
     )
     # Looked at before it runs, so that the preview doesn't disturb what is measured.
     return chosen.then(
         handlers.look,
-        [asked.image, shown.mode, *asked.form.all],
+        [asked.image, shown.mode, asked.brought, *asked.form.all],
         [shown.picture, shown.readout],
         **LOOK,
         **QUIET,

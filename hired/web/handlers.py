@@ -11,7 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from hired.errors import HiredError, InputError
-from hired.images import describe_image
+from hired.evidence import ENOUGH
 from hired.inputs import check_question
 from hired.selectors import SELECTORS, settings_of
 from hired.web import form, panes, pictures, record, share
@@ -25,7 +25,7 @@ from hired.web.remote import plain_picture
 from hired.web.runs import run
 from hired.web.settings import Settings
 from hired.web.uploads import read_image
-from hired.web.verdict import verdict
+from hired.web.verdict import may_measure, verdict
 from hired.web.views import Case, View
 
 NO_IMAGE = (
@@ -40,7 +40,7 @@ class Handlers:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.greeting = Greeting(engine)
-        self.look = Latest().only(self.preview)
+        self.look = Latest().only(self.see)
         self._first_lock = threading.Lock()
 
     def open(self, request: gr.Request) -> list[Any]:
@@ -61,6 +61,7 @@ class Handlers:
             question,
             known,
             panes.note(example) if example and known else "",
+            "",
             *self.fit_examples(),
             gr.update(visible=self.engine.servers is None),  # servers leave no choice of pictures
             *self._greet(settings, asked=bool(query)),
@@ -77,7 +78,7 @@ class Handlers:
     def _again(self, kept: Record) -> list[Any]:
         """The first example's run of before, labelled with date and device."""
         first = self.greeting.example()
-        known = first.answer if first else ""
+        known = kept.known or (first.answer if first else "")
         case = Case(known, kept.settings.budget, about=kept.about)
         return [*self.draw(kept.views, case), record.as_dict(kept)]
 
@@ -95,11 +96,11 @@ class Handlers:
                 loaded, limits = self.engine.start(), self.engine.limits
                 image = read_image(example.image)
                 settings = greeting.settings
-                case = Case(example.answer, settings.budget)
+                case = greeting.case(example.image, image, example.answer, settings)
                 views: list[View] = []
                 for views in run(loaded, image, example.question, settings, Stops(), limits):
                     yield [*self.draw(views, case), gr.skip()]
-                kept = self._record(example.question, example.image, image, settings, views)
+                kept = greeting.record(example.question, example.image, image, settings, views)
                 greeting.keep(kept, example.image, image)
                 yield [*self.draw(views, case), record.as_dict(kept)]
                 return
@@ -127,6 +128,10 @@ class Handlers:
         tokens = min(settings.max_new_tokens, most)
         values["max_new_tokens"] = gr.update(maximum=most, value=tokens)
         return [values[name] for name in form.FIELDS]
+
+    def see(self, path: str | None, mode: str, brought: str, *values: Any) -> tuple[str, str]:
+        """The preview, or what a run brought with it where its picture is not here."""
+        return self.preview(path, mode, *values) if path or not brought else (brought, "")
 
     def preview(self, path: str | None, mode: str, *values: Any) -> tuple[str, str]:
         """Picture and read-out of the current image and settings; errors stand in their place."""
@@ -157,11 +162,12 @@ class Handlers:
             settings = form.read(*values)
             if not path:
                 raise InputError("There is no image yet. Upload one or choose an example.")
-            self.engine.limits.check_image(read_image(path))
+            image = self.engine.limits.check_image(read_image(path))
             self.engine.limits.check_asked(check_question(question), settings.max_new_tokens)
             self.engine.expect(request.session_hash)
+            case = self.greeting.case(path, image, "", settings)
         views = [View(method, "queued") for method in settings.methods]
-        return [*self.draw(views), *self.buttons(running=len(views))]
+        return [*self.draw(views, case), None, *self.buttons(running=len(views))]
 
     def run(
         self,
@@ -178,7 +184,7 @@ class Handlers:
         with plain_errors():
             settings, image = form.read(*values), read_image(path or "")
             loaded, limits = self.engine.start(), self.engine.limits
-            case = Case(known.get(question, ""), settings.budget)
+            case = self.greeting.case(path or "", image, known.get(question, ""), settings)
             views: list[View] = []
             with (
                 self.engine.stopping(request.session_hash) as stops,
@@ -186,9 +192,18 @@ class Handlers:
             ):
                 for views in frames:
                     yield [*self.draw(views, case), gr.skip()]
-            kept = self._record(question, path, image, settings, views)
+            kept = self.greeting.record(question, path, image, settings, views)
             self.greeting.keep(kept, path, image)
             yield [*self.draw(views, case), record.as_dict(kept)]
+
+    def measure(
+        self, request: gr.Request, path: str | None, question: str, known: dict[str, str],
+        *values: Any,
+    ) -> Iterator[list[Any]]:  # fmt: skip
+        """As `run`, as often as it takes to show a difference of times."""
+        values = [max(ENOUGH, value) if name == "repeats" else value
+                  for name, value in zip(form.FIELDS, values, strict=True)]  # fmt: skip
+        yield from self.run(request, path, question, known, *values)
 
     def end(self) -> list[Any]:
         """After a run, stopped or not."""
@@ -201,7 +216,7 @@ class Handlers:
             methods = form.read(*values).methods
         except HiredError:
             methods = Settings().methods
-        return [*self.draw([View(method) for method in methods]), *self.buttons(running=0)]
+        return [*self.draw([View(method) for method in methods]), None, *self.buttons(running=0)]
 
     def stop(self, request: gr.Request) -> None:
         """All lanes, within one token; what was said stays."""
@@ -210,22 +225,6 @@ class Handlers:
     def stop_lane(self, lane: int, request: gr.Request) -> None:
         """One lane."""
         self.engine.stop(request.session_hash, lane)
-
-    def show_record(self, kept: dict[str, Any] | None) -> list[Any]:
-        """A run of before on the page again: panes, question and settings."""
-        with plain_errors():
-            if not kept:
-                raise InputError("There is no such run.")
-            found = record.from_json(record.dump(kept))
-        values = self.fit_form(found.settings)
-        shown = self.draw(found.views, Case(about=found.about))
-        return [*shown, found.question, *values, record.as_dict(found)]
-
-    def import_record(self, path: str) -> list[Any]:
-        """An exported file, shown again."""
-        with plain_errors():
-            found = record.from_json(Path(path).read_bytes()[: record.MAX_BYTES + 1])
-        return self.show_record(record.as_dict(found))
 
     def files(self, kept: dict[str, Any] | None) -> list[Any]:
         """The last run as files to download."""
@@ -252,12 +251,6 @@ class Handlers:
             history = [kept, *history][:HISTORY]
         return history, gr.update(choices=titles(history), value=None)
 
-    def _record(
-        self, question: str, path: str, image: Image.Image, settings: Settings, views: list[View]
-    ) -> Record:
-        facts = record.about(self.engine.get().info, self.engine.versions())
-        return Record(question, describe_image(Path(path).name, image), settings, views, facts)
-
     def draw(self, views: list[View], case: Case | None = None) -> list[Any]:
         """Values of the panes, the verdict, the timeline and the live region."""
         shown = [panes.pane(view, index, case) for index, view in enumerate(views)]
@@ -269,6 +262,7 @@ class Handlers:
             verdict(views, case),
             panes.timeline(views),
             panes.announcement(views),
+            gr.update(visible=may_measure(views)),
         ]
 
     def buttons(self, running: int) -> list[Any]:

@@ -26,6 +26,7 @@ READY = """() => {
   const live = document.querySelector('#live');
   if (live) { live.setAttribute('role', 'status'); live.setAttribute('aria-live', 'polite'); }
   document.addEventListener('click', (event) => {
+    if (event.target.closest('.run-again')) document.querySelector('#run')?.click();
     if (!event.target.closest('.to-benchmarks')) return;
     const tabs = [...document.querySelectorAll('#tabs [role=tab]')];
     tabs.find((tab) => tab.textContent.trim() === 'Benchmarks')?.click();

@@ -60,9 +60,8 @@ def pane(view: View, index: int, case: Case | None = None) -> str:
     else:
         body = f'<p class="hint">{esc(HINTS.get(view.phase, "The model had nothing to say."))}</p>'
     state, mark = STATES[view.phase], ""
-    if case.foreign:
-        body = f'<p class="foreign">{FOREIGN}</p>{body}'
-    elif case.known and view.phase == "done":
+    banner = f'<p class="foreign">{FOREIGN}</p>' if case.foreign else ""
+    if case.known and not banner and view.phase == "done":
         mark = "right" if matches(view.text, case.known) else "wrong"
         state = {"right": "✓ right", "wrong": "✗ wrong"}[mark]
     if view.phase in BUSY:
@@ -76,7 +75,7 @@ def pane(view: View, index: int, case: Case | None = None) -> str:
     return (
         f'<section class="pane {view.phase}" data-lane="{index}" aria-label="{esc(view.title)}">'
         f'<header><h3>{esc(view.title)}</h3><span class="chip">{chip}</span>{note}'
-        f'<span class="state {mark}"><i aria-hidden="true"></i>{state}</span></header>'
+        f'<span class="state {mark}"><i aria-hidden="true"></i>{state}</span></header>{banner}'
         '<div class="said"><div class="answer" tabindex="0" role="group" '
         f'aria-label="Answer of {esc(view.title)}">'
         f"{body}</div>{_place(index, esc(view.title))}</div>{_figures(view)}</section>"

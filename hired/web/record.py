@@ -17,8 +17,9 @@ from typing import Any, get_args
 
 from hired.errors import HiredError, InputError
 from hired.metrics import Metrics
-from hired.web.settings import Settings, from_mapping
-from hired.web.views import View
+from hired.web import keepsake
+from hired.web.settings import MAX_REPEATS, Settings, from_mapping
+from hired.web.views import MEASURED, View
 
 MAX_BYTES, MAX_TEXT, FORMAT = 2_000_000, 20_000, "hired-comparison-1"
 _NUMBERS = {field.name: field.type for field in dataclasses.fields(Metrics)}
@@ -30,10 +31,11 @@ class Record:
 
     Attributes:
         question: as asked.
-        image: name, height and width of the image.
+        image: name, height and width of the image, and what `keepsake` keeps of it.
         settings: of the comparison.
         views: the panes at the end.
         about: model, device, dtype, quantization, versions, date.
+        known: the right answer to the question; empty where nobody knows it.
     """
 
     question: str
@@ -41,6 +43,7 @@ class Record:
     settings: Settings
     views: list[View]
     about: dict[str, Any]
+    known: str = ""
 
 
 def about(info: dict[str, Any], versions: dict[str, str]) -> dict[str, Any]:
@@ -60,6 +63,7 @@ def as_dict(record: Record) -> dict[str, Any]:
         "format": FORMAT,
         **record.about,
         "question": record.question,
+        "known": record.known,
         "image": record.image,
         "settings": record.settings.as_dict(),
         "lanes": [
@@ -70,6 +74,7 @@ def as_dict(record: Record) -> dict[str, Any]:
                 "text": view.text,
                 "error": view.error,
                 "repeats": view.repeats,
+                "samples": dict(view.samples),
                 "metrics": view.metrics,
             }
             for view in record.views
@@ -148,10 +153,11 @@ def from_json(data: bytes | str) -> Record:
         lanes = found["lanes"]
         settings = from_mapping({k: _plain(v) for k, v in dict(found["settings"]).items()})
         views = [_view(lane) for lane in list(lanes)[:3]]
-        image = {key: found.get("image", {}).get(key) for key in ("name", "height", "width")}
+        image = keepsake.read(found.get("image") or {})
         facts = {key: found.get(key) for key in _FACTS}
         facts["versions"] = {str(k): str(v) for k, v in dict(found.get("versions") or {}).items()}
         question = str(found.get("question", ""))[:MAX_TEXT]
+        known = str(found.get("known") or "")[:MAX_TEXT]
     except HiredError:
         raise
     except _MALFORMED as error:
@@ -161,7 +167,7 @@ def from_json(data: bytes | str) -> Record:
         ) from error
     if not views:
         raise InputError("The file holds no lanes. Choose another one.")
-    return Record(question, image, settings, views, facts)
+    return Record(question, image, settings, views, facts, known)
 
 
 def _as_exported(found: dict[str, Any]) -> dict[str, Any]:
@@ -192,7 +198,7 @@ def _plain(value: Any) -> Any:
 def _view(lane: dict[str, Any]) -> View:
     metrics = lane.get("metrics")
     if metrics is not None:
-        metrics = {name: _metric(name, metrics) for name in _NUMBERS}
+        metrics = _coherent({name: _metric(name, metrics) for name in _NUMBERS})
     phase = lane.get("phase") or ("failed" if lane.get("error") else "done")
     return View(
         method=str(lane["method"])[:60],
@@ -203,7 +209,16 @@ def _view(lane: dict[str, Any]) -> View:
         metrics=metrics,
         error=str(lane["error"])[:MAX_TEXT] if lane.get("error") else None,
         repeats=from_mapping({"repeats": lane.get("repeats") or None}).repeats,
+        samples=_samples(lane.get("samples") or {}),
     )
+
+
+def _samples(found: dict[str, Any]) -> dict[str, list[float]]:
+    return {
+        name: [_metric(name, {name: value}) for value in found[name][:MAX_REPEATS]]
+        for name in MEASURED
+        if isinstance(found.get(name), list)
+    }
 
 
 def _metric(name: str, metrics: dict[str, Any]) -> Any:
@@ -215,9 +230,17 @@ def _metric(name: str, metrics: dict[str, Any]) -> Any:
     if value is None and optional:  # what could not be measured
         return None
     number = float(value)
-    if not math.isfinite(number):
+    if not math.isfinite(number) or number < 0:
         raise ValueError(name)
     return int(number) if int in (kind, *get_args(kind)) else number
+
+
+def _coherent(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Metrics whose counts add up, as those of a run do; ValueError for others."""
+    parts = [metrics[name] for name in ("visual_tokens", "kept_tokens", "newline_tokens")]
+    if None not in parts and parts[0] != parts[1] + parts[2]:
+        raise ValueError("visual_tokens")
+    return metrics
 
 
 def _inert(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """`python -m hired record`: what the page shows before anything ran, measured and written down.
 
-So far the sweep of the first example.
+The first example's answers, by alternating runs enough to compare their times, and its sweep.
 """
 
 import argparse
@@ -11,24 +11,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hired.images import describe_image
+from hired.errors import ModelError
+from hired.evidence import ENOUGH
 from hired.models import EMBEDDED
-from hired.web import record, sweep_record
-from hired.web.engine import Engine
+from hired.web import keepsake, record, sweep_record
+from hired.web.engine import Engine, Stops
 from hired.web.greeting import Greeting
+from hired.web.runs import run
 from hired.web.sweep import plan, sweep
 from hired.web.uploads import read_image
 
 BUDGETS = "5 % 10 % 20 % 40 % 60 % 100 %"
 METHODS = ("hired", "visionzip", "divprune", "spatial", "random")
 REPEATS = 3
+KINDS = ("answers", "sweep")
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command `record`."""
     parser = subparsers.add_parser("record", help="record what the page shows before it ran")
     parser.add_argument("--model", default=EMBEDDED)
-    parser.add_argument("--repeats", type=int, default=REPEATS, help="runs of each row")
+    parser.add_argument(
+        "--repeats", type=int, default=REPEATS, help="runs of each row of the sweep"
+    )
+    parser.add_argument("--only", choices=KINDS, nargs="+", default=KINDS, help="default: both")
     parser.add_argument("--to", type=Path, default=sweep_record.RECORDED, metavar="FOLDER")
     parser.set_defaults(run=command)
 
@@ -36,12 +42,34 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def command(args: argparse.Namespace) -> int:
     """Measure, write, say where."""
     engine = Engine(args.model)
-    kept = record_sweep(engine, BUDGETS, METHODS, args.repeats)
     args.to.mkdir(parents=True, exist_ok=True)
+    if "answers" in args.only:
+        file = Greeting(engine, args.to).file
+        file.write_text(record.to_json(record_answers(engine)) + "\n", encoding="utf-8")
+        sys.stderr.write(f"The first example's answers in {file}\n")
+    if "sweep" not in args.only:
+        return 0
+    kept = record_sweep(engine, BUDGETS, METHODS, args.repeats)
     path = args.to / sweep_record.recorded_name(engine.name)
     path.write_text(json.dumps(kept, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
     sys.stderr.write(f"{len(kept['rows'])} rows in {path}\n")
     return 0
+
+
+def record_answers(engine: Engine) -> record.Record:
+    """The first example answered as on the page, as often as times need.
+
+    Raises:
+        ModelError: the model cannot be loaded, or a run did not end well.
+    """
+    greeting = Greeting(engine)
+    example = greeting.example()
+    assert example is not None
+    image, settings = read_image(example.image), replace(greeting.settings, repeats=ENOUGH)
+    *_, views = run(engine.get(), image, example.question, settings, Stops())
+    if any(view.phase != "done" for view in views):
+        raise ModelError(f"A run ended as {views[0].phase}, {views[1].phase}; see the log.")
+    return greeting.record(example.question, example.image, image, settings, views)
 
 
 def record_sweep(
@@ -60,6 +88,6 @@ def record_sweep(
     planned = plan(settings, budgets, "none", "", methods)
     loaded, asked = engine.get(), (example.question, planned, threading.Event(), example.answer)
     *_, done = sweep(loaded, image, *asked)
-    size = describe_image(Path(example.image).name, image)
+    size = keepsake.keep(example.image, image, example)
     facts = record.about(loaded.info, engine.versions())
     return sweep_record.keep(example.question, example.answer, size, "none", planned, done, facts)

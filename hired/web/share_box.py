@@ -8,6 +8,7 @@ import gradio as gr
 
 from hired.web import form, share
 from hired.web.handlers import Handlers, plain_errors, titles
+from hired.web.recall import Recall
 from hired.web.wiring import FREE, QUIET
 
 COPY = """(query) => {
@@ -38,8 +39,8 @@ class Shared:
         )  # fmt: skip
 
     def reopened(self, asked: Any, results: list[Any]) -> list[Any]:
-        """What `Handlers.show_record` fills."""
-        return [*results, asked.question, *asked.form.all, self.last]
+        """What `Recall.show_record` fills."""
+        return [*results, *asked.example, *asked.form.all, self.last]
 
     def wire(self, handlers: Handlers, asked: Any, results: list[Any]) -> None:
         """Link, import and history."""
@@ -50,10 +51,10 @@ class Shared:
             **FREE,
             **QUIET,
         ).then(None, self.link, self.link, js=COPY, **QUIET)
-        shown = self.reopened(asked, results)
-        imported = self.upload.upload(handlers.import_record, self.upload, shown, **FREE, **QUIET)
+        shown, recall = self.reopened(asked, results), Recall(handlers)
+        imported = self.upload.upload(recall.import_record, self.upload, shown, **FREE, **QUIET)
         chosen = self.past.input(
-            lambda history, index: handlers.show_record(
+            lambda history, index: recall.show_record(
                 history[index] if index is not None and index < len(history) else None
             ),
             [self.history, self.past],

@@ -54,7 +54,8 @@ def run_at(kept: dict[str, Any], index: int) -> dict[str, Any]:
     settings = kept["planned"][row - 1] | {"left": "full", "third": "none"}
     facts = {key: value for key, value in kept.items() if key not in _OWN}
     lanes = [kept["lanes"][0], *kept["lanes"][row : row + 1]]
-    return facts | {"format": record.FORMAT, "settings": settings, "lanes": lanes}
+    return facts | {"format": record.FORMAT, "settings": settings, "lanes": lanes,
+                    "known": kept.get("answer") or ""}  # fmt: skip
 
 
 _OWN = ("format", "answer", "axis", "rows", "planned", "lanes", "settings")

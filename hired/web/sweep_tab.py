@@ -11,11 +11,11 @@ from typing import Any
 import gradio as gr
 
 from hired.errors import HiredError, InputError
-from hired.images import describe_image
-from hired.web import form, panes, record, sweep_record
+from hired.web import form, keepsake, panes, record, sweep_record
 from hired.web.handlers import Handlers
 from hired.web.pictures import small
 from hired.web.plain import plain_errors, upload_folder
+from hired.web.recall import Recall
 from hired.web.sweep import AXES, Progress, plan, sweep
 from hired.web.sweep_pictures import budget_of, grid, plot
 from hired.web.uploads import read_image
@@ -154,7 +154,7 @@ def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
                 for progress in frames:
                     yield _draw(progress, axis) if progress is not told else [gr.skip()] * 5
                     told = progress
-            size = describe_image(name, image)
+            size = keepsake.keep(path, image, handlers.greeting.shown(path, image))
             facts = record.about(engine.get().info, engine.versions())
             kept = sweep_record.keep(question, answer, size, axis, planned, progress, facts)
             yield [*_draw(progress, axis, ended=True)[:-1], kept]
@@ -199,7 +199,7 @@ def _opener(handlers: Handlers) -> Callable[..., list[Any]]:
             row = getattr(event, "row", None)
             if not kept or not isinstance(row, int) or not 0 <= row < len(kept["rows"]):
                 raise InputError("That run is no longer here. Run the sweep again.")
-        shown = handlers.show_record(sweep_record.run_at(kept, row))
+        shown = Recall(handlers).show_record(sweep_record.run_at(kept, row))
         return [gr.update(selected="compare"), *shown]
 
     return open_run

@@ -1,7 +1,9 @@
 """What visitors upload, as images. Knows no gradio."""
 
+import hashlib
 import os
 import threading
+from functools import lru_cache
 
 from PIL import Image
 
@@ -27,6 +29,18 @@ def read_image(path: str) -> Image.Image:
             while len(_images) > MAX_IMAGES:
                 _images.pop(next(iter(_images)), None)
     return image
+
+
+@lru_cache(maxsize=64)
+def digest(path: str) -> str | None:
+    """SHA-256 of an uploaded file; gradio's folders are named by content, so a path has one. None
+    where it is no longer there.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _decode(path: str) -> Image.Image:

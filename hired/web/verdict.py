@@ -56,6 +56,13 @@ def _pair(base: View, other: View, case: Case, title: str, origin: str) -> str:
     )
 
 
+def may_measure(views: Sequence[View]) -> bool:
+    """Would more runs say more of the times of these?"""
+    done = len(views) > 1 and all(view.phase == "done" and view.metrics for view in views)
+    few = min(view.repeats for view in views) < ENOUGH if views else False
+    return done and few and not any(view.metrics["contended"] for view in views)
+
+
 def judge(base: View, other: View, case: Case) -> tuple[str, str]:
     """What the known answer says of both sides, and the colour of that: good, bad or none."""
     if case.foreign or not base.phase == other.phase == "done":
@@ -120,15 +127,12 @@ def _measured(base: View, other: View) -> list[Figure]:
     def speed(value: float) -> str:
         return f"{value:.1f}"
 
-    def memory(value: float) -> str:
-        return roughly + size(value)
-
     return [
         _figure(base, other, "ttft_s", "to first token", seconds, _times),
         _figure(base, other, "tokens_per_s", "tokens/s", speed, lambda ratio: _times(1 / ratio)),
         _figure(
-            base, other, "peak_bytes", "peak memory", memory,
-            lambda ratio: roughly + _percent(1 / ratio, "less"),
+            base, other, "peak_bytes", f"{roughly}peak memory", size,
+            lambda ratio: _percent(1 / ratio, "less"),
         ),
     ]  # fmt: skip
 
@@ -185,7 +189,8 @@ def _change_of_words(base: View, other: View, case: Case) -> str:
 
 def _cells(figures: Sequence[Figure]) -> str:
     return "".join(
-        f"<div{' class=worse' if worse else ''}><dd>{big}</dd><dt>{small}</dt></div>"
+        f'<div class="{"worse" if worse else ""}"><dd class="{"plain" if "→" in big else ""}">'
+        f"{big}</dd><dt>{small}</dt></div>"
         for big, small, worse in figures
     )
 

@@ -1,0 +1,94 @@
+"""What a change of the form does to what is shown before anything runs again."""
+
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from hired.errors import HiredError
+from hired.web import form, panes, stale
+from hired.web.choice import real_model
+from hired.web.examples import Example
+from hired.web.handlers import Handlers
+from hired.web.settings import Settings
+from hired.web.uploads import read_image
+from hired.web.views import View
+from hired.web.wiring import QUIET
+
+
+class FormChanges:
+    """Handlers of the left column's changes around those of the page."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self.handlers = handlers
+
+    def wire(self, asked: Any, stale_note: gr.HTML, last: gr.State, watched: list[Any]) -> None:
+        """Uploads, and the comparison with the last run whatever it or the form becomes; `watched`
+        are the events of the settings.
+        """
+        gr.on(
+            [asked.image.clear, asked.question.input],
+            lambda: ({}, "", ""),
+            None,
+            [asked.known, asked.note, asked.brought],
+            queue=False,
+            **QUIET,
+        )
+        asked.image.upload(
+            self.arrive,
+            [asked.image, asked.question],
+            [asked.known, asked.note, asked.brought, asked.question],
+            queue=False,
+            **QUIET,
+        )
+        of_others = [last.change, asked.image.change, asked.question.change, asked.brought.change]
+        gr.on(
+            [*of_others, *watched],
+            self.compare_with_last,
+            [last, asked.brought, asked.image, asked.question, *asked.form.all],
+            stale_note,
+            trigger_mode="always_last",
+            queue=False,
+            **QUIET,
+        )
+
+    def choose(self, example: Example, *values: Any) -> list[Any]:
+        """An example that was clicked, and panes that say nothing of the one before."""
+        try:
+            methods = form.read(*values).methods
+        except HiredError:
+            methods = Settings().methods
+        views = [View(method, "queued") for method in methods]
+        note = panes.note(example)
+        shown = self.handlers.draw(views)
+        return [example.image, example.question, example.known, note, "", *shown, None]
+
+    def arrive(self, path: str | None, question: str) -> list[Any]:
+        """After an upload: no known answer, no question of another picture, and a warning where the
+        model knows nothing of such pictures.
+        """
+        asked = {one.question for one in self.handlers.greeting.every}
+        return [{}, self._warning(path), "", "" if question in asked else question]
+
+    def _warning(self, path: str | None) -> str:
+        try:
+            image: Image.Image = read_image(path or "")
+            if not self.handlers.greeting.foreign(path or "", image):
+                return ""
+        except HiredError:  # the preview says what is wrong with it
+            return ""
+        return (
+            f'<p class="note foreign" role="status"><b>{panes.FOREIGN}</b> '
+            f"{panes.esc(real_model())} <code>python app.py --model auto</code></p>"
+        )
+
+    def compare_with_last(
+        self, kept: dict[str, Any] | None, brought: str, path: str | None, question: str,
+        *values: Any,
+    ) -> str:  # fmt: skip
+        """What the panes are of, where the form asks something else by now."""
+        try:
+            settings = form.read(*values)
+        except HiredError:  # a number half typed
+            return ""
+        return stale.notice(kept, path, question or "", settings, bool(brought))

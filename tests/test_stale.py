@@ -1,0 +1,84 @@
+"""Answers to what is no longer asked are known as such, and a change taken back is none."""
+
+from dataclasses import replace
+
+import pytest
+from conftest import make_image
+from test_web import ABOUT, HIRED, STOCK
+
+from hired.web import keepsake, stale
+from hired.web.record import Record, as_dict, from_json, to_json
+from hired.web.settings import Settings
+
+QUESTION = "Which digit?"
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "a.png"
+    make_image(60, 80).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def kept(picture):
+    image = keepsake.keep(picture, make_image(60, 80), None)
+    return as_dict(Record(QUESTION, image, Settings(), [STOCK, HIRED], ABOUT))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({}, []), ({"budget": 0.3}, ["budget"]), ({"budget": 64}, ["budget"]),
+     ({"right": "random"}, ["methods"]), ({"third": "random"}, ["methods"]),
+     ({"alpha": 0.3}, ["settings"]), ({"init_layer": 2}, ["settings"]),
+     ({"max_new_tokens": 5}, ["settings"]), ({"repeats": 5, "swap": True}, []),
+     ({"budget": 0.3, "heads": "max"}, ["budget", "settings"])],
+    ids=str,
+)  # fmt: skip
+def test_a_change_of_the_settings_is_named(kept, picture, change, words) -> None:
+    asked = replace(Settings(), **change)
+    assert stale.changes(kept, picture, f" {QUESTION} ", asked, small=False) == words
+
+
+def test_a_change_of_picture_or_question_is_named(kept, picture, tmp_path) -> None:
+    other = tmp_path / "b.png"
+    make_image(60, 81).save(other)
+    usual = Settings()
+    assert stale.changes(kept, str(other), QUESTION, usual, small=False) == ["picture"]
+    assert stale.changes(kept, None, QUESTION, usual, small=False) == ["picture"]
+    assert stale.changes(kept, None, QUESTION, usual, small=True) == [], "its thumbnail is shown"
+    assert stale.changes(kept, picture, "Another?", usual, small=False) == ["question"]
+
+
+def test_the_notice_says_what_the_answers_are_of_and_offers_run(kept, picture) -> None:
+    said = stale.notice(kept, None, "Another?", Settings(budget=0.5), False)
+    assert "Answers at 20 %, before the change of the picture, question and budget." in said
+    assert 'class="run-again">Run</button>' in said
+    assert stale.notice(kept, picture, QUESTION, Settings(), False) == ""
+    assert stale.notice(None, picture, QUESTION, Settings(), False) == ""
+    counted = kept | {"settings": Settings(budget=64).as_dict()}
+    assert "Answers at 64 patches," in stale.notice(counted, picture, QUESTION, Settings(), False)
+
+
+def test_a_run_brings_its_picture_or_says_why_not(kept) -> None:
+    image = from_json(
+        to_json(from_json(to_json(Record("q", kept["image"], Settings(), [STOCK], ABOUT))))
+    ).image
+    assert image == kept["image"], "twice through a file"
+    assert image["thumbnail"] in keepsake.show(image) and "a.png, 80 × 60 px" in keepsake.show(
+        image
+    )
+    bare = keepsake.show({"name": "<b>.png"})
+    assert "did not come with it" in bare and "<b>" not in bare
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"thumbnail": "data:text/html;base64,PGI+"}, {"thumbnail": "javascript:alert(1)"},
+     {"thumbnail": "data:image/webp;base64,AAAA"}, {"thumbnail": 'data:image/webp;base64,"><b>'},
+     {"digest": "../../etc"}, {"example": "<b>"}, {"example": ["a"]}, {"name": {"a": 1}},
+     {"height": "x"}, {"foreign": "yes"}],
+    ids=str,
+)  # fmt: skip
+def test_what_a_file_says_of_its_picture_is_not_believed(wrong) -> None:
+    assert keepsake.read(wrong) == {}

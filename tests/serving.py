@@ -43,7 +43,8 @@ class Caller:
     """A program that talks to a served page over HTTP and nothing else."""
 
     def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=f"{url}gradio_api/", timeout=120)
+        fresh = httpx.Limits(max_keepalive_connections=0)  # nobody closes a Caller
+        self.http = httpx.Client(base_url=f"{url}gradio_api/", timeout=120, limits=fresh)
 
     def upload(self, data: bytes, name: str = "image.png") -> dict:
         """A file on the server, as the endpoints take it."""

@@ -183,7 +183,8 @@ def test_a_reader_who_leaves_ends_it_quietly(here) -> None:
     )
     process.stdout.readline()
     process.stdout.close()
-    said = process.stderr.read()
+    with process.stderr:
+        said = process.stderr.read()
     assert process.wait(timeout=200) == 1, said
     assert "terminate" not in said and "Traceback" not in said
 

@@ -176,7 +176,8 @@ class App:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        self.lines += iter(self.process.stdout.readline, "")
+        with self.process.stdout as out:
+            self.lines += iter(out.readline, "")
 
     @property
     def said(self) -> str:

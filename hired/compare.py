@@ -21,6 +21,7 @@ from hired.images import open_image
 from hired.inputs import check_question
 from hired.lane import Lane, Prompt, check_lanes, run_lane
 from hired.selectors import Selector, build
+from hired.stock import unwrap
 from hired.stream import Step, follow
 from hired.tower import read_tower
 
@@ -68,7 +69,7 @@ def compare(
     _check_race(model, race)
     kwargs = {"max_new_tokens": max_new_tokens, **generate_kwargs}
     check_lanes(read_tower(model), lanes, kwargs)
-    prompt = Prompt(model, processor, open_image(image), check_question(question), kwargs)
+    prompt = Prompt(unwrap(model), processor, open_image(image), check_question(question), kwargs)
     return follow(
         lanes,
         partial(run_lane, prompt),

@@ -20,6 +20,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutp
 
 from hired.errors import NotFinite
 from hired.pack import Packed
+from hired.stock import device_of
 
 # The KV cache as argument and as field of an output: renamed in transformers 5.24.
 CACHE = next(
@@ -178,7 +179,7 @@ def generate(
 
 def input_device(model: Any) -> torch.device:
     """Where a model takes its tokens."""
-    return model.get_input_embeddings().weight.device
+    return device_of(model.get_input_embeddings()) or torch.device("cpu")
 
 
 def as_encoder_outputs(features: list[Tensor]) -> dict[str, BaseModelOutputWithPooling]:

@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 
 from hired.errors import InputError
 from hired.selectors import Selection
+from hired.stock import read_parameter, unwrap
 from hired.tiles import TileGrid
 from hired.vision import Vision
 
@@ -76,7 +77,7 @@ def project(model: Any, visions: Sequence[Vision], selections: Sequence[Selectio
     """
     if not visions:
         return []
-    body = model.model
+    body = unwrap(model).model
     if all(selection.everything for selection in selections):
         projected = body.multi_modal_projector(torch.cat([vision.features for vision in visions]))
         tiles = projected.split([vision.grid.tiles for vision in visions])
@@ -84,7 +85,7 @@ def project(model: Any, visions: Sequence[Vision], selections: Sequence[Selectio
             return [tile[0] for tile in tiles]
         sizes = torch.tensor([vision.grid.image_size for vision in visions])
         return body.pack_image_features(
-            list(tiles), sizes, "default", image_newline=body.image_newline
+            list(tiles), sizes, "default", image_newline=read_parameter(body, "image_newline")
         )[0]
     return project_kept(body, visions, selections)
 
@@ -145,7 +146,7 @@ def _with_newlines(body: Any, projected: Tensor, order: Tensor) -> Tensor:
         return projected
     packed = projected.new_empty(len(order), projected.shape[-1])
     packed[~newline] = projected
-    packed[newline] = body.image_newline.to(projected)
+    packed[newline] = read_parameter(body, "image_newline").to(projected)
     return packed
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hired.errors import InputError, ModelError, SettingError
+from hired.stock import unwrap
 from hired.tiles import TileGrid
 
 
@@ -80,6 +81,7 @@ def read_tower(model: Any, feature_layer: int | Sequence[int] | None = None) -> 
             keeps CLS or taps nothing.
         SettingError: there is no such `feature_layer`, or the projector was made for more or fewer.
     """
+    model = unwrap(model)
     kind = getattr(getattr(model, "config", None), "model_type", None)
     if kind not in ("llava_next", "llava"):
         raise ModelError(

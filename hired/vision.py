@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hired.errors import InputError, NotFinite
+from hired.stock import device_of
 from hired.tiles import TileGrid
 from hired.tower import Tower, cls_attention, patch_keys
 
@@ -195,7 +196,7 @@ class _Trace:
 
     def embed(self, pixels: Tensor) -> Tensor:
         """(tiles, 3, S, S) -> (tiles, 1 + N, D)."""
-        device = self.tower.embeddings.patch_embedding.weight.device
+        device = device_of(self.tower.embeddings.patch_embedding) or pixels.device
         return self.tower.norm(self.tower.embeddings(pixels.to(device, self.tower.dtype)))
 
     def read(self, hidden: Tensor, index: int) -> None:

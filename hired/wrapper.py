@@ -16,6 +16,7 @@ from hired.errors import InputError, ModelError
 from hired.generate import LogitsWatch, as_encoder_outputs
 from hired.pack import Packed, pack
 from hired.selectors import Selection, Selector, as_selector
+from hired.stock import unwrap
 from hired.tiles import TileGrid
 from hired.tower import Tower, read_tower, split_tiles
 from hired.vision import Plan, Vision, encode, naming_layer
@@ -104,7 +105,7 @@ class HiredModel:
 
     def __init__(self, model: Any, selector: Selector | str) -> None:
         read_tower(model)  # refuse here, not at the first prompt
-        self.model = model
+        self.model = unwrap(model)
         self.selector = as_selector(selector)
 
     def generate(

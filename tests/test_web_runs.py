@@ -133,6 +133,8 @@ def test_frames_take_a_small_share_of_the_time(monkeypatch) -> None:
     pace.took(seconds=0.02)
     clock[0] += 0.03
     assert not pace.due(told, phase), "nobody sees what lasts 30 ms"
+    first = [told[0], View("hired", "answering", "a")]
+    assert pace.due(told, first), "a first word does not wait"
     clock[0] += 0.06
     assert pace.due(told, phase)
     pace.took(seconds=0.001)

@@ -35,6 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run_bench)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_vision(commands)
+    _add_page(commands)
     _add_select(commands)
     report = add_report(commands)
     report.add_argument("--figures", type=Path, metavar="DIR", help="write SVG files there")
@@ -88,6 +89,34 @@ def run_vision(args: argparse.Namespace) -> int:
     model, processor = load(args.model, device=args.device)
     found = measure_passes(model, processor, build(args.method), args.repeats)
     sys.stdout.write(describe_passes(found) + "\n")
+    return 0
+
+
+def _add_page(commands: argparse._SubParsersAction) -> None:
+    page = commands.add_parser("page", help="how long a person waits for the page")
+    add = page.add_argument
+    add("--model", default="shapes", help="default: shapes")
+    add("--repeats", type=int, default=5, help="of each thing (default: 5)")
+    add("--threads", default="auto", help="of the server (default: auto)")
+    add("--json", type=Path, metavar="PATH", help="write what was measured there too")
+    page.set_defaults(run=run_page)
+
+
+def run_page(args: argparse.Namespace) -> int:
+    """Serve the page, wait for it and print the seconds.
+
+    Raises:
+        SettingError: fewer repeats than one.
+    """
+    from hired.bench.page import describe_waits, measure_page
+    from hired.errors import SettingError
+
+    if args.repeats < 1:
+        raise SettingError(f"repeats is at least 1; got {args.repeats}.")
+    found = measure_page(args.model, args.repeats, args.threads)
+    sys.stdout.write(describe_waits(found) + "\n")
+    if args.json is not None:
+        args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

@@ -29,6 +29,7 @@ from hired.images import describe_image
 from hired.lane import Prompt, run_lane
 from hired.machine import run_aside, versions
 from hired.models import load
+from hired.threads import AUTO, WORDS, Load, use_threads
 from hired.web import form
 from hired.web.engine import Engine, Loaded
 from hired.web.greeting import Greeting
@@ -66,6 +67,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--new-tokens", type=int, default=64, help="per lane (default: 64)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--dtype", default="auto", help="auto, float32, float16, bfloat16")
+    add("--threads", default=AUTO, metavar="N", help=f"{WORDS} (default: auto)")
     add("--json", type=Path, default=RECORD, metavar="PATH", help=f"default: {RECORD}")
     parser.set_defaults(run=run_overhead)
 
@@ -75,11 +77,13 @@ def run_overhead(args: argparse.Namespace) -> int:
     if args.repeats < 1:
         raise SettingError(f"repeats is at least 1; got {args.repeats}.")
     settings = Settings(max_new_tokens=args.new_tokens)
+    elsewhere = Load()
     model, processor = load(args.model, None, args.device, args.dtype)
 
     def tell(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
+    tell(f"Computing with {use_threads(args.threads, elsewhere)}.")  # as the page does
     record = measure(Engine.holding(model, processor, args.model), settings, args.repeats, tell)
     record["command"] = "python -m hired " + shlex.join(sys.argv[1:])
     args.json.parent.mkdir(parents=True, exist_ok=True)

@@ -120,8 +120,9 @@ def _once(
 
 
 class Pace:
-    """When the next frame is due: at once for a new phase that nobody would miss, else so that
-    frames cost little. A small model goes through four phases between two pictures of a screen.
+    """When the next frame is due: at once for a first word, for another phase where the last frame
+    could be seen, else so that frames cost little. A small model prepares, looks, selects and
+    reads in less time than a frame is shown.
     """
 
     def __init__(self) -> None:
@@ -134,7 +135,10 @@ class Pace:
     def due(self, told: list[View], views: list[View]) -> bool:
         """Is what changed since the frame `told` worth another one now?"""
         pairs = list(zip(told, views, strict=True))
-        if any(old.phase != new.phase for old, new in pairs):
+        changed = [new.phase for old, new in pairs if old.phase != new.phase]
+        if "answering" in changed:
+            return True
+        if changed:
             wait = FRAME_S
         else:
             news = any(old.text != new.text for old, new in pairs)

@@ -49,7 +49,7 @@ def test_upload_preview_run_export_import_history(visit, picture, tmp_path) -> N
     settle(page)
     expect(page.locator("#verdict")).to_contain_text("fewer")
     expect(page.locator("#timeline .lane")).to_have_count(2)
-    expect(page.locator("#live")).to_have_attribute("aria-live", "polite")
+    expect(page.locator("#said")).to_have_attribute("aria-live", "polite")
     texts = [page.inner_text(f"#pane-{index} .answer") for index in (0, 1)]
     assert all(texts) and all(text in page.text_content("#live") for text in texts)
 

@@ -23,6 +23,7 @@ from hired.web.wiring import FREE, GPU, LOOK, OPEN, QUIET
 WATCHED = ("left", "right", "third", "kind", "rate", "count", "alpha", "init_layer",
            "final_layer", "heads", "newline", "seed")  # fmt: skip
 SIDES = ("left", "right", "third")
+STANDS = "() => requestAnimationFrame(() => document.documentElement.classList.add('ready'))"
 REVEAL = """() => {  // a phone has the panes far below the button that fills them
   if (innerWidth >= 900) return;
   const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
@@ -139,6 +140,7 @@ def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, Chips]:
 
 def _happens() -> Shown:
     views = [View(method) for method in Settings().methods]
+    gr.HTML('<h2 class="hidden">What the model reads and answers</h2>', elem_id="heading")
     with gr.Column(elem_id="sight"):
         with gr.Row(elem_id="sightbar"):
             readout = gr.HTML("", elem_id="readout")
@@ -243,6 +245,7 @@ def _wire_runs(
         **OPEN,
         **QUIET,
     )
+    opened.then(None, None, None, js=STANDS, **QUIET)
     answered = wanted.change(handlers.first, None, outputs, **GPU, **QUIET)
     for event in (opened, answered):
         event.then(handlers.files, shared.last, shared.downloads, queue=False, **QUIET)

@@ -67,7 +67,7 @@ def walk(loaded: Loaded, image: Image.Image, settings: Settings) -> str:
 def _step(title: str, words: str, picture: Image.Image | None, alt: str) -> str:
     shown = f'<img alt="{esc(alt)}" src="{data_uri(picture)}">' if picture else ""
     text = words if words.startswith("<") else f"<p>{esc(words)}</p>"
-    return f"<li><div><h3>{esc(title)}</h3>{text}</div>{shown}</li>"
+    return f"<li><div><h2>{esc(title)}</h2>{text}</div>{shown}</li>"
 
 
 def _shares(selection: Any, settings: Settings, content: list[float]) -> str:

@@ -1,5 +1,6 @@
 """The page: its tabs around one engine, and how it is launched."""
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -16,22 +17,12 @@ from hired.web.model_box import head
 from hired.web.plain import Page
 from hired.web.sweep_tab import add_sweep_tab
 from hired.web.tabs import add_api_tab, add_how_tab
-from hired.web.theme import MARKS, STYLE, make_theme
+from hired.web.theme import LAYOUT, MARKS, STYLE, make_theme
 from hired.web.wiring import OPEN, QUIET
 
 TITLE = "HiRED side by side"
 SESSIONS = 100  # kept by gradio, the last used ones; each holds a copy of the page, 0.3 MB
-READY = """() => {
-  document.documentElement.lang = 'en';
-  const live = document.querySelector('#live');
-  if (live) { live.setAttribute('role', 'status'); live.setAttribute('aria-live', 'polite'); }
-  document.addEventListener('click', (event) => {
-    if (event.target.closest('.run-again')) document.querySelector('#run')?.click();
-    if (!event.target.closest('.to-benchmarks')) return;
-    const tabs = [...document.querySelectorAll('#tabs [role=tab]')];
-    tabs.find((tab) => tab.textContent.trim() === 'Benchmarks')?.click();
-  });
-}"""
+READY = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 
 
 def build(engine: Engine) -> Page:
@@ -64,7 +55,7 @@ def launch_options(limits: Limits | None = None) -> dict[str, Any]:
     limits = limits or Limits()
     return {
         "theme": make_theme(),
-        "css_paths": [STYLE, MARKS],
+        "css_paths": [STYLE, MARKS, LAYOUT],
         "allowed_paths": [str(FOLDER)],
         "max_file_size": limits.upload_mb * 1_000_000,
         "state_session_capacity": SESSIONS,

@@ -193,13 +193,14 @@ def _spent(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 
 def announcement(views: Sequence[View]) -> str:
-    """What a screen reader says: phases as they change, answers when they are whole."""
-    said = []
-    for view in views:
-        if view.phase == "done":
-            said.append(f"{view.title} answered: {view.text or 'nothing'}.")
-        elif view.phase in ("stopped", "failed"):
-            said.append(f"{view.title} {view.phase}. {view.error or view.text}")
-        elif view.phase in BUSY:
-            said.append(f"{view.title} is {STATES[view.phase]}.")
-    return f"<p>{esc(' '.join(said))}</p>"
+    """What a screen reader may say of each lane, a line each; the page reads out the new ones."""
+    lines = (f'<p data-lane="{index}">{esc(_news(v))}</p>' for index, v in enumerate(views))
+    return "".join(lines)
+
+
+def _news(view: View) -> str:
+    if view.phase == "done":
+        return f"{view.title} answered: {view.text or 'nothing'}."
+    if view.phase in ("stopped", "failed"):
+        return f"{view.title} {view.phase}. {view.error or view.text}"
+    return f"{view.title} is {STATES[view.phase]}." if view.phase in BUSY else ""

@@ -81,7 +81,8 @@ def _figure(
     spots = "".join(
         f'<button type="button" class="spot" style="left:{100 * left / width:.3f}%;'
         f"top:{100 * top / height:.3f}%;width:{100 * wide / width:.3f}%;"
-        f'height:{100 * high / height:.3f}%" aria-label="{_tile_words(tile)}">'
+        f'height:{100 * high / height:.3f}%" tabindex="{0 if tile is tiles[0] else -1}" '
+        f'aria-label="{_tile_words(tile)}">'
         f"<span>{_tile_words(tile)}</span></button>"
         for (left, top, wide, high), tile in zip(layout.boxes, tiles, strict=True)
     )
@@ -97,10 +98,11 @@ def _figure(
         f'--wide:{width / height:.4f}"><img alt="{esc(words)}" src="{data_uri(picture)}">'
         f"{spots}</div>"
         f'<div class="partitions"><figcaption>{esc(caption)}{_explain(selection)}</figcaption>'
+        '<details class="pieces"><summary>What is kept of each piece</summary>'
         '<table><caption class="hidden">Patches kept of each partition</caption>'
         '<thead><tr><th scope="col">Partition</th><th scope="col">Kept</th>'
         '<th scope="col">of</th><th scope="col">Share of kept</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div></figure>"
+        f"<tbody>{rows}</tbody></table></details></div></figure>"
     )
 
 

@@ -16,7 +16,7 @@ def readout(selection: Selection, budget: float | int | None, title: str = "It")
     words = f"{title} reads {counted} instead of {stock:,} ({_percent(read, stock)})"
     return (
         f'<div class="readout"><p>{esc(words)}</p>{_capped(selection, budget)}'
-        f"<details><summary>How this is counted</summary><p>{esc(count(selection, budget))}</p>"
+        f"<details><summary>Details</summary><p>{esc(count(selection, budget))}</p>"
         "</details></div>"
     )
 

@@ -6,6 +6,7 @@ import gradio as gr
 
 STYLE = Path(__file__).with_name("style.css")
 MARKS = Path(__file__).with_name("marks.css")
+LAYOUT = Path(__file__).with_name("layout.css")
 FONT = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "SF Mono", "Menlo", "Consolas", "monospace"]
 

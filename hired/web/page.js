@@ -1,0 +1,93 @@
+// The page's own behaviour in the browser, run once when it opens. Gradio draws all else.
+() => {
+  const root = document.documentElement;
+  const one = (selector, from = document) => from.querySelector(selector);
+  const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+  root.lang = 'en';
+
+  // Tabs that do not fit the screen are in a menu, whose buttons work closed too.
+  const openTab = (name) => {
+    const buttons = all('#tabs [role=tab], #tabs .overflow-dropdown button');
+    buttons.find((button) => button.textContent.trim() === name)?.click();
+    window.scrollTo({top: 0});
+  };
+  document.addEventListener('click', (event) => {
+    if (event.target.closest('.to-benchmarks')) openTab('Benchmarks');
+    if (event.target.closest('.run-again')) one('#run')?.click();
+  });
+
+  // Arrow keys move along a row of buttons that is one stop of the Tab key.
+  const rows = {'[role=tab]': '[role=tablist]', '.spot': '.picture'};
+  const steps = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1};
+  document.addEventListener('keydown', (event) => {
+    const kind = Object.keys(rows).find((selector) => event.target.matches?.(selector));
+    if (!kind || !(event.key in steps || event.key === 'Home' || event.key === 'End')) return;
+    const row = all(kind, event.target.closest(rows[kind]));
+    const at = row.indexOf(event.target) + (steps[event.key] ?? 0);
+    const next = {Home: row[0], End: row.at(-1)}[event.key] ?? row.at(at % row.length);
+    event.preventDefault();
+    row.forEach((button) => { button.tabIndex = button === next ? 0 : -1; });
+    next.focus();
+    if (kind === '[role=tab]') next.click();
+  });
+  const oneStop = () => all('#tabs [role=tab]').forEach((tab) => {
+    tab.tabIndex = tab.getAttribute('aria-selected') === 'true' ? 0 : -1;
+  });
+
+  // A screen reader hears what is new of each side, once; Gradio's own region repeats all of it.
+  const said = Object.assign(document.createElement('div'), {id: 'said', className: 'hidden'});
+  said.setAttribute('role', 'status');
+  said.setAttribute('aria-live', 'polite');
+  document.body.append(said);
+  const heard = {};
+  const announce = () => {
+    const news = all('#live [data-lane]').filter((line) => {
+      const changed = heard[line.dataset.lane] !== line.textContent;
+      heard[line.dataset.lane] = line.textContent;
+      return changed && line.textContent;
+    });
+    if (news.length) said.textContent = news.map((line) => line.textContent).join(' ');
+  };
+
+  // What Gradio draws without what a keyboard or a screen reader needs.
+  const tidy = () => {
+    oneStop();
+    one('#live')?.setAttribute('aria-hidden', 'true');
+    all('footer img:not([alt=""])').forEach((image) => image.setAttribute('alt', ''));
+    all('.table-wrap:not([tabindex]), .prose table:not([tabindex])').forEach((table) => {
+      if (table.scrollWidth <= table.clientWidth) return;
+      table.tabIndex = 0;
+      table.setAttribute('aria-label', 'Table; scroll it with the arrow keys');
+    });
+    announce();
+  };
+  let due = 0;
+  new MutationObserver(() => {
+    due ||= requestAnimationFrame(() => { due = 0; tidy(); });
+  }).observe(one('.gradio-container') ?? document.body, {childList: true, subtree: true, characterData: true});
+  tidy();
+
+  // The stage view: what an audience looks at, as large as the screen allows.
+  const fit = () => {
+    const on = document.body.classList.contains('stage');
+    root.style.setProperty('--stage', 1);
+    if (!on) return;
+    const page = one('#compare').getBoundingClientRect();
+    const free = innerHeight - page.top - 12;
+    root.style.setProperty('--stage', Math.max(1, Math.min(innerWidth / 1240, free / page.height)));
+  };
+  const stage = (on) => {
+    document.body.classList.toggle('stage', on);
+    if (on) openTab('Compare');
+    all('.to-stage').forEach((button) => button.setAttribute('aria-pressed', on));
+    requestAnimationFrame(fit);
+  };
+  document.addEventListener('click', (event) => {
+    if (event.target.closest('.to-stage')) stage(!document.body.classList.contains('stage'));
+  });
+  document.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape' && document.body.classList.contains('stage')) stage(false);
+  });
+  window.addEventListener('resize', fit);
+  if (new URLSearchParams(location.search).get('stage') === '1') stage(true);
+}

@@ -43,3 +43,11 @@ def test_budget_box_picture_and_run_agree(visit, picture) -> None:
     type_into(page, "#count input", "5000")
     expect(line).to_contain_text("5,000 asked, but this image has only", timeout=PATIENCE_MS)
     assert not page.faults
+
+
+def test_a_link_opens_run(visit) -> None:
+    page = visit("?run=1&max_new_tokens=4&heads=77&example=nothing")
+    finish(page)
+    settle(page)
+    told = page.locator(".toast-body", has_text="heads=77")
+    expect(told).to_contain_text("example=nothing")

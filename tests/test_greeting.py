@@ -101,7 +101,7 @@ def test_link_names_the_example(greeting, tmp_path) -> None:
     handlers, example = Handlers(greeting.engine), greeting.documents[2]
     values = [value if not isinstance(value, dict) else 1 for value in form.write(Settings())]
     query = _query(handlers, example.image, "Q?", *values)
-    assert query == f"q=Q%3F&example={example.key}"
+    assert query == f"q=Q%3F&example={example.key}&run=1"
     other = tmp_path / Path(example.image).name
     Image.new("RGB", (30, 30)).save(other)
     assert "example" not in _query(handlers, str(other), "Q?", *values)

@@ -23,7 +23,12 @@ from hired.web.wiring import FREE, GPU, LOOK, OPEN, QUIET
 WATCHED = ("left", "right", "third", "kind", "rate", "count", "alpha", "init_layer",
            "final_layer", "heads", "newline", "seed")  # fmt: skip
 SIDES = ("left", "right", "third")
-STANDS = "() => requestAnimationFrame(() => document.documentElement.classList.add('ready'))"
+STANDS = """() => requestAnimationFrame(() => {
+  document.documentElement.classList.add('ready');
+  if (new URLSearchParams(location.search).get('run') === '1') {
+    document.querySelector('#run')?.click();
+  }
+})"""
 REVEAL = """() => {  // a phone has the panes far below the button that fills them
   if (innerWidth >= 900) return;
   const still = matchMedia('(prefers-reduced-motion: reduce)').matches;

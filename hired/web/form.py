@@ -93,8 +93,8 @@ def layer_choices(layers: int, feature: int | None = None) -> list[tuple[str, st
 
 
 def method_choices() -> list[tuple[str, str]]:
-    """(title, name) of every method in the registry."""
-    return [(method.title, name) for name, method in SELECTORS.items()]
+    """(title and what it does, name) of every method in the registry."""
+    return [(f"{method.title}: {method.summary}", name) for name, method in SELECTORS.items()]
 
 
 def build_budget(parts: dict[str, Any]) -> None:

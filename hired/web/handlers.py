@@ -15,6 +15,7 @@ from hired.evidence import ENOUGH
 from hired.inputs import check_question
 from hired.selectors import SELECTORS, settings_of
 from hired.web import form, panes, pictures, record, share
+from hired.web.arrival import arrive
 from hired.web.engine import Engine, Stops
 from hired.web.greeting import Greeting
 from hired.web.latest import Latest
@@ -46,21 +47,18 @@ class Handlers:
     def open(self, request: gr.Request) -> list[Any]:
         """A new visitor: the settings of the link, the example it names, or the first one."""
         query = share.read_query(request)
-        layers = None
         with plain_errors():
-            layers = self.engine.get().preview.layers
-        settings, changed = share.from_query(query, layers)
-        if changed:
-            gr.Info("Not everything in the link made sense here: " + panes.esc(", ".join(changed)))
-        example = self.greeting.example(query.get("example", ""))
-        question = query.get("q", "")[: share.MAX_QUESTION] or (example.question if example else "")
-        known = example.known if example and question == example.question else {}
+            preview = self.engine.get().preview
+        link = arrive(query, self.greeting, preview.layers, preview.heads)
+        if link.told:
+            gr.Info(panes.esc(link.told))
+        settings, example = link.settings, link.example
         return [
             *self.fit_form(settings),
             example.image if example else None,
-            question,
-            known,
-            panes.note(example) if example and known else "",
+            link.question,
+            link.known,
+            panes.note(example) if example and link.known else "",
             "",
             *self.fit_examples(),
             gr.update(visible=self.engine.servers is None),  # servers leave no choice of pictures

@@ -7,8 +7,17 @@ from urllib.parse import urlencode
 
 from hired.errors import SettingError
 from hired.selectors import settings_of
-from hired.web.settings import MAX_NEW_TOKENS, MAX_REPEATS, MAX_SEED, Settings, from_mapping
+from hired.web.settings import (
+    MAX_NEW_TOKENS,
+    MAX_REPEATS,
+    MAX_SEED,
+    Settings,
+    from_mapping,
+    parse_heads,
+)
 
+OWN = "own"  # `image=own` in a link: made with an upload, which it cannot carry
+HERE = ("run", "stage")  # what the page itself does with a link; they ask for no settings
 MAX_QUESTION = 1000  # characters of a question in a link
 _BOUNDS = {
     "alpha": (0.0, 1.0),
@@ -33,16 +42,20 @@ def to_query(settings: Settings, question: str = "", example: str = "") -> str:
 
 
 def read_query(request: Any) -> dict[str, str]:
-    """The query of a visitor's link, without gradio's own parameters such as `__theme`."""
+    """A link's query, without gradio's parameters such as `__theme` and what the page does."""
     query = dict(request.query_params) if request else {}
-    return {key: value for key, value in query.items() if not key.startswith("__")}
+    return {
+        key: value for key, value in query.items() if not key.startswith("__") and key not in HERE
+    }
 
 
-def from_query(query: Mapping[str, str], layers: int | None = None) -> tuple[Settings, list[str]]:
+def from_query(
+    query: Mapping[str, str], layers: int | None = None, heads: int | None = None
+) -> tuple[Settings, list[str]]:
     """Settings of a link and what had to be changed in it.
 
-    Numbers out of range are clamped; what makes no sense keeps its default. `layers` is the
-    number of layers that can be tapped, if a model is there to say so.
+    Numbers out of range are clamped; what makes no sense keeps its default. `layers` and `heads`
+    are how many can be tapped, if a model is there to say so.
     """
     kept: dict[str, Any] = {}
     changed = []
@@ -51,6 +64,10 @@ def from_query(query: Mapping[str, str], layers: int | None = None) -> tuple[Set
             continue
         value = str(query[key])[:100]
         clamped = _clamp(key, value, layers)
+        head = parse_heads(clamped) if key == "heads" else ""
+        if isinstance(head, int) and heads is not None and head >= heads:
+            changed.append(f"{key}={value}")
+            continue
         with suppress(SettingError):
             from_mapping({key: clamped})
             kept[key] = clamped

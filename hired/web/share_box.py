@@ -97,6 +97,11 @@ def add_share_box() -> Shared:
 
 
 def _query(handlers: Handlers, path: str | None, question: str, *values: Any) -> str:
+    """The link's query; whoever opens it sees the run at once where it can carry the picture."""
     with plain_errors():
         example = handlers.greeting.shown(path) if path else None
-        return share.to_query(form.read(*values), question or "", example.key if example else "")
+        query = share.to_query(form.read(*values), question or "", example.key if example else "")
+    if path and not example:
+        gr.Info("The link carries question and settings, but no uploaded image.")
+        return "&".join(filter(None, [query, f"image={share.OWN}"]))
+    return "&".join(filter(None, [query, "run=1" if path else ""]))

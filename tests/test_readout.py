@@ -75,16 +75,17 @@ def test_what_a_number_box_holds_reaches_the_form_and_is_refused_in_words(
     demo = build(Engine.holding(*tiny))
     block_fn = next(
         fn for fn in demo.fns.values() if getattr(fn.fn, "__name__", "") == "newest"
-    )  # of the page: image, mode, then the form
+    )  # of the page; the form comes last
     settings = Settings(budget=160 if name == "count" else 0.2)
     values = dict(zip(form.FIELDS, form.write(settings), strict=True))
     values |= {"rate": 20} if name == "count" else {"count": 160}
     values[name] = value
-    sent = [None, "Kept tokens", *values.values()]
+    sent = [*[None] * (len(block_fn.inputs) - len(values)), *values.values()]
     got = asyncio.run(demo.preprocess_data(block_fn, sent, None))
-    assert got[2:][form.FIELDS.index(name)] == value
+    got = got[-len(values) :]
+    assert got[form.FIELDS.index(name)] == value
     with pytest.raises(SettingError) as error:
-        form.read(*got[2:])
+        form.read(*got)
     assert words in str(error.value)
     with pytest.raises(SettingError):
         form.read(*(values | {"rate": "20", "kind": form.RATE}).values())

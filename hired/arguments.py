@@ -62,6 +62,13 @@ def check_options(model: Any, options: Mapping[str, Any], refused: Container[str
             raise SettingError(f"{name} is a list; got {options[name]!r}. Write [{name}].")
 
 
+def greedy(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that decode greedily unless they, or a `generation_config` among them, say other."""
+    given = options.get("generation_config")
+    usual = {"do_sample": False, "num_beams": 1}
+    return {k: v for k, v in usual.items() if getattr(given, k, None) is None} | dict(options)
+
+
 def read_config(model: Any, options: Mapping[str, Any]) -> GenerationConfig:
     """The configuration that `model.generate(**options)` works with; a copy.
 

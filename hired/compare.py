@@ -18,8 +18,8 @@ from PIL import Image
 from hired.errors import SettingError
 from hired.generate import input_device
 from hired.images import open_image
-from hired.inputs import check_question
-from hired.lane import Lane, Prompt, check_lanes, run_lane
+from hired.inputs import check_image_token, check_question, render
+from hired.lane import Lane, Prompt, check_generation, check_lanes, run_lane
 from hired.selectors import Selector, build
 from hired.stock import unwrap
 from hired.stream import Step, follow
@@ -62,14 +62,13 @@ def compare(
         the iterator stops all lanes and returns at once.
 
     Raises:
-        InputError, ModelError: the image, the question or the model cannot be used.
+        InputError, ModelError: the image, question, model or processor cannot be used.
         SettingError: no lanes, a setting that cannot work, race mode on MPS.
     """
     check_asked(lanes, max_new_tokens)
-    _check_race(model, race)
     kwargs = {"max_new_tokens": max_new_tokens, **generate_kwargs}
-    check_lanes(read_tower(model), lanes, kwargs)
-    prompt = Prompt(unwrap(model), processor, open_image(image), check_question(question), kwargs)
+    model = _check(model, processor, lanes, race, kwargs)
+    prompt = Prompt(model, processor, open_image(image), check_question(question), kwargs)
     return follow(
         lanes,
         partial(run_lane, prompt),
@@ -91,12 +90,21 @@ def check_asked(lanes: Sequence[Lane], max_new_tokens: int) -> None:
         raise SettingError(f"max_new_tokens is at least 1; got {max_new_tokens}.")
 
 
-def _check_race(model: Any, race: bool) -> None:
+def _check(
+    model: Any, processor: Any, lanes: Sequence[Lane], race: bool, options: dict[str, Any]
+) -> Any:
+    """The stock model; raises for what would fail in every lane, before anything runs."""
+    check_lanes(read_tower(model), lanes)
+    model = unwrap(model)
+    check_generation(model, options)
+    check_image_token(processor, model.config)
+    render(processor)
     if race and input_device(model).type == "mps":
         raise SettingError(
             "Race mode runs lanes in threads beside each other, which can end the process on MPS. "
             "Run them one after the other, or load the model on the CPU."
         )
+    return model
 
 
 @contextmanager

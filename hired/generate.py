@@ -18,6 +18,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling
 
+from hired.arguments import greedy
 from hired.errors import NotFinite
 from hired.pack import Packed
 from hired.stock import device_of
@@ -156,7 +157,7 @@ def generate(
         NotFinite: a feature or a logit is NaN or infinite.
     """
     answer, logits = Answer(), LogitsWatch(model, packed)
-    kwargs = {"do_sample": False, "num_beams": 1, **generate_kwargs}
+    kwargs = greedy(generate_kwargs)
     criteria = [TokenStamper(answer, emit, stopped, logits)]
     criteria += kwargs.pop("stopping_criteria", None) or ()
     processors = [logits, *(kwargs.pop("logits_processor", None) or ())]

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hired.errors import InputError
+from hired.errors import InputError, ModelError
 from hired.tiles import TileGrid, Window
 
 MAX_QUESTION = 4000  # characters
@@ -161,32 +161,102 @@ def shown_of(images: Any, size: tuple[int, int]) -> Window | None:
     return (shown[0], shown[1], shown[2], shown[3])
 
 
-def prompt_ids(processor: Any, question: str, placeholders: int) -> list[int]:
+def prompt_ids(processor: Any, question: str, placeholders: int, image: bool = True) -> list[int]:
     """Token ids of the rendered prompt with `placeholders` image tokens.
 
     An ordinary question is tokenised together with its template, as the processor does. One that
     contains a special token is tokenised apart, as plain text.
+
+    Args:
+        processor: the model's own.
+        question: text of the user.
+        placeholders: visual tokens of the image.
+        image: whether the prompt has one at all.
+
+    Raises:
+        ModelError: the chat template is not LLaVA's kind.
     """
     tokenizer, image_token = processor.tokenizer, processor.image_token
-    before, after = render(processor).split(MARK)
-    before = before.replace(image_token, image_token * placeholders, 1)
+    before, after = (
+        part.replace(image_token, image_token * placeholders)
+        for part in render(processor, image).split(MARK)
+    )
+    # As in stock `apply_chat_template`: a template that writes BOS needs no second one.
+    bos = tokenizer.bos_token
+    added = {"add_special_tokens": bos is None or not before.startswith(bos)}
     special = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab(), image_token}
     if not any(token in question for token in special):
-        return tokenizer(before + question + after)["input_ids"]
-    plain = tokenizer(question, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return tokenizer(before + question + after, **added)["input_ids"]
+    plain = _inner_ids(tokenizer, question, split_special_tokens=True)
     forbidden = set(tokenizer.convert_tokens_to_ids(sorted(special))) - {tokenizer.unk_token_id}
     return [
-        *tokenizer(before)["input_ids"],
+        *tokenizer(before, **added)["input_ids"],
         *(token for token in plain if token not in forbidden),
-        *tokenizer(after, add_special_tokens=False)["input_ids"],
+        *_inner_ids(tokenizer, after),
     ]
 
 
-def render(processor: Any) -> str:
-    """The chat prompt for one image and one question, with `MARK` in the question's place."""
-    content = [{"type": "image"}, {"type": "text", "text": MARK}]
+def _inner_ids(tokenizer: Any, text: str, **options: Any) -> list[int]:
+    """Ids of text that begins no sequence: sentencepiece would put a space before it."""
+    options["add_special_tokens"] = False
+    anchor = tokenizer("\n", **options)["input_ids"]
+    ids = tokenizer("\n" + text, **options)["input_ids"]
+    if ids[: len(anchor)] == anchor:
+        return ids[len(anchor) :]
+    return tokenizer(text, **options)["input_ids"]
+
+
+def render(processor: Any, image: bool = True) -> str:
+    """The chat prompt for one image, or none, and one question, with `MARK` in its place.
+
+    Raises:
+        ModelError: the chat template takes no list of an image and a text.
+    """
+    token = processor.image_token
     if processor.chat_template is None:
-        return f"USER: {processor.image_token}\n{MARK} ASSISTANT:"
-    return processor.apply_chat_template(
-        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        return f"USER: {token}\n{MARK} ASSISTANT:" if image else f"USER: {MARK} ASSISTANT:"
+    content = [{"type": "image"}, {"type": "text", "text": MARK}]
+    text = _apply(processor, content)
+    if (text.count(token), text.count(MARK)) != (1, 1):
+        raise _blame_template(
+            f"it writes the image token {token!r} {text.count(token)} times and the question "
+            f"{text.count(MARK)} times instead of once each"
+        )
+    return text if image else _apply(processor, content[1:])
+
+
+def _apply(processor: Any, content: list[dict[str, str]]) -> str:
+    messages = [{"role": "user", "content": content}]
+    try:
+        return processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except Exception as error:  # a template is a program, and raises what it likes
+        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+        raise _blame_template(f"it stops with: {reason}") from error
+
+
+def _blame_template(reason: str) -> ModelError:
+    return ModelError(
+        f"The chat template of this processor does not take a message made of an image and a "
+        f"text: {reason}. Set processor.chat_template to the one of the model's own repository, "
+        f"or to None for LLaVA's plain prompt."
+    )
+
+
+def check_image_token(processor: Any, config: Any) -> None:
+    """Raise ModelError unless tokenizer and model mean the same token by the image's.
+
+    Args:
+        processor: of the model.
+        config: of the model.
+    """
+    token, tokenizer = processor.image_token, processor.tokenizer
+    read = tokenizer.convert_tokens_to_ids(token)
+    if read == config.image_token_id:
+        return
+    absent = read is None or read == tokenizer.unk_token_id
+    raise ModelError(
+        f"The image token of the model's config is {config.image_token_id}, but its tokenizer "
+        f"{'does not know' if absent else 'reads'} {token!r}{'' if absent else f' as {read}'}"
+        f"{f', reading it as {read}' if absent and read is not None else ''}. Use the tokenizer "
+        f"of the same repository, or set image_token_index in config.json to its id."
     )

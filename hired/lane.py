@@ -6,7 +6,7 @@ thread and tells how far it is; nothing it does touches the model.
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -14,14 +14,16 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
+from transformers.generation import GenerationMode
 
+from hired.arguments import CACHES, check_options, greedy, read_config
 from hired.errors import HiredError, InputError, MemoryShortage, SettingError
 from hired.generate import generate, input_device
 from hired.inputs import Inputs, prepare
 from hired.machine import explain_unsupported
 from hired.metrics import MemoryProbe, Metrics, Stopwatch, release_memory, summarise
 from hired.pack import Packed, pack
-from hired.selectors import Selector
+from hired.selectors import Selector, as_selector
 from hired.selectors.hired import merge_heads
 from hired.tiles import TileGrid
 from hired.tower import Tower, read_tower, split_tiles
@@ -29,6 +31,13 @@ from hired.vision import Vision, check_taps, encode, naming_layer
 from hired.wrapper import plan_for
 
 log = logging.getLogger(__name__)
+
+# Options of `generate` that a lane fills in itself.
+OWN = {
+    "attention_mask", "custom_generate", "image_sizes", "input_ids", "inputs", "inputs_embeds",
+    "labels", "mm_encoder_outputs", "pixel_values", "position_ids", "return_dict_in_generate",
+    "streamer", "vision_feature_layer", "vision_feature_select_strategy",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +53,10 @@ class Lane:
     name: str
     selector: Selector
     stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        """Read a selector that is a line of text, such as `hired:budget=20%`."""
+        object.__setattr__(self, "selector", as_selector(self.selector))
 
 
 class Preparation:
@@ -85,31 +98,40 @@ class Prompt:
     prepared: Preparation = field(default_factory=Preparation, compare=False)
 
 
-def check_lanes(tower: Tower, lanes: Sequence[Lane], generate_kwargs: dict[str, Any]) -> None:
-    """Raise SettingError for what would fail in `run_lane`, before anything runs."""
+def check_lanes(tower: Tower, lanes: Sequence[Lane]) -> None:
+    """Raise SettingError for a layer or head that is not there, before anything runs."""
     for selector in (lane.selector for lane in lanes):
         check_taps(tower, selector.taps(tower.feature_tap))
         merge_heads(torch.empty(tower.heads, 0), getattr(selector, "heads", "sum"))
-    if (generate_kwargs.get("num_beams") or 1) > 1:
+
+
+def check_generation(model: Any, options: Mapping[str, Any]) -> None:
+    """Raise SettingError for options of `generate` that a lane cannot obey, before anything runs.
+
+    A lane streams one answer token by token and measures its cache. It takes stopping criteria
+    and logits processors beside its own; they see the sequence as the model does.
+    """
+    otherwise = "For that use HiredModel(model, selector).generate."
+    if taken := options.keys() & {*OWN, *CACHES}:
+        raise SettingError(f"A lane streams its own answer and takes no {min(taken)}. {otherwise}")
+    for name in ("num_beams", "num_return_sequences"):
+        if (options.get(name) or 1) > 1:
+            raise SettingError(
+                f"A lane streams one answer, so {name} is 1 here; got {options[name]}. {otherwise}"
+            )
+    check_options(model, options)
+    config = read_config(model, greedy(options))
+    mode = config.get_generation_mode(options.get("assistant_model"))
+    if mode not in (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE):
         raise SettingError(
-            f"A lane streams one answer, so num_beams is 1 here; got "
-            f"{generate_kwargs['num_beams']}. For beams use HiredModel(model, selector).generate."
+            f"A lane chooses its tokens one by one, greedy or sampled, and times each; the options "
+            f"ask for {mode.value.replace('_', ' ')}. {otherwise}"
         )
-    if (generate_kwargs.get("num_return_sequences") or 1) > 1:
+    if config.use_cache is False or config.cache_implementation not in (None, "dynamic"):
+        asked = "use_cache=False" if config.use_cache is False else config.cache_implementation
         raise SettingError(
-            f"A lane streams one answer, so num_return_sequences is 1 here; got "
-            f"{generate_kwargs['num_return_sequences']}. For several use "
-            f"HiredModel(model, selector).generate."
-        )
-    if taken := generate_kwargs.keys() & {"streamer", "return_dict_in_generate"}:
-        raise SettingError(
-            f"A lane streams its own answer and takes no {min(taken)}. For that use "
-            f"HiredModel(model, selector).generate."
-        )
-    if generate_kwargs.get("use_cache") is False:
-        raise SettingError(
-            "A lane measures its KV cache, so use_cache is True here; got False. Without a cache "
-            "use HiredModel(model, selector).generate."
+            f"A lane measures its KV cache, so use_cache is True here and the cache is dynamic; "
+            f"got {asked}. {otherwise}"
         )
 
 

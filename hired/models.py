@@ -19,6 +19,7 @@ from hired import random_models
 from hired.catalogue import ALLOWED, EMBEDDED, SHAPES
 from hired.checkpoints import first_line, read_config
 from hired.errors import HiredError, MemoryShortage, ModelError
+from hired.inputs import check_image_token
 from hired.machine import (
     explain_unsupported,
     free_bytes,
@@ -265,6 +266,7 @@ def _read_processor(folder: Path, config: Any) -> Any:
     processor.patch_size = config.vision_config.patch_size
     processor.vision_feature_select_strategy = config.vision_feature_select_strategy
     processor.num_additional_image_tokens = 1  # CLS
+    check_image_token(processor, config)
     return processor
 
 

@@ -177,6 +177,8 @@ def split_tiles(tower: Tower, pixel_values: Any, image_sizes: Any = None) -> lis
     """
     pixel_values = _check_pixels(tower, pixel_values)
     if tower.pinpoints is None:
+        if image_sizes is not None:
+            raise InputError("A LLaVA-1.5 model takes no image_sizes: leave them out.")
         return list(pixel_values[:, None])
     if image_sizes is None:
         raise InputError("image_sizes is missing. Pass all that the processor returned.")

@@ -12,7 +12,7 @@ from transformers import LogitsProcessorList
 
 from hired.arguments import check_options, read_config, read_prompt, shorten_lengths
 from hired.callbacks import Restored, restore
-from hired.errors import InputError, ModelError
+from hired.errors import InputError, ModelError, SettingError
 from hired.generate import LogitsWatch, as_encoder_outputs
 from hired.pack import Packed, pack
 from hired.selectors import Selection, Selector, as_selector
@@ -180,13 +180,22 @@ class HiredModel:
     def _generate(self, packed: Packed, options: dict[str, Any], device: torch.device) -> Any:
         logits = LogitsWatch(self.model, packed)
         processors = [logits, *(options.pop("logits_processor", None) or ())]
-        output = self.model.generate(
-            input_ids=packed.input_ids.to(device),
-            attention_mask=packed.attention_mask.to(device),
-            mm_encoder_outputs=as_encoder_outputs(packed.features),
-            logits_processor=LogitsProcessorList(processors),
-            **options,
-        )
+        try:
+            output = self.model.generate(
+                input_ids=packed.input_ids.to(device),
+                attention_mask=packed.attention_mask.to(device),
+                mm_encoder_outputs=as_encoder_outputs(packed.features),
+                logits_processor=LogitsProcessorList(processors),
+                **options,
+            )
+        except ValueError as error:
+            if "image tokens do not match" not in str(error):
+                raise
+            # The prompt's own were counted: these are copies that stock code cannot feed.
+            raise SettingError(
+                "Drafting tokens, as prompt_lookup_num_tokens does, copied image placeholders out "
+                "of the prompt, and stock transformers stops there. Leave that option out."
+            ) from error
         logits.check()
         return output
 

@@ -6,10 +6,12 @@ Knows nothing of lmms-eval, so that it is tested without it.
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from PIL import Image
+from transformers import BatchFeature
 
 from hired.images import open_image
-from hired.inputs import prompt_ids
+from hired.inputs import grid_for, prompt_ids
 from hired.tower import read_tower
 from hired.wrapper import HiredModel
 
@@ -34,12 +36,9 @@ def ask_batch(
     pictures = [picture for _, picture in opened if picture is not None]
     ids = []
     for text, picture in opened:
-        if picture is None:
-            ids.append(processor.tokenizer(text_prompt(processor, text))["input_ids"])
-        else:
-            size = (tower.tile, tower.tile) if tower.pinpoints is None else picture.size[::-1]
-            ids.append(prompt_ids(processor, text, tower.fit(size).stock))
-    batch = processor.tokenizer.pad({"input_ids": ids}, padding_side="left", return_tensors="pt")
+        stock = 0 if picture is None else grid_for(processor, tower.fit, picture).stock
+        ids.append(prompt_ids(processor, text, stock, image=picture is not None))
+    batch = _pad(ids, processor.tokenizer.pad_token_id or 0)
     if pictures:
         batch.update(processor.image_processor(images=pictures, return_tensors="pt"))
     batch = batch.to(wrapped.model.get_input_embeddings().weight.device)
@@ -48,12 +47,12 @@ def ask_batch(
     return [text.strip() for text in processor.batch_decode(new, skip_special_tokens=True)]
 
 
-def text_prompt(processor: Any, text: str) -> str:
-    """The chat prompt of a question without image."""
-    if processor.chat_template is None:
-        return f"USER: {text} ASSISTANT:"
-    message = {"role": "user", "content": [{"type": "text", "text": text}]}
-    return processor.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
+def _pad(ids: list[list[int]], pad: int) -> BatchFeature:
+    """`input_ids` and `attention_mask` (B, L), padded on the left."""
+    length = max(map(len, ids))
+    rows = [[pad] * (length - len(row)) + row for row in ids]
+    masks = [[0] * (length - len(row)) + [1] * len(row) for row in ids]
+    return BatchFeature({"input_ids": torch.tensor(rows), "attention_mask": torch.tensor(masks)})
 
 
 def generate_settings(asked: dict[str, Any]) -> dict[str, Any]:

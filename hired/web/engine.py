@@ -56,7 +56,7 @@ class Loaded:
     def check(self, selectors: Iterable[Selector]) -> None:
         """Raise SettingError for layers or heads that are not there; servers say so themselves."""
         if self.servers is None:
-            check_lanes(self.preview.tower, [Lane("", each) for each in selectors], {})
+            check_lanes(self.preview.tower, [Lane("", each) for each in selectors])
 
 
 class AsidePreview(Preview):

@@ -184,9 +184,8 @@ def ask(args: argparse.Namespace) -> int:
     image, question = open_image(args.image), check_question(args.question)
     choose_threads(args.threads)
     screen, load_elsewhere = Screen(to_stderr=args.json, race=args.race), Load()
-    model, processor = load(
-        args.model, args.quantization, args.device, args.dtype, unlisted=args.unlisted
-    )
+    given = args.model, args.quantization, args.device, args.dtype
+    model, processor = load(*given, unlisted=args.unlisted)
     about = describe(model)
     screen.introduce(about)
     if about["device"] == "cpu":
@@ -219,9 +218,8 @@ def ask(args: argparse.Namespace) -> int:
             "race": args.race,
         }
         print(json.dumps(ask_record(about, shown, settings, lanes, last)), flush=True)
-    if any(step.phase == "failed" for step in last):
-        return 1
-    return 130 if stop.is_set() else 0
+    failed = any(step.phase == "failed" for step in last)
+    return 1 if failed else 130 if stop.is_set() else 0
 
 
 def list_models(args: argparse.Namespace) -> int:

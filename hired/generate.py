@@ -183,6 +183,15 @@ def input_device(model: Any) -> torch.device:
     return device_of(model.get_input_embeddings()) or torch.device("cpu")
 
 
+def devices_of(model: Any) -> tuple[torch.device, ...]:
+    """Every device that holds some of a model, the one that takes its tokens first.
+
+    Several where it is split; `meta` among them where parts are offloaded.
+    """
+    first = input_device(model)
+    return (first, *sorted({w.device for w in model.parameters()} - {first}, key=str))
+
+
 def as_encoder_outputs(features: list[Tensor]) -> dict[str, BaseModelOutputWithPooling]:
     """Visual features in the form `generate(mm_encoder_outputs=...)` takes them; {} without."""
     return {"image": BaseModelOutputWithPooling(pooler_output=features)} if features else {}

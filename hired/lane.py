@@ -18,7 +18,7 @@ from transformers.generation import GenerationMode
 
 from hired.arguments import CACHES, check_options, greedy, read_config
 from hired.errors import HiredError, InputError, MemoryShortage, SettingError
-from hired.generate import generate, input_device
+from hired.generate import devices_of, generate
 from hired.inputs import Inputs, prepare
 from hired.machine import explain_unsupported
 from hired.metrics import MemoryProbe, Metrics, Stopwatch, release_memory, summarise
@@ -183,14 +183,14 @@ def _measure(
     prompt: Prompt, selector: Selector, tell: Tell, stopped: Callable[[], bool], contended: bool
 ) -> Metrics | None:
     tower = read_tower(prompt.model)
-    device = input_device(prompt.model)
+    device, *others = devices_of(prompt.model)
     tell(phase="preparing")
     inputs = prompt.prepared.take(lambda: _prepare(prompt, tower, device))
     if stopped():
         return None
     named = naming_layer(tower, [inputs.pixel_values])
-    with MemoryProbe(device) as probe, torch.inference_mode(), named:
-        watch = Stopwatch(device, preprocess=prompt.prepared.seconds)
+    with MemoryProbe(device, split=bool(others)) as probe, torch.inference_mode(), named:
+        watch = Stopwatch(device, *others, preprocess=prompt.prepared.seconds)
         tell(phase="looking")
         visions = _look(tower, inputs, selector, watch)
         tell(phase="selecting")

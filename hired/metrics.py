@@ -49,7 +49,7 @@ class Metrics:
         end_to_end_tokens_per_s: `new_tokens` over `total_s`.
         kv_cache_bytes: keys and values at the end, exact.
         peak_bytes: peak above the resting level of this lane.
-        peak_is_approximate: of the whole process (CPU) instead of read from the allocator, or
+        peak_is_approximate: not read from the allocator (CPU, MPS), of one of several devices, or
             read while another lane ran.
         contended: measured while another lane ran.
     """
@@ -82,23 +82,24 @@ class Metrics:
 
 
 class Stopwatch:
-    """Seconds per phase on one device; a phase inside a phase is not counted twice.
+    """Seconds per phase on some devices; a phase inside a phase is not counted twice.
 
     `before` are phases that are over: they count as if they had just been gone through.
     """
 
-    def __init__(self, device: torch.device, **before: float) -> None:
-        self.device = device
+    def __init__(self, *devices: torch.device, **before: float) -> None:
+        self.devices = devices
         self.seconds: dict[str, float] = defaultdict(float, before)
         self.start = self.now() - sum(before.values())
         self._open: list[str] = []
 
     def now(self) -> float:
-        """`perf_counter()` once the device is idle."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        elif self.device.type == "mps":
-            torch.mps.synchronize()
+        """`perf_counter()` once the devices are idle."""
+        for device in self.devices:
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            elif device.type == "mps":
+                torch.mps.synchronize()
         return perf_counter()
 
     @contextmanager
@@ -119,31 +120,34 @@ class Stopwatch:
 class MemoryProbe:
     """Peak memory above the level at entry: the CUDA allocator's own count, else the process's.
 
-    Linux keeps the highest resident size of a process and lets the process itself reset it; where
-    it does not, the size is sampled. Probes that are open together keep what each has seen.
+    Of a model on several devices (`split`) only the first one's is seen. On MPS the allocator's
+    level is sampled. Linux keeps the highest resident size of a process and lets the process itself
+    reset it; where it does not, the size is sampled. Probes that are open together keep what each
+    has seen.
     """
 
     _open: ClassVar[list["MemoryProbe"]] = []  # those that read Linux's mark
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, split: bool = False) -> None:
         self.device = device
-        self.approximate = device.type != "cuda"
+        self.counted = device.type == "cuda"
+        self.approximate = split or not self.counted
         self.peak_bytes = 0
 
     def __enter__(self) -> "MemoryProbe":
-        if not self.approximate:
+        if self.counted:
             torch.cuda.reset_peak_memory_stats(self.device)
             self._rest = torch.cuda.memory_allocated(self.device)
             return self
         trim_memory()
         with _marking:
             self._keep_mark()
-            if (level := _reset_high_water()) is not None:
+            if self.device.type == "cpu" and (level := _reset_high_water()) is not None:
                 self._rest = self._highest = level
                 self._open.append(self)
                 return self
         self._process = psutil.Process()
-        self._rest = self._highest = self._process.memory_info().rss
+        self._rest = self._highest = self._level()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="memory-probe", daemon=True)
         self._thread.start()
@@ -153,14 +157,19 @@ class MemoryProbe:
         for probe in self._open:
             probe._highest = max(probe._highest, _read_status("VmHWM"))
 
+    def _level(self) -> int:
+        if self.device.type == "mps":
+            return torch.mps.current_allocated_memory()
+        return self._process.memory_info().rss
+
     def _sample(self) -> None:
         while True:
-            self._highest = max(self._highest, self._process.memory_info().rss)
+            self._highest = max(self._highest, self._level())
             if self._done.wait(SAMPLE_EVERY_S):
                 return
 
     def __exit__(self, *_: object) -> None:
-        if not self.approximate:
+        if self.counted:
             self.peak_bytes = torch.cuda.max_memory_allocated(self.device) - self._rest
             return
         if self in self._open:
@@ -170,7 +179,7 @@ class MemoryProbe:
         else:
             self._done.set()
             self._thread.join()
-            self._highest = max(self._highest, self._process.memory_info().rss)
+            self._highest = max(self._highest, self._level())
         self.peak_bytes = self._highest - self._rest
 
 

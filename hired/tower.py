@@ -77,8 +77,8 @@ def read_tower(model: Any, feature_layer: int | Sequence[int] | None = None) -> 
         feature_layer: its `vision_feature_layer`, if not the one of its config.
 
     Raises:
-        ModelError: another model or none, a tower without CLS token, or a feature selection that
-            keeps CLS or taps nothing.
+        ModelError: another model or none, one without its weights, a tower without CLS token, or a
+            feature selection that keeps CLS or taps nothing.
         SettingError: there is no such `feature_layer`, or the projector was made for more or fewer.
     """
     model = unwrap(model)
@@ -94,7 +94,19 @@ def read_tower(model: Any, feature_layer: int | Sequence[int] | None = None) -> 
             f"HiRED needs the whole stock model, such as LlavaNextForConditionalGeneration, with "
             f"its language model's head; got {type(model).__name__}."
         )
+    _check_weights(model)
     return inspect_tower(model.config, body.vision_tower, feature_layer=feature_layer)
+
+
+def _check_weights(model: Any) -> None:
+    """Raise ModelError for weights on the meta device that no hook fetches when needed."""
+    plain = ((name, one) for name, one in model.named_parameters() if type(one) is nn.Parameter)
+    empty = [name for name, one in plain if one.is_meta]
+    if empty and not any(hasattr(module, "_hf_hook") for module in model.modules()):
+        raise ModelError(
+            f"{len(empty)} weights of this model ({empty[0]}, …) are on the meta device and hold no "
+            f"values. Load them with from_pretrained, or let accelerate dispatch the model."
+        )
 
 
 def inspect_tower(

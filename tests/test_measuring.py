@@ -10,8 +10,8 @@ import torch
 from conftest import make_image
 
 from hired.compare import compare, plan_warm_up
-from hired.errors import SettingError
-from hired.generate import Answer, TokenStamper
+from hired.errors import ModelError, SettingError
+from hired.generate import Answer, TokenStamper, devices_of, input_device
 from hired.lane import Lane, Prompt
 from hired.metrics import model_ttft
 from hired.selectors import build
@@ -136,3 +136,24 @@ def test_attention_of_half_precision_is_scored_in_float32(tiny, dtype):
         keys = attention.k_proj(normed).view(split).transpose(1, 2).double()
         exact = ((query @ keys.mT) * attention.scale).softmax(-1)[..., 0, 1:]
     assert (found.double() - exact).abs().max() < 1e-7
+
+
+def test_a_model_without_its_weights_is_refused_in_a_sentence(tiny):
+    with torch.device("meta"):
+        empty = type(tiny[0])(tiny[0].config)
+    with pytest.raises(ModelError, match="hold no values"):
+        read_tower(empty)
+    model = copy.deepcopy(tiny[0])
+    model.lm_head.to("meta")
+    with pytest.raises(ModelError, match=r"1 weights .*lm_head"):
+        compare(model, tiny[1], IMAGE, QUESTION, LANES)
+
+
+def test_an_offloaded_part_is_where_it_is_computed(tiny):
+    from accelerate import cpu_offload
+
+    model = cpu_offload(copy.deepcopy(tiny[0]), torch.device("cpu"))
+    assert model.lm_head.weight.is_meta
+    assert input_device(model) == torch.device("cpu")
+    assert devices_of(model) == (torch.device("cpu"), torch.device("meta"))
+    assert read_tower(model).depth == read_tower(tiny[0]).depth

@@ -23,6 +23,23 @@ def test_a_time_is_taken_once_the_device_is_idle(kind, monkeypatch) -> None:
     assert waited == [kind] * 3 and watch.seconds["vision"] > 0
 
 
+def test_a_model_on_several_devices_waits_for_all_and_is_approximate(monkeypatch) -> None:
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    cards = [torch.device("cuda", index) for index in range(2)]
+    Stopwatch(*cards, torch.device("cpu"), torch.device("meta"))
+    assert waited == cards
+    assert MemoryProbe(cards[0], split=True).approximate and not MemoryProbe(cards[0]).approximate
+
+
+def test_on_mps_the_allocator_is_sampled(monkeypatch) -> None:
+    levels = iter([100, 900, *[300] * 10**6])
+    monkeypatch.setattr(torch.mps, "current_allocated_memory", lambda: next(levels))
+    with MemoryProbe(torch.device("mps")) as probe:
+        time.sleep(0.05)
+    assert probe.peak_bytes == 800 and probe.approximate
+
+
 def test_room_in_a_container_counts_the_files_it_can_let_go(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(machine, "_CGROUP", tmp_path)
     (tmp_path / "memory.max").write_text("3000\n")

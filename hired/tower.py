@@ -104,8 +104,8 @@ def _check_weights(model: Any) -> None:
     empty = [name for name, one in plain if one.is_meta]
     if empty and not any(hasattr(module, "_hf_hook") for module in model.modules()):
         raise ModelError(
-            f"{len(empty)} weights of this model ({empty[0]}, …) are on the meta device and hold no "
-            f"values. Load them with from_pretrained, or let accelerate dispatch the model."
+            f"{len(empty)} weights of this model ({empty[0]}, …) are on the meta device and hold "
+            f"no values. Load them with from_pretrained, or let accelerate dispatch the model."
         )
 
 

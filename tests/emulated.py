@@ -36,6 +36,13 @@ class There(torch.Tensor):
 
     __torch_function__ = torch._C._disabled_torch_function_impl
 
+    def __getitem__(self, index: Any) -> torch.Tensor:
+        """Torch would make a list an empty `meta` tensor."""
+        return torch.Tensor.__getitem__(self, _as_tensors(index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        torch.Tensor.__setitem__(self, _as_tensors(index), value)
+
     def __repr__(self) -> str:
         return f"There({self.held!r})"
 
@@ -44,10 +51,20 @@ class There(torch.Tensor):
         return _run(func, args, kwargs or {}, Counter())
 
 
+def _as_tensors(index: Any) -> Any:
+    if isinstance(index, tuple):
+        return tuple(_as_tensors(part) for part in index)
+    if isinstance(index, list):
+        return torch.tensor(index, dtype=None if index else torch.long).to(PLACE)
+    return index
+
+
 def _run(func: Any, args: tuple, kwargs: dict, waits: Counter) -> Any:
     flat = [x for x in tree_flatten((args, kwargs))[0] if isinstance(x, torch.Tensor)]
     there = [x for x in flat if isinstance(x, There)]
     here = [x for x in flat if not isinstance(x, There) and x.dim() > 0]
+    if any(x.device.type == PLACE.type for x in here):
+        raise RuntimeError(f"{func}: a tensor of torch's own meta device, which holds no values")
     asked = kwargs.get("device")
     to = bool(there) if asked is None else torch.device(asked).type == PLACE.type
     if func in READS and there:

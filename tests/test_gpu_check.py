@@ -153,7 +153,7 @@ def test_a_lane_that_reads_the_device_at_every_token_fails(subject, monkeypatch)
         return stock(self, input_ids, scores, **kwargs)
 
     monkeypatch.setattr(TokenStamper, "__call__", reading)
-    assert failed(trials.try_waits(subject)) == ["a token takes 2 reads of the device"]
+    assert failed(trials.try_waits(subject)) == ["a token takes 3 reads"]
 
 
 def test_a_late_stop_or_silent_shortage_fails(subject, monkeypatch) -> None:

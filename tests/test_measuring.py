@@ -3,6 +3,8 @@
 import copy
 import sys
 import threading
+from contextlib import contextmanager
+from dataclasses import replace
 from time import perf_counter, sleep
 
 import pytest
@@ -14,6 +16,7 @@ from hired.errors import ModelError, SettingError
 from hired.generate import Answer, TokenStamper, devices_of, input_device
 from hired.lane import Lane, Prompt
 from hired.metrics import model_ttft
+from hired.preview import Preview
 from hired.selectors import build
 from hired.tower import cls_attention, read_tower
 
@@ -157,3 +160,28 @@ def test_an_offloaded_part_is_where_it_is_computed(tiny):
     assert input_device(model) == torch.device("cpu")
     assert devices_of(model) == (torch.device("cpu"), torch.device("meta"))
     assert read_tower(model).depth == read_tower(tiny[0]).depth
+
+
+@pytest.mark.parametrize(("device", "patience"), [("cpu", 10.0), ("mps", None)])
+def test_a_preview_on_mps_waits_to_the_end_and_comes_to_the_cpu(
+    tiny, monkeypatch, device, patience
+):
+    from hired.web import engine as page
+
+    waited, vision = [], Preview(*tiny).encode(IMAGE)
+    vision = replace(vision, features=vision.features.half())
+
+    @contextmanager
+    def turn(seconds):
+        waited.append(seconds)
+        yield
+
+    monkeypatch.setattr(page, "device_turn", turn)
+    monkeypatch.setattr(Preview, "encode", lambda self, image: vision)
+    preview = page.AsidePreview(*tiny)
+    preview.device = torch.device(device)
+    seen = preview.look(IMAGE)
+    assert waited == [patience] and seen.grid == vision.grid
+    # What crosses over comes as float32; on every other device it stays as it is.
+    assert (seen is vision) == (device == "cpu")
+    assert torch.equal(seen.features, vision.features.float())

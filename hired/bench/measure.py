@@ -66,7 +66,7 @@ def run_sweep(
         prompt = _prompt(one, *loaded[1:])
         kind = (one.model, one.batch, one.prompt_tokens)
         if warm != kind:
-            _warm_up(prompt, one, sweep.warm_up)
+            _warm_up(_prompt(one, *loaded[1:]), one, sweep.warm_up)  # a preparation of its own
             warm = kind
         _run_round(prompt, one, sweep.protocol, record, progress)
     progress.say("done")

@@ -117,13 +117,16 @@ class Reads(TorchDispatchMode):
     In inference mode the composite operations arrive here, else what they are made of.
     """
 
-    count = 0
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self.device = device
+        self.count = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Pass every operation on."""
-        self.count += func in READS
+        self.count += func in READS and args[0].device == self.device
         return func(*args, **(kwargs or {}))
 
 

@@ -17,7 +17,8 @@ from hired.selectors import build
 from hired.selectors.hired import HiRED
 from hired.wrapper import HiredModel
 
-READS_PER_TOKEN = 2.0  # the token, and whether generation is over
+READS_PER_TOKEN = 2  # the token, and whether generation is over
+READS_ON_HOST = 1  # whether all was finite: on a GPU it is on the host by then
 WAITS_BEYOND = 8  # what a lane may make the host wait for beside the baseline's
 DOCUMENT = SHAPES.parent / "examples" / "real" / "receipt.png"
 DOCUMENT_QUESTION = "What is the total?"
@@ -100,14 +101,15 @@ def try_waits(subject: Subject) -> Iterator[Finding]:
     for budget in (1.0, 0.2):
         for tokens in (4, 12):
             subject.ask(keep(budget), tokens)  # warm
-            with Reads() as counter:
+            with Reads(subject.device) as counter:
                 subject.ask(keep(budget), tokens)
             reads[budget, tokens] = counter.count
             waits[budget, tokens] = _cuda_waits(subject, budget, tokens)
     each = {budget: (reads[budget, 12] - reads[budget, 4]) / 8 for budget in (1.0, 0.2)}
+    most = READS_PER_TOKEN + (0 if subject.gpu else READS_ON_HOST)
     yield Finding(
-        f"a token takes {READS_PER_TOKEN:.0f} reads of the device",
-        all(count <= READS_PER_TOKEN for count in each.values()),
+        f"a token takes {most} reads",
+        all(count <= most for count in each.values()),
         ", ".join(f"{budget:.0%} {count:g}" for budget, count in each.items()),
     )
     if not subject.gpu:

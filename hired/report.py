@@ -123,7 +123,7 @@ def _rows(measured: Sequence[Metrics | None]) -> Iterable[tuple[str, list[str]]]
     yield row("prompt + new tokens", lambda m: f"{m.prompt_tokens} + {m.new_tokens}")
     yield row("time to first token", lambda m: seconds(m.ttft_s))
     yield row("  preprocess, once for all", lambda m: seconds(m.preprocess_s))
-    yield row("  the model's part", lambda m: seconds(m.model_ttft_s))
+    yield row("  of it the model only", lambda m: seconds(m.model_ttft_s))
     yield row("  vision", lambda m: seconds(m.vision_s))
     yield row("  select", lambda m: seconds(m.select_s))
     yield row("  prefill", lambda m: seconds(m.prefill_s))

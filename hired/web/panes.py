@@ -125,7 +125,7 @@ def _figures(view: View) -> str:
     figures = [
         ("First token", seconds(m.get("ttft_s")), "preparing, looking, selecting and reading"),
         (
-            "The model's part",
+            "Model only",
             seconds(m.get("model_ttft_s")),
             "looking, selecting and reading; the image is prepared once for all lanes",
         ),

@@ -100,8 +100,7 @@ def read_tower(model: Any, feature_layer: int | Sequence[int] | None = None) -> 
 
 def _check_weights(model: Any) -> None:
     """Raise ModelError for weights on the meta device that no hook fetches when needed."""
-    plain = ((name, one) for name, one in model.named_parameters() if type(one) is nn.Parameter)
-    empty = [name for name, one in plain if one.is_meta]
+    empty = [name for name, weight in model.named_parameters() if weight.is_meta]
     if empty and not any(hasattr(module, "_hf_hook") for module in model.modules()):
         raise ModelError(
             f"{len(empty)} weights of this model ({empty[0]}, …) are on the meta device and hold "

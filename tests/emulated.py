@@ -35,6 +35,7 @@ class There(torch.Tensor):
         return made
 
     __torch_function__ = torch._C._disabled_torch_function_impl
+    is_meta = False  # that would mean that it holds nothing
 
     def __getitem__(self, index: Any) -> torch.Tensor:
         """Torch would make a list an empty `meta` tensor."""

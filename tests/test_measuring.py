@@ -13,7 +13,7 @@ from conftest import make_image
 
 from hired.compare import compare, plan_warm_up
 from hired.errors import ModelError, SettingError
-from hired.generate import Answer, TokenStamper, devices_of, input_device
+from hired.generate import Answer, LogitsWatch, TokenStamper, devices_of, input_device
 from hired.lane import Lane, Prompt
 from hired.metrics import model_ttft
 from hired.preview import Preview
@@ -119,7 +119,12 @@ def test_a_token_is_stamped_after_the_device_has_it():
             return 1
 
     answer, heard = Answer(), []
-    stamper = TokenStamper(answer, lambda *told: heard.append(told), threading.Event().is_set)
+    stamper = TokenStamper(
+        answer,
+        lambda *told: heard.append(told),
+        threading.Event().is_set,
+        LogitsWatch(None, None),  # it has seen no logits yet
+    )
     begin = perf_counter()
     assert stamper(Slow(), None).tolist() == [False]
     assert answer.tokens == [7] and answer.stamps[0] - begin >= 0.05

@@ -1,22 +1,26 @@
 """What one pane bought against another, in figures and words: views in, HTML out.
 
-What is counted stands apart from what is measured; `hired.evidence` says which measured difference
-may be claimed.
+What is counted stands apart from what is measured; both are figures of `contrasts`.
 """
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hired.budget import show_budget
-from hired.evidence import ENOUGH, SPEED_TOKENS, Contrast, contrast
-from hired.metrics import seconds, size
+from hired.evidence import ENOUGH
 from hired.selectors import SELECTORS
+from hired.web.contrasts import (
+    Figure,
+    compare_times,
+    counted,
+    measured,
+    metrics_of,
+    same_tokens,
+    spread,
+)
 from hired.web.panes import count_words, esc, matches
 from hired.web.views import Case, View
-
-SAME, UNKNOWN, NO_DIFFERENCE = "No change", "Unknown", "No difference"
-Figure = tuple[str, str, bool]  # a figure, what it is of, is it worse?
 
 
 def verdict(views: Sequence[View], case: Case | None = None) -> str:
@@ -46,11 +50,11 @@ def _pair(base: View, other: View, case: Case, title: str, origin: str) -> str:
         return _no_verdict([base, other], title, origin)
     judged, colour = judge(base, other, case)
     said = f'<p class="judged">{esc(judged)}</p>' if judged else ""
-    counted = _cells([*_counted(base, other), _answers(base, other, case)])
+    exact = _cells([*counted(base, other), _answers(base, other, case)])
     return (
         f'<section class="verdict {colour}" aria-label="Verdict">{title}{said}'
-        f'<div class="columns"><div><h4>Counted</h4><dl>{counted}</dl></div>'
-        f"<div><h4>{_runs_words(base, other)}</h4><dl>{_cells(_measured(base, other))}</dl></div>"
+        f'<div class="columns"><div><h4>Counted</h4><dl>{exact}</dl></div>'
+        f"<div><h4>{_runs_words(base, other)}</h4><dl>{_cells(measured(base, other))}</dl></div>"
         f"</div><p>{esc(sentence(base, other))}{_pointer(base, other)}</p>"
         f"{_change_of_words(base, other, case)}{origin}</section>"
     )
@@ -89,87 +93,6 @@ def _at(view: View, case: Case) -> str:
     return f" at {show_budget(case.budget)}{' patches' if counted else ''}"
 
 
-def same_tokens(base: View, other: View) -> bool:
-    """Do both sides read the very same tokens, so that no difference of time can be theirs?"""
-    a, b = base.metrics or {}, other.metrics or {}
-    count = a.get("visual_tokens")
-    if count is None or count != b.get("visual_tokens"):
-        return False
-    return base.method == other.method or count == a.get("stock_tokens") == b.get("stock_tokens")
-
-
-def compare_times(base: View, other: View, name: str) -> Contrast | None:
-    """What the runs of both sides say of one measured quantity; None where nothing can be said."""
-    if name == "tokens_per_s" and any(
-        ((view.metrics or {}).get("new_tokens") or 0) < SPEED_TOKENS for view in (base, other)
-    ):
-        return None
-    return contrast(base.measured(name), other.measured(name))
-
-
-def _counted(base: View, other: View) -> list[Figure]:
-    """What is exact."""
-    a, b = _metrics(base, other)
-    figures = [
-        (_change(a["visual_tokens"], b["visual_tokens"], "fewer"), "visual tokens"),
-        (_change(a["kv_cache_bytes"], b["kv_cache_bytes"], "less"), "KV cache"),
-    ]
-    return [(big, small, big.endswith("more")) for big, small in figures]
-
-
-def _measured(base: View, other: View) -> list[Figure]:
-    """What differs from run to run, with its spread."""
-    a, b = _metrics(base, other)
-    if a["contended"] or b["contended"]:
-        return [("Raced", name, False) for name in ("to first token", "tokens/s", "peak memory")]
-    roughly = "≈ " if a["peak_is_approximate"] or b["peak_is_approximate"] else ""
-
-    def speed(value: float) -> str:
-        return f"{value:.1f}"
-
-    return [
-        _figure(base, other, "ttft_s", "to first token", seconds, _times),
-        _figure(base, other, "tokens_per_s", "tokens/s", speed, lambda ratio: _times(1 / ratio)),
-        _figure(
-            base, other, "peak_bytes", f"{roughly}peak memory", size,
-            lambda ratio: _percent(1 / ratio, "less"),
-        ),
-    ]  # fmt: skip
-
-
-def _figure(
-    base: View,
-    other: View,
-    name: str,
-    title: str,
-    show: Callable[[float], str],
-    claim: Callable[[float], str],
-) -> Figure:
-    """One measured quantity: a claim where the runs show it, else what was measured."""
-    a, b = _metrics(base, other)
-    if name == "tokens_per_s" and min(a["new_tokens"], b["new_tokens"]) < SPEED_TOKENS:
-        return "–", f"{title}, from {SPEED_TOKENS} new tokens on", False
-    seen = compare_times(base, other, name)
-    if a[name] is None or b[name] is None or not (a[name] and b[name]):
-        return UNKNOWN, title, False
-    if same_tokens(base, other) and (seen is None or seen.runs > 1):
-        return NO_DIFFERENCE, f"{title}; the tokens are the same", False
-    if seen is None or seen.runs < ENOUGH:
-        return f"{show(a[name])} → {show(b[name])}", title, False
-    spread = f"{title}, {_spread(seen, name)}"
-    if not seen.shown:
-        return NO_DIFFERENCE, spread, False
-    big = claim(seen.ratio)
-    return big, spread, big.endswith(("slower", "more"))
-
-
-def _spread(seen: Contrast, name: str = "ttft_s") -> str:
-    low, high = seen.low, seen.high
-    if name == "tokens_per_s":
-        low, high = 1 / high, 1 / low
-    return f"{low:.1f}–{high:.1f}×" if high >= 0.95 else f"{low:.2f}–{high:.2f}×"
-
-
 def _answers(base: View, other: View, case: Case) -> Figure:
     if case.foreign:
         return "Not judged", "answers", False
@@ -202,7 +125,7 @@ def _runs_words(base: View, other: View) -> str:
 
 def sentence(base: View, other: View) -> str:
     """The verdict in words; claims of the times what the runs can show, and no more."""
-    a, b = _metrics(base, other)
+    a, b = metrics_of(base, other)
     kept = f"{other.title} read an unknown number of visual tokens"
     if a["visual_tokens"] is not None and b["visual_tokens"] is not None:
         kept = f"{other.title} read {count_words(b['visual_tokens'])} instead of "
@@ -220,16 +143,16 @@ def sentence(base: View, other: View) -> str:
     if not seen.shown:
         return (
             f"{kept}; no difference in time that these {runs} runs can show "
-            f"({_spread(seen)} to the first token)."
+            f"({spread(seen)} to the first token)."
         )
     if seen.ratio > 1:
-        return f"{kept} and gave its first token {seen.ratio:.1f}× sooner ({_spread(seen)})."
+        return f"{kept} and gave its first token {seen.ratio:.1f}× sooner ({spread(seen)})."
     return f"{kept}, yet its first token took {1 / seen.ratio:.2f}× as long."
 
 
 def _pointer(base: View, other: View) -> str:
     """Where to look when nothing was gained here."""
-    a, b = _metrics(base, other)
+    a, b = metrics_of(base, other)
     seen = compare_times(base, other, "ttft_s")
     fewer = (b["visual_tokens"] or 0) < (a["visual_tokens"] or 0)
     raced = a["contended"] or b["contended"]
@@ -240,11 +163,6 @@ def _pointer(base: View, other: View) -> str:
         " Fewer tokens pay where reading them takes most of the wait: "
         '<button type="button" class="to-benchmarks">what was recorded at 7B shape</button>.'
     )
-
-
-def _metrics(base: View, other: View) -> tuple[dict[str, Any], dict[str, Any]]:
-    assert base.metrics is not None and other.metrics is not None
-    return base.metrics, other.metrics
 
 
 def _origin(about: Mapping[str, Any]) -> str:
@@ -261,26 +179,6 @@ def _why_no_verdict(views: Sequence[View]) -> str:
     if views and all(view.ended for view in views):
         return "No verdict: a side was stopped before its first token."
     return "The verdict stands here when both sides are done."
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.1f}× faster" if ratio > 1 else f"{1 / ratio:.2f}× slower"
-
-
-def _change(base: int | None, other: int | None, down: str) -> str:
-    """`81 % fewer`; never rounded up to all of it."""
-    if base is None or other is None:
-        return UNKNOWN
-    if base == other:
-        return SAME
-    return _percent(other / base, down) if base else UNKNOWN
-
-
-def _percent(ratio: float, down: str) -> str:
-    percent = abs(1 - ratio) * 100
-    digits = 1 if percent < 1 or 99 <= percent < 100 else 0
-    shown = min(percent, 99.9) if percent < 100 else percent
-    return f"{shown:.{digits}f}&#8239;% {down if ratio < 1 else 'more'}"
 
 
 def _words(text: str) -> list[str]:

@@ -10,7 +10,7 @@ from hired import preview
 from hired.errors import SettingError
 from hired.images import open_image
 from hired.preview import Preview
-from hired.selectors import SELECTORS, build
+from hired.selectors import SELECTORS, build, fitting
 from hired.wrapper import select
 
 
@@ -18,7 +18,10 @@ from hired.wrapper import select
 @pytest.mark.parametrize(("height", "width"), [(300, 400), (150, 700)])
 def test_same_selection_as_the_lane(tiny, name, height, width) -> None:
     model, processor = tiny
-    image, selector = make_image(height, width), build(name, budget=0.25, final_layer=1)
+    image, selector = (
+        make_image(height, width),
+        build(name, **fitting(name, {"budget": 0.25, "final_layer": 1})),
+    )
     pixels = processor.image_processor(images=image, return_tensors="pt")
     expected = select(model, pixels["pixel_values"], pixels["image_sizes"], selector)[0]
     seen = Preview(model, processor).select(image, selector)
@@ -91,6 +94,6 @@ def test_same_selection_where_the_overview_gets_nothing(tiny, name) -> None:
     pixels = processor.image_processor(images=image, return_tensors="pt")
     seen = Preview(model, processor)
     for budget in (1, 2, 3, 5):
-        selector = build(name, budget=budget, alpha=0.0)
+        selector = build(name, **fitting(name, {"budget": budget, "alpha": 0.0}))
         expected = select(model, pixels["pixel_values"], pixels["image_sizes"], selector)[0]
         assert torch.equal(seen.select(image, selector).mask, expected.mask)

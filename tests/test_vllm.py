@@ -15,7 +15,7 @@ from conftest import make_image, make_tiny, prompt
 from hired import HiRED, HiredModel, load
 from hired.inputs import MARK, render
 from hired.lmms.prompts import ask_batch
-from hired.selectors import build
+from hired.selectors import build, fitting
 from hired.serving.launch import overrides
 from hired.serving.models import find_folder, save_for_vllm
 from hired.serving.register import register
@@ -123,7 +123,7 @@ def test_keeps_what_the_library_keeps(engine, posters, budget) -> None:
 @pytest.mark.parametrize("name", ["divprune", "globalcom2", "prumerge-plus", "visionzip"])
 def test_other_methods_too(engine, posters, name) -> None:
     for image, _ in posters[:6]:
-        mine, theirs = both_selections(engine, image, build(name, budget=0.2))
+        mine, theirs = both_selections(engine, image, build(name, **fitting(name, {"budget": 0.2})))
         assert torch.equal(mine.mask, theirs.mask)
 
 

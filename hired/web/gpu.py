@@ -7,7 +7,7 @@ Nothing but plain values crosses the fork; the model is what the fork inherits. 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from gradio.exceptions import Error
@@ -18,7 +18,7 @@ from hired.errors import HiredError
 from hired.lane import Lane
 from hired.metrics import Metrics
 from hired.preview import Preview, from_arrays, to_arrays
-from hired.selectors import build
+from hired.selectors import parse
 from hired.stream import FINAL, Step
 from hired.vision import Vision
 
@@ -68,7 +68,7 @@ def work(task: str, *asked: Any) -> Iterator[Any]:
         yield to_arrays(Preview(model, processor).encode(image))
         return
     _, question, lanes, options = asked
-    chosen = [Lane(name, build(method, **settings)) for name, method, settings in lanes]
+    chosen = [Lane(name, parse(text)) for name, text in lanes]
     with closing(compare(model, processor, image, question, chosen, **options)) as steps:
         for step in steps:
             plain = {name: getattr(step, name) for name in _PLAIN}
@@ -83,7 +83,7 @@ def borrow(
 ) -> Iterator[Step]:
     """`hired.compare` on a borrowed GPU. A stop ends all lanes: the worker hears only the end."""
     stop = options.pop("stop", None)
-    told = [(lane.name, lane.selector.name, asdict(lane.selector)) for lane in lanes]
+    told = [(lane.name, lane.selector.text) for lane in lanes]
     latest = {index: Step(index) for index in range(len(lanes))}
     end = {"phase": "stopped"}
     try:

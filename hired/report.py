@@ -113,6 +113,22 @@ class Screen:
         self.console.print(table)
         if all(measured) and len(measured) == 2:
             self.console.print(Text(verdict(last[0], last[1]), style="bold"))
+        for lane, metrics in zip(lanes, measured, strict=True):
+            if words := capped(lane, metrics):
+                self.console.print(Text(words))
+
+
+def capped(lane: Lane, metrics: Metrics | None) -> str:
+    """That an image has fewer patches than a lane was asked to keep; "" where it has enough."""
+    asked = getattr(lane.selector, "budget", None)
+    if metrics is None or not isinstance(asked, int) or not lane.selector.fixed_count:
+        return ""
+    if metrics.kept_tokens >= asked:
+        return ""
+    return (
+        f"{lane.name}: {asked:,} patches per image were asked for, and this image has "
+        f"{metrics.kept_tokens:,}: all are kept."
+    )
 
 
 def _rows(measured: Sequence[Metrics | None]) -> Iterable[tuple[str, list[str]]]:

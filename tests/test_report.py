@@ -45,6 +45,16 @@ def test_speed_is_told_from_sixteen_new_tokens_on(capsys) -> None:
     assert out.count("42.0 tokens/s") == 1 and out.count("too few for a speed") == 1
 
 
+def test_a_count_beyond_the_image_is_capped_aloud(capsys) -> None:
+    for asked, method in ((640, "hired"), (180, "hired"), (0.2, "hired"), (640, "hired-release")):
+        done = metrics(kept_tokens=180, new_tokens=16)
+        lane = Lane("mine", build(method, budget=asked))
+        Screen().conclude([Step(0, "done", metrics=done)], [lane])
+    out = " ".join(capsys.readouterr().out.split())
+    words = "mine: 640 patches per image were asked for, and this image has 180: all are kept."
+    assert out.count(words) == 1 and out.count("were asked for") == 1
+
+
 def test_sizes_and_seconds_are_readable() -> None:
     assert [size(n) for n in (None, 0, 999, 1500, 2_500_000, 14e9)] == [
         "–",

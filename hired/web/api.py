@@ -27,7 +27,8 @@ WORDS = {
     "image": "a picture: a file uploaded to this server, or a data: URL over MCP",
     "question": "what is asked about it",
     "method": "a name in hired.SELECTORS, such as hired, visionzip or random",
-    "budget": "what is kept: a rate such as 0.2 or 20%, or a count such as 640",
+    "budget": "what is kept: a rate such as 0.2 or 20%, or a count of patches per image such as "
+    "640, all partitions together; one beyond what the image has keeps all",
     "alpha": "the overview's share of the budget, 0 to 1",
     "init_layer": "layer of the vision tower that shares the budget out",
     "final_layer": "layer that ranks patches, or none for the feature layer",

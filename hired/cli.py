@@ -205,21 +205,26 @@ def ask(args: argparse.Namespace) -> int:
     screen.conclude(last, lanes)
     if args.json:
         shown = describe_image(Path(args.image).name, image)
-        last_lane = lanes[-1].selector
-        settings = {
-            "image": str(args.image),
-            "question": question,
-            "lanes": [lane.selector.text for lane in lanes],
-            "method": last_lane.name,
-            **{key: getattr(last_lane, key) for key in last_lane.settings()},
-            "max_new_tokens": args.max_new_tokens,
-            "quantization": args.quantization,
-            "dtype": about["dtype"],
-            "race": args.race,
-        }
+        settings = _asked(args, question, lanes, about["dtype"])
         print(json.dumps(ask_record(about, shown, settings, lanes, last)), flush=True)
     failed = any(step.phase == "failed" for step in last)
     return 1 if failed else 130 if stop.is_set() else 0
+
+
+def _asked(args: argparse.Namespace, question: str, lanes: list[Any], dtype: str) -> dict[str, Any]:
+    """What a record says was asked, and with which settings."""
+    last = lanes[-1].selector
+    return {
+        "image": str(args.image),
+        "question": question,
+        "lanes": [lane.selector.text for lane in lanes],
+        "method": last.name,
+        **{key: getattr(last, key) for key in last.settings()},
+        "max_new_tokens": args.max_new_tokens,
+        "quantization": args.quantization,
+        "dtype": dtype,
+        "race": args.race,
+    }
 
 
 def list_models(args: argparse.Namespace) -> int:

@@ -36,6 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_vision(commands)
     _add_page(commands)
+    _add_inside(commands)
     _add_select(commands)
     report = add_report(commands)
     report.add_argument("--figures", type=Path, metavar="DIR", help="write SVG files there")
@@ -89,6 +90,30 @@ def run_vision(args: argparse.Namespace) -> int:
     model, processor = load(args.model, device=args.device)
     found = measure_passes(model, processor, build(args.method), args.repeats)
     sys.stdout.write(describe_passes(found) + "\n")
+    return 0
+
+
+def _add_inside(commands: argparse._SubParsersAction) -> None:
+    inside = commands.add_parser("inside", help="share of the first token's time in stock modules")
+    add = inside.add_argument
+    add("--model", default="random:7b/16", help="default: random:7b/16")
+    add("--budgets", nargs="+", metavar="KEEP", default=["100%", "40%", "20%"],
+        help="default: 100%% 40%% 20%%")  # fmt: skip
+    add("--repeats", type=int, default=3, help="runs to take the least of (default: 3)")
+    inside.set_defaults(run=run_inside)
+
+
+def run_inside(args: argparse.Namespace) -> int:
+    """Measure HiRED at each budget on the CPU and print the shares."""
+    from hired.bench.inside import describe_inside, measure_inside
+    from hired.budget import parse_budget
+    from hired.models import load
+    from hired.selectors import build
+
+    selectors = [build("hired", budget=parse_budget(text)) for text in args.budgets]
+    model, processor = load(args.model, device="cpu")
+    rows = measure_inside(model, processor, selectors, args.repeats)
+    sys.stdout.write(describe_inside(rows) + "\n")
     return 0
 
 

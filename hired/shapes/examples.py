@@ -7,7 +7,7 @@ neither, the first one that all tokens answer is taken, whatever 20 % makes of i
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from hired.shapes.scenes import SMALL, TILE, Scene, generator, place, render
 
 SCALE = 2
 """Pixels per poster pixel in the files, for people's eyes; the processor scales back."""
+LADDER = tuple(percent / 100 for percent in range(5, 101, 5))
+"""Budgets at which it is tried how far an example survives."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,24 @@ def candidates(point: Point, tries: int) -> Iterator[tuple[Scene, Question]]:
             yield scene, Question(question.kind, text, question.answer)
 
 
+def places(scene: Scene) -> dict[str, Any]:
+    """Size of the poster and where each object stands, in poster pixels."""
+    things = [asdict(thing) for thing in scene.things]
+    return {"width": scene.width, "height": scene.height, "things": things}
+
+
+def survives(model: Any, processor: Any, scene: Scene, question: Question) -> float | None:
+    """The least budget of `LADDER` from which on HiRED answers right, up to everything."""
+    least = None
+    for budget in sorted(LADDER, reverse=True):
+        selector = build("hired", budget=budget)
+        [reply], _ = answer(model, processor, scene, [question], selector, SCALE)
+        if not is_right(reply, question):
+            break
+        least = budget
+    return least
+
+
 def write_examples(model: Any, processor: Any, folder: Path, tries: int = 80) -> list[dict]:
     """Write one PNG per point and `examples.json`; points without a candidate are left out."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,9 +127,11 @@ def write_examples(model: Any, processor: Any, folder: Path, tries: int = 80) ->
                     break
             if fits:
                 render(scene, SCALE).save(folder / point.file, optimize=True)
+                least = survives(model, processor, scene, question)
                 listed.append({"file": point.file, "question": question.text,
                                "answer": conclusion(question.answer), "title": point.title,
-                               "note": point.note})  # fmt: skip
+                               "note": point.note, "scene": places(scene),
+                               "survives": least})  # fmt: skip
                 break
     (folder / "examples.json").write_text(json.dumps(listed, indent=1) + "\n")
     return listed

@@ -230,15 +230,22 @@ def coverage(scene: Scene, share: float = 0.25) -> list[tuple[int, int]]:
     return [(int(view.sum()), int(crop.sum())) for view, crop in footprints(scene, share)]
 
 
+def thing_patches(scene: Scene, share: float = 0.25) -> np.ndarray:
+    """Per object the patches of whose area it covers at least `share`: bool (things, T, N),
+    overview first.
+    """
+    rows, columns = grid_of(scene.width, scene.height)
+    found = np.zeros((len(scene.things), 1 + rows * columns, SIDE * SIDE), bool)
+    for plane, (view, crop) in zip(found, footprints(scene, share), strict=True):
+        plane[0] = view.reshape(-1)
+        tiles = crop.reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2)
+        plane[1:] = tiles.reshape(-1, SIDE * SIDE)
+    return found
+
+
 def object_patches(scene: Scene, share: float = 0.25) -> np.ndarray:
     """Patches of which one object covers at least `share`: bool (T, N), overview first."""
-    rows, columns = grid_of(scene.width, scene.height)
-    view, crop = np.zeros((SIDE, SIDE), bool), np.zeros((rows * SIDE, columns * SIDE), bool)
-    for one, other in footprints(scene, share):
-        view |= one
-        crop |= other
-    tiles = crop.reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2).reshape(-1, SIDE * SIDE)
-    return np.concatenate([view.reshape(1, -1), tiles])
+    return thing_patches(scene, share).any(axis=0)
 
 
 def background(rng: np.random.Generator, width: int, height: int) -> np.ndarray:

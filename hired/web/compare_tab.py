@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from hired.evidence import ENOUGH
-from hired.web import form, keeps, panes, pictures
+from hired.web import form, keeps, panes, pictures, why_box
 from hired.web.examples import Example
 from hired.web.form import Form
 from hired.web.form_changes import FormChanges
@@ -75,6 +75,7 @@ class Shown:
         keeps: the small pictures of the panes.
         stale: says so where the panes answer what is no longer asked.
         measure: runs the same again, as often as times need.
+        why: what was kept of what was asked about.
     """
 
     readout: gr.HTML
@@ -85,6 +86,7 @@ class Shown:
     keeps: gr.HTML
     stale: gr.HTML
     measure: gr.Button
+    why: gr.HTML
 
 
 def add_compare_tab(demo: gr.Blocks, handlers: Handlers, header: gr.HTML) -> Asked:
@@ -173,11 +175,12 @@ def _happens() -> Shown:
         judged = gr.HTML(verdict(views), elem_id="verdict")
         words = f"Measure properly: {ENOUGH} alternating runs"
         measure = gr.Button(words, size="sm", elem_id="measure", visible=False)
+    why = why_box.add_why_box()
     bars = gr.HTML(panes.timeline(views), elem_id="timeline")
     live = gr.HTML("", elem_id="live")
     small = gr.HTML("", elem_id="keeps")
     results = [*sides, column, judged, bars, live, measure]
-    return Shown(readout, mode, picture, results, halts, small, stale, measure)
+    return Shown(readout, mode, picture, results, halts, small, stale, measure, why)
 
 
 def _wire_preview(handlers: Handlers, asked: Asked, shown: Shown) -> None:
@@ -237,6 +240,7 @@ def _wire_runs(
 
     follow(gr.on([buttons[0].click, asked.question.submit], trigger_mode="once", **begin))
     follow(shown.measure.click(**begin), handlers.measure)
+    follow(why_box.wire(handlers, asked, shared.last, shown.why).then(**begin))
     for example, chip in chips:
         follow(_choose(handlers, asked, shown, outputs, example, chip).then(**begin))
     buttons[1].click(handlers.stop, None, None, queue=False, **QUIET)

@@ -1,7 +1,7 @@
 """The bundled examples: image, question, known answer and what to look for. Absent is fine."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ class Example:
         answer: the known answer.
         note: what it shows.
         budget: a budget that tells the story, or None.
+        scene: `width`, `height` and `things` of a poster, as its maker placed them.
+        survives: the least budget from which on HiRED answers right, or None.
     """
 
     key: str
@@ -30,6 +32,8 @@ class Example:
     answer: str = ""
     note: str = ""
     budget: float | int | None = None
+    scene: dict[str, Any] | None = field(default=None, hash=False)
+    survives: float | None = None
 
     @property
     def known(self) -> dict[str, str]:
@@ -61,4 +65,5 @@ def _read(folder: Path, entry: dict[str, Any]) -> Example | None:
     note = entry.get("note") or entry.get("story") or entry.get("shows") or ""
     key = entry.get("key") or entry.get("id") or path.stem
     budget = entry.get("budget")
-    return Example(str(key), title, str(path), str(asked), str(answer), str(note), budget)
+    told = (str(key), title, str(path), str(asked), str(answer), str(note), budget)
+    return Example(*told, entry.get("scene"), entry.get("survives"))

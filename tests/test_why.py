@@ -1,0 +1,98 @@
+"""Why an answer failed: the shipped places are the pictures', counts are the selections'."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import hired
+from hired.shapes.examples import POINTS, SCALE, candidates
+from hired.shapes.scenes import render, thing_patches
+from hired.web import record, why_box
+from hired.web.engine import Engine
+from hired.web.examples import read_examples
+from hired.web.handlers import Handlers
+from hired.web.record import Record
+from hired.web.settings import Settings
+from hired.web.views import View
+from hired.web.why import asked_about, read_scene, why
+
+EXAMPLES = {Path(example.image).stem: example for example in read_examples()}
+RIGHT, WRONG = "The pink circle shows the digit 6.", "There is no pink circle."
+
+
+@pytest.fixture(scope="module")
+def handlers():
+    return Handlers(Engine.holding(*hired.load("shapes")))
+
+
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: point.file)
+def test_the_places_shipped_are_those_of_the_picture(point) -> None:
+    """Objects drawn at their places on a poster of the same seed are the file, pixel for pixel."""
+    example = EXAMPLES[Path(point.file).stem]
+    made = next(s for s, asked in candidates(point, 80) if s.things == read_scene(example).things)
+    with Image.open(example.image) as file:
+        assert np.array_equal(np.asarray(file.convert("RGB")), np.asarray(render(made, SCALE)))
+    assert thing_patches(made).any(axis=(1, 2)).all(), "every object covers a patch"
+
+
+def test_a_question_tells_which_object_it_is_about() -> None:
+    things = read_scene(EXAMPLES["dense"]).things
+
+    def names(question):
+        found = (things[index] for index in asked_about(things, question))
+        return [f"{thing.colour} {thing.shape}" for thing in found]
+
+    assert names("Can you read the number on the pink circle?") == ["pink circle"]
+    six = [f"{t.colour} {t.shape}" for t in things if t.digit == 6]
+    assert names("What color is the shape with the digit 6?") == six
+    stars = [f"{t.colour} {t.shape}" for t in things if t.shape == "star"]
+    assert stars and names("How many stars are there?") == stars
+    assert len(names("What is in the image?")) == len(things)
+
+
+def words(handlers, method, text, settings=None, question=None):
+    example = EXAMPLES["dense"]
+    image = Image.open(example.image).convert("RGB")
+    views = [View("full", "done", RIGHT), View(method, "done", text)]
+    asked = (question or example.question, settings or Settings(right=method), views)
+    shown = why(handlers.engine.get(), image, example, *asked)
+    return " ".join(re.sub(r"<[^>]+>", " ", shown).split()), shown
+
+
+def test_it_says_how_much_was_kept_and_from_where_it_survives(handlers) -> None:
+    told, shown = words(handlers, "hired", WRONG)
+    assert "Why did it fail here?" in told
+    assert "HiRED kept 0 of the 7 patches that show the pink circle: 0 of 1 in the over" in told
+    assert "0 of 6 in the crops" in told
+    assert "The answer survives from 45 % on." in told and 'data-percent="45"' in shown
+    assert re.search(r"A first one stays from 2\d %, all of them from \d\d %", told)
+
+
+def test_what_was_measured_with_other_settings_is_not_claimed(handlers) -> None:
+    for told, shown in (
+        words(handlers, "hired", WRONG, Settings(alpha=0.9)),
+        words(handlers, "visionzip", WRONG),
+        words(handlers, "hired", WRONG, Settings(heads="max")),
+    ):
+        assert "survives" not in told and "data-percent=" in shown
+
+
+def test_a_right_answer_is_explained_without_a_remedy(handlers) -> None:
+    told, shown = words(handlers, "hired", RIGHT, Settings(budget=0.6))
+    assert "What was kept of it" in told and "data-percent" not in shown
+    assert "fail" not in told
+
+
+def test_only_the_posters_maker_knows(handlers, tmp_path) -> None:
+    example = EXAMPLES["dense"]
+    views = [View("full", "done", RIGHT), View("hired", "done", WRONG)]
+    facts = record.about(handlers.engine.get().info, {})
+    kept = record.as_dict(Record(example.question, {"name": "dense.png"}, Settings(), views, facts))
+    assert "pink circle" in why_box.explain(handlers, example.image, kept)
+    Image.open(EXAMPLES["sparse"].image).save(tmp_path / "dense.png")
+    assert why_box.explain(handlers, str(tmp_path / "dense.png"), kept) == ""
+    assert why_box.explain(handlers, EXAMPLES["sparse"].image, kept) == ""
+    assert why_box.explain(handlers, None, kept) == why_box.explain(handlers, "a.png", None) == ""

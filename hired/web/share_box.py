@@ -1,15 +1,24 @@
 """Export, import, link and history of runs: the box under the settings."""
 
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from hired.web import form, share
+from hired.errors import HiredError
+from hired.web import form, record, share
+from hired.web.card import draw_card
+from hired.web.examples import Example
 from hired.web.handlers import Handlers, plain_errors, titles
+from hired.web.plain import upload_folder
 from hired.web.recall import Recall
-from hired.web.wiring import FREE, QUIET
+from hired.web.settings import Settings
+from hired.web.uploads import read_image
+from hired.web.wiring import FREE, LOOK, QUIET
 
 COPY = """(query) => {
   const link = location.origin + location.pathname + (query ? '?' + query : '');
@@ -30,6 +39,7 @@ class Shared:
     upload: gr.UploadButton
     copy: gr.Button
     link: gr.Textbox
+    card: gr.DownloadButton
 
     def keep(self, handlers: Handlers, ended: Any) -> None:
         """After a run: make its files and remember it."""
@@ -51,6 +61,7 @@ class Shared:
             **FREE,
             **QUIET,
         ).then(None, self.link, self.link, js=COPY, **QUIET)
+        self.last.change(_carder(handlers), [asked.image, self.last], self.card, **LOOK, **QUIET)
         shown, recall = self.reopened(asked, results), Recall(handlers)
         imported = self.upload.upload(recall.import_record, self.upload, shown, **FREE, **QUIET)
         chosen = self.past.input(
@@ -79,12 +90,15 @@ def add_share_box() -> Shared:
                 )
                 for name in ("JSON", "CSV", "Markdown")
             ]
+            card = gr.DownloadButton(
+                "Card (PNG)", size="sm", interactive=False, min_width=60, elem_id="save-card"
+            )
         upload = gr.UploadButton(
             "Import a JSON export", file_types=[".json"], size="sm", elem_id="import"
         )
         past = gr.Dropdown([], value=None, label="History of this browser", elem_id="history")
     history = gr.BrowserState([], storage_key="hired-history", secret="hired")
-    made = Shared(gr.State(None), history, past, downloads, upload, copy, link)
+    made = Shared(gr.State(None), history, past, downloads, upload, copy, link, card)
     gr.on(
         None,
         lambda kept: gr.update(choices=titles(kept or []), value=None),
@@ -100,8 +114,53 @@ def _query(handlers: Handlers, path: str | None, question: str, *values: Any) ->
     """The link's query; whoever opens it sees the run at once where it can carry the picture."""
     with plain_errors():
         example = handlers.greeting.shown(path) if path else None
-        query = share.to_query(form.read(*values), question or "", example.key if example else "")
+        settings = form.read(*values)
     if path and not example:
         gr.Info("The link carries question and settings, but no uploaded image.")
-        return "&".join(filter(None, [query, f"image={share.OWN}"]))
-    return "&".join(filter(None, [query, "run=1" if path else ""]))
+    return _link_of(settings, question or "", path, example)
+
+
+def _link_of(settings: Settings, question: str, path: str | None, example: Example | None) -> str:
+    """The query of a link to a run of `path`, which is `example` if that is one."""
+    query = share.to_query(settings, question, example.key if example else "")
+    more = f"image={share.OWN}" if path and not example else "run=1" if path else ""
+    return "&".join(filter(None, [query, more]))
+
+
+def _carder(handlers: Handlers) -> Callable[..., Any]:
+    def make(
+        request: gr.Request,  # gradio finds the request by its annotation
+        path: str | None,
+        kept: dict[str, Any] | None,
+    ) -> Any:
+        return _card(handlers, request, path, kept)
+
+    return make
+
+
+def _card(
+    handlers: Handlers, request: gr.Request, path: str | None, kept: dict[str, Any] | None
+) -> Any:
+    """The last run as one picture, where its image is still there."""
+    nothing = gr.update(interactive=False)
+    loaded = handlers.engine.get()
+    if not path or not kept or loaded.servers is not None:
+        return nothing
+    try:
+        found, image = record.from_json(record.dump(kept)), read_image(path)
+        shown = {"name": Path(path).name, "height": image.height, "width": image.width}
+        if {key: found.image.get(key) for key in shown} != shown:
+            return nothing
+        example = handlers.greeting.shown(path)
+        query = _link_of(found.settings, found.question, path, example)
+        address = request.headers.get("origin") or request.headers.get("referer") or ""
+        link = f"{address.split('?')[0].rstrip('/')}/?{query}" if address else ""
+        chosen = [found.settings.selector(view.method) for view in found.views]
+        selections = [loaded.preview.select(image, selector) for selector in chosen]
+        known = example.known.get(found.question, "") if example else ""
+        card = draw_card(found, image, selections, known, link)
+    except HiredError:  # the panes say what went wrong
+        return nothing
+    target = Path(tempfile.mkdtemp(prefix="card-", dir=upload_folder())) / "hired-card.png"
+    card.save(target, optimize=True)
+    return gr.update(value=str(target), interactive=True)

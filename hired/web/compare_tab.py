@@ -234,8 +234,7 @@ def _wire_runs(
         running = begun.success(work, inputs, outputs, **GPU, **QUIET)
         begun.success(None, None, None, js=REVEAL, **QUIET)
         ended = running.then(handlers.end, None, every, queue=False, **QUIET)
-        refused = [*outputs, *every]
-        running.failure(handlers.fail, asked.form.all, refused, queue=False, **QUIET)
+        running.failure(handlers.fail, asked.form.all, [*outputs, *every], queue=False, **QUIET)
         shared.keep(handlers, ended)
 
     follow(gr.on([buttons[0].click, asked.question.submit], trigger_mode="once", **begin))

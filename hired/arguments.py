@@ -63,10 +63,29 @@ def check_options(model: Any, options: Mapping[str, Any], refused: Container[str
 
 
 def greedy(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options that decode greedily unless they, or a `generation_config` among them, say other."""
-    given = options.get("generation_config")
+    """Options that decode greedily unless they, or a `generation_config` among them, say other.
+
+    A configuration takes the options in: transformers warns of both beside each other.
+
+    Raises:
+        SettingError: transformers refuses a value.
+    """
     usual = {"do_sample": False, "num_beams": 1}
-    return {k: v for k, v in usual.items() if getattr(given, k, None) is None} | dict(options)
+    given = options.get("generation_config")
+    if not isinstance(given, GenerationConfig):
+        return usual | dict(options)
+    config = deepcopy(given)
+    missing = {name: value for name, value in usual.items() if getattr(given, name) is None}
+    return _update(config, missing | dict(options)) | {"generation_config": config}
+
+
+def _update(config: GenerationConfig, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Write options into a configuration; those that are none of its are returned."""
+    try:
+        return config.update(**{k: v for k, v in options.items() if k != "generation_config"})
+    except (ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise SettingError(f"The options for generate cannot be used: {reason}.") from error
 
 
 def read_config(model: Any, options: Mapping[str, Any]) -> GenerationConfig:
@@ -85,11 +104,7 @@ def read_config(model: Any, options: Mapping[str, Any]) -> GenerationConfig:
     config.update(
         **model.generation_config.to_dict(), defaults_only=True, allow_custom_entries=True
     )
-    try:
-        config.update(**{k: v for k, v in options.items() if k != "generation_config"})
-    except (ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise SettingError(f"The options for generate cannot be used: {reason}.") from error
+    _update(config, options)
     return config
 
 

@@ -157,7 +157,7 @@ def generate(
         NotFinite: a feature or a logit is NaN or infinite.
     """
     answer, logits = Answer(), LogitsWatch(model, packed)
-    kwargs = greedy(generate_kwargs)
+    kwargs = greedy(generate_kwargs | {"return_dict_in_generate": True})
     criteria = [TokenStamper(answer, emit, stopped, logits)]
     criteria += kwargs.pop("stopping_criteria", None) or ()
     processors = [logits, *(kwargs.pop("logits_processor", None) or ())]
@@ -168,7 +168,6 @@ def generate(
         mm_encoder_outputs=as_encoder_outputs(packed.features),
         stopping_criteria=StoppingCriteriaList(criteria),
         logits_processor=LogitsProcessorList(processors),
-        return_dict_in_generate=True,
         **kwargs,
     )
     # Where the end is noticed a step late, as on MPS, one token too many was chosen.

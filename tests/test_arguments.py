@@ -1,14 +1,18 @@
 """Options and processor outputs that people get wrong: obeyed, or one sentence that says so."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from asking import KINDS, SIZES, answers, process
 from conftest import make_image, make_tiny
-from transformers import DynamicCache
+from transformers import DynamicCache, GenerationConfig
 
+from hired.compare import compare
 from hired.errors import InputError, SettingError
 from hired.generate import CACHE
+from hired.lane import Lane
 from hired.selectors import HiRED
 from hired.wrapper import HiredModel
 
@@ -119,3 +123,69 @@ def test_ids_that_are_missing_are_an_input_error(tiny):
         wrapped.generate(**inputs)
     right = wrapped.generate(ids, **inputs, max_new_tokens=3)
     assert torch.equal(right, wrapped.generate(inputs=ids, **inputs, max_new_tokens=3))
+
+
+# What a lane of a comparison takes
+
+LANE_REFUSED = {
+    "a typo": ({"temprature": 0.5}, "takes no 'temprature'"),
+    "lookup": ({"prompt_lookup_num_tokens": 3}, "the options ask for assisted generation"),
+    "lookup by a configuration": (
+        {"generation_config": GenerationConfig(prompt_lookup_num_tokens=3)},
+        "the options ask for assisted generation",
+    ),
+    "beams by a configuration": (
+        {"generation_config": GenerationConfig(num_beams=2)},
+        "the options ask for beam search",
+    ),
+    "another layer": ({"vision_feature_layer": 1}, "takes no vision_feature_layer"),
+    "a prompt of its own": ({"input_ids": torch.ones(1, 2)}, "takes no input_ids"),
+    "a static cache": ({"cache_implementation": "static"}, "cache is dynamic; got static"),
+    "one criterion": ({"stopping_criteria": len}, "stopping_criteria is a list"),
+}
+
+
+def compared(pair, **options):
+    lanes = [Lane("a", "full"), Lane("b", "hired:budget=20%")]
+    steps = compare(*pair, make_image(90, 90), "what ?", lanes, warm_up=False, **options)
+    return list({step.lane: step for step in steps}.values())
+
+
+@pytest.mark.parametrize("name", LANE_REFUSED)
+def test_options_that_a_lane_cannot_obey_are_refused_before_anything_runs(tiny, name):
+    options, words = LANE_REFUSED[name]
+    with pytest.raises(SettingError, match=words):
+        compare(*tiny, make_image(90, 90), "what ?", [Lane("a", "full")], **options)
+
+
+def test_what_the_models_own_configuration_asks_for_is_refused_too():
+    model, processor = copy.deepcopy(make_tiny())
+    model.generation_config.prompt_lookup_num_tokens = 3
+    with pytest.raises(SettingError, match="the options ask for assisted generation"):
+        compared((model, processor))
+
+
+def test_a_lane_takes_criteria_and_processors_beside_its_own(tiny):
+    plain = compared(tiny, max_new_tokens=5)
+    empty = compared(tiny, max_new_tokens=5, stopping_criteria=[], logits_processor=[])
+    assert [step.text for step in plain] == [step.text for step in empty]
+
+    def forbid(ids, scores):
+        return scores.index_fill(1, torch.arange(8, scores.shape[1]), -torch.inf)
+
+    def third(ids, scores, **_):
+        seen.append(ids.shape[1])
+        return torch.full((1,), len(seen) % 3 == 0)
+
+    seen = []
+    ends = compared(tiny, max_new_tokens=9, logits_processor=[forbid], stopping_criteria=[third])
+    assert [(step.phase, step.new_tokens) for step in ends] == [("done", 3)] * 2
+
+
+def test_a_configuration_given_to_a_lane_is_obeyed(tiny):
+    sampled = GenerationConfig(do_sample=True, temperature=5.0)
+    said = set()
+    for seed in range(3):
+        torch.manual_seed(seed)
+        said.add(compared(tiny, max_new_tokens=12, generation_config=sampled)[0].text)
+    assert len(said) == 3

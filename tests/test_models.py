@@ -52,6 +52,16 @@ def test_older_checkpoint_leaves_the_processor_to_the_config(damaged) -> None:
     assert len(ask(model, processor)[1]) == 4
 
 
+def test_an_image_token_that_tokenizer_and_config_read_otherwise_is_refused(damaged) -> None:
+    path = damaged / "config.json"
+    config = json.loads(path.read_text())
+    key = next(key for key in ("image_token_id", "image_token_index") if key in config)
+    read, config[key] = config[key], 7
+    path.write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=f"config is 7, but its tokenizer reads .* as {read}"):
+        models.load(damaged, device="cpu")
+
+
 def test_wrappers_share_every_parameter(saved) -> None:
     model, _ = models.load(saved, device="cpu")
     lanes = [HiredModel(model, SELECTORS[name]()) for name in ("full", "hired")]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import make_image
 
+from hired.errors import HiredError
 from hired.lane import Lane
 from hired.preview import Preview
 from hired.selectors import build
@@ -119,6 +120,13 @@ def test_a_worker_ended_by_zerogpu_leaves_what_was_said(tiny, monkeypatch) -> No
     steps = list(gpu.borrow(make_image(90, 90), "what ?", lanes, max_new_tokens=4))
     assert [step.phase for step in steps] == ["done", "failed"] and steps[0].text == "a star"
     assert "GPU task aborted" in steps[1].error and "fewer new tokens" in steps[1].error
+
+
+def test_what_the_worker_refuses_is_told_in_its_words(tiny) -> None:
+    gpu.hold(*tiny)
+    lanes = [Lane("a", build("hired", init_layer=20))]
+    with pytest.raises(HiredError, match="init_layer must be"):
+        list(gpu.borrow(make_image(90, 90), "what ?", lanes, max_new_tokens=4))
 
 
 @pytest.mark.parametrize(("tokens", "lanes", "seconds"), [(1, 1, 10), (64, 2, 18), (512, 3, 76)])

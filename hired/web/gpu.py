@@ -60,7 +60,8 @@ def work(task: str, *asked: Any) -> Iterator[Any]:
     """The one function that touches the GPU on a Space: plain values in, plain values out.
 
     `work("look", picture)` gives `to_arrays` of a picture; `work("compare", picture, question,
-    lanes, options)` the steps of a comparison as dictionaries. A picture is (mode, size, bytes).
+    lanes, options)` the steps of a comparison as dictionaries. A picture is (mode, size, bytes), a
+    lane its name and its method in one line.
     """
     model, processor = _held
     image = Image.frombytes(*asked[0])
@@ -68,11 +69,14 @@ def work(task: str, *asked: Any) -> Iterator[Any]:
         yield to_arrays(Preview(model, processor).encode(image))
         return
     _, question, lanes, options = asked
-    chosen = [Lane(name, parse(text)) for name, text in lanes]
-    with closing(compare(model, processor, image, question, chosen, **options)) as steps:
-        for step in steps:
-            plain = {name: getattr(step, name) for name in _PLAIN}
-            yield plain | {"metrics": step.metrics.as_dict() if step.metrics else None}
+    try:
+        chosen = [Lane(name, parse(text)) for name, text in lanes]
+        with closing(compare(model, processor, image, question, chosen, **options)) as steps:
+            for step in steps:
+                plain = {name: getattr(step, name) for name in _PLAIN}
+                yield plain | {"metrics": step.metrics.as_dict() if step.metrics else None}
+    except HiredError as error:  # ZeroGPU would hand on the name of its class alone
+        yield {"refused": str(error)}
 
 
 _PLAIN = ("lane", "phase", "text", "new_tokens", "elapsed_s", "error")
@@ -89,6 +93,8 @@ def borrow(
     try:
         with closing(work("compare", _plain(image), question, told, options)) as steps:
             for plain in steps:
+                if "refused" in plain:
+                    raise HiredError(plain["refused"])
                 metrics = plain.pop("metrics")
                 step = Step(**plain, metrics=Metrics(**metrics) if metrics else None)
                 latest[step.lane] = step

@@ -174,7 +174,7 @@ def make_lanes(args: argparse.Namespace) -> list[Any]:
 def ask(args: argparse.Namespace) -> int:
     """Both lanes over one prompt, streamed; 1 if a lane failed, 130 if it was stopped."""
     from hired.compare import check_asked, compare
-    from hired.images import describe_image, open_image
+    from hired.images import describe_image, frames_words, open_image
     from hired.inputs import check_question
     from hired.models import describe, load
     from hired.report import Screen, ask_record
@@ -187,7 +187,7 @@ def ask(args: argparse.Namespace) -> int:
     given = args.model, args.quantization, args.device, args.dtype
     model, processor = load(*given, unlisted=args.unlisted)
     about = describe(model)
-    screen.introduce(about)
+    screen.introduce(about, frames_words(image))
     if about["device"] == "cpu":
         _progress(f"Computing with {use_threads(args.threads, load_elsewhere)}.")
     with _stop_on_interrupt() as stop:

@@ -16,6 +16,7 @@ from hired.errors import InputError
 
 MAX_BYTES = 15_000_000
 MAX_PIXELS = 50_000_000
+HEIF = {b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif")}
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # what PIL may try; nothing that can run
 
 
@@ -36,6 +37,12 @@ def open_image(source: str | os.PathLike[str] | bytes | Image.Image) -> Image.Im
     return image
 
 
+def frames_words(image: Image.Image) -> str:
+    """That only the first of a file's frames is used; "" where there is one."""
+    frames = image.info.get("frames", 1)
+    return f"The file holds {frames} pictures; the first is used." if frames > 1 else ""
+
+
 def describe_image(name: str, image: Image.Image) -> dict[str, str | int]:
     """The `name`, `height` and `width` of an image, as every record has them."""
     return {"name": name, "height": image.height, "width": image.width}
@@ -46,8 +53,17 @@ def _decode(source: str | os.PathLike[str] | bytes | Image.Image) -> Image.Image
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we have our own cap
-            return _checked_rgb(data if isinstance(data, Image.Image) else _open(data))
+            opened = data if isinstance(data, Image.Image) else _open(data)
+            frames = opened.info.get("frames", getattr(opened, "n_frames", 1))
+            image = _checked_rgb(opened)
+            image.info["frames"] = frames
+            return image
     except UnidentifiedImageError:
+        if isinstance(data, bytes) and data[4:12] in HEIF:
+            raise InputError(
+                f"The file is a HEIC or AVIF photograph, as phones take them, which is not read "
+                f"here. Save it as one of {', '.join(FORMATS)}."
+            ) from None
         raise InputError(
             f"The file is not an image that can be read. Use one of {', '.join(FORMATS)}."
         ) from None

@@ -45,8 +45,8 @@ class Screen:
         self._status: Status | None = None
         self._printed: dict[int, int] = {}
 
-    def introduce(self, about: dict[str, Any]) -> None:
-        """Which model answers, and on what."""
+    def introduce(self, about: dict[str, Any], note: str = "") -> None:
+        """Which model answers, and on what; `note` is about the image."""
         bits = f", {about['quantization']}" if about["quantization"] else ""
         bits += ", vision tower too" if about["quantized_tower"] else ""
         line = (
@@ -56,6 +56,8 @@ class Screen:
         self.console.print(Text(plain(line), style="dim"))
         if about["origin"] == "random":
             self.console.print("Random weights: the times and sizes are real, the words are not.")
+        if note:
+            self.console.print(Text(note))
 
     def follow(self, steps: Iterable[Step], lanes: Sequence[Lane]) -> list[Step]:
         """Show the steps as they come; the last step of every lane."""

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from hired.errors import InputError
-from hired.images import MAX_BYTES, open_image
+from hired.images import MAX_BYTES, frames_words, open_image
 
 
 def encoded(image, kind="PNG", **options):
@@ -131,3 +131,20 @@ def test_paths(tmp_path):
         open_image(tmp_path / "missing.png")
     with pytest.raises(InputError, match="cannot be read"):
         open_image(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "MPO"])
+def test_a_file_of_several_pictures_says_that_the_first_is_used(kind):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "green")]
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    image = open_image(data)
+    assert np.asarray(image)[4, 4].argmax() == 0
+    assert frames_words(image) == "The file holds 3 pictures; the first is used."
+    assert frames_words(open_image(image)) == frames_words(image)
+    assert frames_words(open_image(encoded(frames[0], "PNG"))) == ""
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"avif"])
+def test_a_phones_photograph_is_named(brand):
+    with pytest.raises(InputError, match=r"HEIC or AVIF photograph.*JPEG"):
+        open_image(b"\0\0\0\x18ftyp" + brand + b"\0" * 40)

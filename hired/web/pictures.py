@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 
+from hired.images import frames_words
 from hired.layout import Layout, cut_words
 from hired.overlay import (
     count_tiles,
@@ -69,7 +70,8 @@ def preview(
         picture = draw_attention(layout, selection.grid, attention)
         words = describe_attention(selection.grid, attention)
         caption = f"CLS attention of layer {layer}: bright is where the model looks"
-    caption = f"{caption}. {cut}" if (cut := cut_words(selection.grid)) else caption
+    for more in (cut_words(selection.grid), frames_words(image)):
+        caption = f"{caption}. {more}" if more else caption
     return _figure(layout, selection, picture, words, caption)
 
 

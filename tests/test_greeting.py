@@ -181,3 +181,18 @@ def test_where_both_do_not_fit_the_old_model_goes_first_or_comes_back(switching)
     with pytest.raises(MemoryShortage):
         engine.switch("llava-hf/llama3-llava-next-8b-hf")
     assert engine.ready and engine.get().info["name"] == engine.name == "llava-hf/llava-1.5-7b-hf"
+
+
+def test_shipped_answers_come_before_a_visitor_s_and_are_of_alternating_runs() -> None:
+    greeting = Greeting(Engine())
+    shipped = greeting._shipped()
+    assert [view.phase for view in shipped.views] == ["done", "done"]
+    assert all(len(view.measured("ttft_s")) == view.repeats == 5 for view in shipped.views)
+    assert (
+        shipped.image["example"] == "sparse" and shipped.known == "The red heart shows the digit 2."
+    )
+    assert shipped.about["date"] and shipped.about["device_name"]
+    greeting.example = lambda key="": greeting.posters[0]  # loads no model
+    run, *shown = first_run(greeting)
+    greeting.keep(run, *shown)
+    assert greeting.run() == shipped

@@ -257,6 +257,9 @@ def test_a_method_that_finds_its_own_count_is_told_so(engine, image) -> None:
     assert [row["budget"] for row in end.rows] == ["stock", "its own"]
     kept = pictures.select(engine.get(), image, Settings(right="prumerge-adaptive"))
     assert "Its own count" in readout.readout(kept, None)
+    stock = pictures.select(engine.get(), image, Settings(right="full"))
+    assert "Its own count" not in readout.readout(stock, None), "stock finds no count"
+    assert f"No budget: {stock.kept} of the 180" in readout.readout(stock, None)
 
 
 def test_sweep_says_what_cannot_be(engine, image) -> None:

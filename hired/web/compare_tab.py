@@ -187,6 +187,7 @@ def _wire_preview(handlers: Handlers, asked: Asked, shown: Shown) -> None:
     gr.on(
         [
             asked.image.change,
+            asked.brought.change,
             shown.mode.change,
             *(asked.form.parts[name].change for name in WATCHED),
         ],

@@ -27,7 +27,8 @@ def count(selection: Selection, budget: float | int | None) -> str:
     The budget is of the whole image, not of each tile.
     """
     grid = selection.grid
-    asked = "Its own count" if budget is None else show_budget(budget)
+    own = "No budget" if selection.everything else "Its own count"
+    asked = own if budget is None else show_budget(budget)
     views = "1 view" if grid.tiles == 1 else f"{grid.tiles} views (the whole image and its crops)"
     words = [
         f"{asked}: {selection.kept:,} of the {selection.nominal:,} patches of this image are kept, "

@@ -120,7 +120,7 @@ def head(info: dict[str, Any] | None, note: str = "") -> str:
             toy = '<span class="chip warn">random weights: real times, invented words</span>'
     return (
         '<header class="top"><h1>HiRED <span>side by side</span></h1>'
-        "<p>One model, one image, one question: each side reads its own choice of visual tokens.</p>"
+        "<p>One model, one image, one question: each side reads its own choice of tokens.</p>"
         f'<p class="model"><span class="chip">{panes.esc(model)}</span>{toy}{why}'
         '<button type="button" class="to-stage" aria-pressed="false">Stage view</button>'
         "</p></header>"

@@ -10,6 +10,7 @@ from hired.web.benchmarks_tab import add_benchmarks_tab
 from hired.web.compare_tab import add_compare_tab
 from hired.web.engine import Engine
 from hired.web.examples import FOLDER
+from hired.web.film_tab import add_film_tab
 from hired.web.gate import Gate
 from hired.web.handlers import Handlers
 from hired.web.limits import Limits
@@ -37,6 +38,8 @@ def build(engine: Engine) -> Page:
                 asked = add_compare_tab(demo, handlers, header)
             with gr.Tab("Sweep", id="sweep") as swept:
                 add_sweep_tab(handlers, asked, tabs, swept)
+            with gr.Tab("Film", id="film") as film:
+                add_film_tab(handlers, asked, film)
             with gr.Tab("Benchmarks", id="benchmarks") as benchmarks:
                 add_benchmarks_tab(benchmarks)
             with gr.Tab("How it works", id="how") as how:

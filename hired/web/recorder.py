@@ -1,6 +1,6 @@
 """`python -m hired record`: what the page shows before anything ran, measured and written down.
 
-The first example's answers, by alternating runs enough to compare their times, and its sweep.
+The first example's answers, by alternating runs enough to compare their times, its sweep, its film.
 """
 
 import argparse
@@ -16,15 +16,17 @@ from hired.evidence import ENOUGH
 from hired.models import EMBEDDED
 from hired.web import keepsake, record, sweep_record
 from hired.web.engine import Engine, Stops
+from hired.web.film import plan_film
 from hired.web.greeting import Greeting
 from hired.web.runs import run
+from hired.web.settings import Settings
 from hired.web.sweep import plan, sweep
 from hired.web.uploads import read_image
 
 BUDGETS = "5 % 10 % 20 % 40 % 60 % 100 %"
 METHODS = ("hired", "visionzip", "divprune", "spatial", "random")
 REPEATS = 3
-KINDS = ("answers", "sweep")
+KINDS = ("answers", "sweep", "film")
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -34,7 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--repeats", type=int, default=REPEATS, help="runs of each row of the sweep"
     )
-    parser.add_argument("--only", choices=KINDS, nargs="+", default=KINDS, help="default: both")
+    parser.add_argument("--only", choices=KINDS, nargs="+", default=KINDS, help="default: all")
     parser.add_argument("--to", type=Path, default=sweep_record.RECORDED, metavar="FOLDER")
     parser.set_defaults(run=command)
 
@@ -47,12 +49,16 @@ def command(args: argparse.Namespace) -> int:
         file = Greeting(engine, args.to).file
         file.write_text(record.to_json(record_answers(engine)) + "\n", encoding="utf-8")
         sys.stderr.write(f"The first example's answers in {file}\n")
-    if "sweep" not in args.only:
-        return 0
-    kept = record_sweep(engine, BUDGETS, METHODS, args.repeats)
-    path = args.to / sweep_record.recorded_name(engine.name)
-    path.write_text(json.dumps(kept, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
-    sys.stderr.write(f"{len(kept['rows'])} rows in {path}\n")
+    usual = Greeting(engine).settings
+    ladders = {
+        "sweep": plan(replace(usual, repeats=args.repeats), BUDGETS, "none", "", METHODS),
+        "film": plan_film(usual),
+    }
+    for kind in [kind for kind in ladders if kind in args.only]:
+        kept = record_sweep(engine, ladders[kind])
+        path = args.to / sweep_record.recorded_name(engine.name, kind)
+        path.write_text(json.dumps(kept, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+        sys.stderr.write(f"{len(kept['rows'])} rows in {path}\n")
     return 0
 
 
@@ -72,20 +78,15 @@ def record_answers(engine: Engine) -> record.Record:
     return greeting.record(example.question, example.image, image, settings, views)
 
 
-def record_sweep(
-    engine: Engine, budgets: str, methods: tuple[str, ...], repeats: int
-) -> dict[str, Any]:
-    """The sweep of the first example with the page's usual settings, as `sweep_record.keep`.
+def record_sweep(engine: Engine, planned: list[Settings]) -> dict[str, Any]:
+    """A sweep of the first example, as `sweep_record.keep`.
 
     Raises:
-        ModelError, SettingError: the model cannot be loaded, or a value is out of range.
+        ModelError: the model cannot be loaded.
     """
-    greeting = Greeting(engine)
-    example = greeting.example()
+    example = Greeting(engine).example()
     assert example is not None
     image = read_image(example.image)
-    settings = replace(greeting.settings, repeats=repeats)
-    planned = plan(settings, budgets, "none", "", methods)
     loaded, asked = engine.get(), (example.question, planned, threading.Event(), example.answer)
     *_, done = sweep(loaded, image, *asked)
     size = keepsake.keep(example.image, image, example)

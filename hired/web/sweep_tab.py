@@ -57,7 +57,7 @@ def add_sweep_tab(handlers: Handlers, asked: Any, tabs: gr.Tabs, tab: gr.Tab) ->
             )
             for name in ("CSV", "JSON", "PNG")
         ]
-    bar = gr.HTML(_bar(None), elem_id="sweep-bar")
+    bar = gr.HTML(show_progress(None), elem_id="sweep-bar")
     cells = gr.HTML("", elem_id="sweep-grid", js_on_load=OPENS)
     picture = gr.Image(
         label="Plots", type="pil", interactive=False, elem_id="sweep-plot", visible=False,
@@ -214,7 +214,7 @@ def _draw(progress: Progress, axis: str, ended: bool = False) -> list[Any]:
     rows = progress.rows
     several = len(rows) > 1
     return [
-        _bar(progress, ended),
+        show_progress(progress, ended),
         grid(rows, axis) if rows else gr.skip(),
         gr.update(value=plot(rows, axis), visible=True) if several else gr.skip(),
         gr.update(value=[_cells(row) for row in rows], visible=True) if rows else gr.skip(),
@@ -235,7 +235,8 @@ def _cells(row: dict[str, Any]) -> list[Any]:
     return [shown[name] for name in COLUMNS]
 
 
-def _bar(progress: Progress | None, ended: bool = False) -> str:
+def show_progress(progress: Progress | None, ended: bool = False) -> str:
+    """How far a sweep is, as a bar and in words."""
     done, total = (len(progress.rows), progress.total) if progress else (0, 0)
     words = "Nothing measured yet."
     if progress and ended:

@@ -30,7 +30,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format tests-only chromium soak load audit lock lowest docker-check gpu-check serve-test lmms-test bench screenshots shapes clean
+.PHONY: help demo test lint format tests-only chromium soak load audit lock lowest highest docker-check gpu-check serve-test lmms-test bench screenshots shapes clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -72,9 +72,13 @@ lock: $(VENV)/.tests ## write down the versions that are installed; make CONSTRA
 	$(BIN)/python -m pip freeze --exclude pip --exclude setuptools --exclude torch \
 	  | grep -E '^[A-Za-z0-9._-]+==[^+]+$$' > .ci/constraints.txt
 
+CORE := $(addprefix tests/test_,tiles.py selectors.py parity.py quantization.py stock.py web.py)
 lowest: $(VENV)-lowest/.done ## the core tests on the lowest versions that requirements.txt allows, torch aside
-	$(VENV)-lowest/bin/python -m pytest tests/test_tiles.py tests/test_selectors.py tests/test_parity.py \
-	  tests/test_web.py $(PYTEST_ARGS)
+	$(VENV)-lowest/bin/python -m pytest $(CORE) $(PYTEST_ARGS)
+
+highest: ## the core tests on the newest versions that requirements.txt allows; gigabytes of torch
+	@$(MAKE) --no-print-directory VENV=$(VENV)-highest TORCH="$$(grep ^torch requirements.txt)" $(VENV)-highest/.tests
+	$(VENV)-highest/bin/python -m pytest $(CORE) $(PYTEST_ARGS)
 
 gpu-check: $(VENV)/.app ## does everything work on this NVIDIA GPU? one record, one page, ten minutes
 	$(BIN)/python -m hired gpu-check $(ARGS)
@@ -97,7 +101,7 @@ shapes: $(VENV)/.app ## train the embedded model again, from the seed (hours)
 	$(BIN)/python -m hired shapes train $(ARGS)
 
 clean: ## remove the environments and caches; .cache, with checkpoints and downloads, stays
-	rm -rf $(VENV) $(VENV)-audit $(VENV)-lmms $(VENV)-lowest .pytest_cache .ruff_cache .import_linter_cache .hypothesis .gradio
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-lmms $(VENV)-lowest $(VENV)-highest .pytest_cache .ruff_cache .import_linter_cache .hypothesis .gradio
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The browser the page is tested in. As root it is installed; otherwise the tests that need it are

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from accelerate import cpu_offload
+from accelerate import cpu_offload, disk_offload
 from conftest import make_image, make_tiny, prompt
 from peft import LoraConfig, PromptTuningConfig, TaskType, get_peft_model
 from transformers import LlavaNextForConditionalGeneration
@@ -122,7 +122,6 @@ def stored(tiny, tmp_path_factory):
 
 
 PARTS = {
-    "everything": {"": "disk"},
     "tower and projector": {
         "model.vision_tower": "disk", "model.multi_modal_projector": "disk",
         "model.language_model": "cpu", "lm_head": "cpu", "model.image_newline": "cpu",
@@ -153,6 +152,12 @@ def test_parts_placed_by_size_are_fetched_when_they_are_used(tiny, stored, tmp_p
         stored, device_map="auto", max_memory={"cpu": 400_000}, offload_folder=tmp_path
     )
     assert "disk" in model.hf_device_map.values()
+    same_answers(model, tiny)
+
+
+def test_a_model_that_rests_on_disk_altogether(tiny, tmp_path) -> None:
+    model = copy.deepcopy(tiny[0])
+    disk_offload(model, tmp_path, torch.device("cpu"))
     same_answers(model, tiny)
 
 

@@ -27,8 +27,7 @@ class DivPrune(Selector):
 
     Attributes:
         centred: take the mean feature of the image off every feature before their distances
-            ("Cen-Prune" of Deng et al. 2025, arXiv 2510.24214). Not part of DivPrune: off by
-            default.
+            ("Cen-Prune"). Not part of DivPrune: off by default.
     """
 
     centred: bool = declared(

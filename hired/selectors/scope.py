@@ -22,9 +22,11 @@ class Scope(PerTile):
     of one more patch u is what the covers of all patches grow by, Σ_v max(0, sim(v, u) − cover);
     chosen is, again and again, the patch with the largest gain · a_u, a its CLS attention.
 
-    Written from the paper's description; its code was not read. Ours: features before the
-    projector, nothing is covered below 0 (a patch that is the opposite of all chosen counts as
-    uncovered), every tile keeps the same share of its candidates and is covered by its own.
+    Written from the abstract and summaries of the paper, neither from its full text nor its code:
+    the gain is the usual one of set coverage, and saliency enters as a plain factor. Ours:
+    features before the projector, nothing is covered below 0 (a patch that is the opposite of all
+    chosen counts as uncovered), every tile keeps the same share of its candidates and is covered
+    by its own.
     """
 
     name: ClassVar[str] = "scope"

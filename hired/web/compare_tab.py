@@ -16,6 +16,7 @@ from hired.web.handlers import NO_IMAGE, Handlers
 from hired.web.model_box import add_model_box
 from hired.web.settings import Settings
 from hired.web.share_box import Shared, add_share_box
+from hired.web.survive import keep_form, note_run
 from hired.web.verdict import verdict
 from hired.web.views import View
 from hired.web.wiring import FREE, GPU, LOOK, OPEN, QUIET
@@ -23,12 +24,6 @@ from hired.web.wiring import FREE, GPU, LOOK, OPEN, QUIET
 WATCHED = ("left", "right", "third", "kind", "rate", "count", "alpha", "init_layer",
            "final_layer", "heads", "newline", "seed")  # fmt: skip
 SIDES = ("left", "right", "third")
-STANDS = """() => requestAnimationFrame(() => {
-  document.documentElement.classList.add('ready');
-  if (new URLSearchParams(location.search).get('run') === '1') {
-    document.querySelector('#run')?.click();
-  }
-})"""
 REVEAL = """() => {  // a phone has the panes far below the button that fills them
   if (innerWidth >= 900) return;
   const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
@@ -236,6 +231,7 @@ def _wire_runs(
         begun.success(None, None, None, js=REVEAL, **QUIET)
         ended = running.then(handlers.end, None, every, queue=False, **QUIET)
         running.failure(handlers.fail, asked.form.all, [*outputs, *every], queue=False, **QUIET)
+        note_run(begun, ended)
         shared.keep(handlers, ended)
 
     follow(gr.on([buttons[0].click, asked.question.submit], trigger_mode="once", **begin))
@@ -254,7 +250,7 @@ def _wire_runs(
         **OPEN,
         **QUIET,
     )
-    opened.then(None, None, None, js=STANDS, **QUIET)
+    keep_form(handlers, asked, opened)
     answered = wanted.change(handlers.first, None, outputs, **GPU, **QUIET)
     for event in (opened, answered):
         event.then(handlers.files, shared.last, shared.downloads, queue=False, **QUIET)

@@ -5,6 +5,12 @@
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
   root.lang = 'en';
 
+  // The form as it was before this page, if it is a reload: see survive.py.
+  window.hiredAgain = performance.getEntriesByType('navigation')[0]?.type === 'reload';
+  window.hiredKept = JSON.parse(sessionStorage.getItem('hired-form') ?? 'null');
+  if (window.hiredKept) window.hiredKept.ran = sessionStorage.getItem('hired-running') === '1';
+  sessionStorage.removeItem('hired-running');
+
   // Tabs that do not fit the screen are in a menu, whose buttons work closed too.
   const openTab = (name) => {
     const buttons = all('#tabs [role=tab], #tabs .overflow-dropdown button');

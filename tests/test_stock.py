@@ -182,6 +182,7 @@ def same_answers(model, tiny) -> None:
 
 def test_a_newline_that_cannot_be_fetched_is_told(tiny) -> None:
     model = copy.deepcopy(tiny[0])
+    cpu_offload(model.model.language_model, torch.device("cpu"))
     model.model.image_newline = torch.nn.Parameter(torch.empty(64, device="meta"))
     assert dropped(model, tiny[1], budget=0.3).shape[0] == 2
     with pytest.raises(ModelError, match="image_newline of LlavaNextModel is offloaded"):

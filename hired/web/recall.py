@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
+
 from hired.errors import InputError
 from hired.web import keepsake, panes, record
 from hired.web.handlers import Handlers
 from hired.web.plain import plain_errors
 from hired.web.record import Record
+from hired.web.uploads import digest
 from hired.web.views import Case
 
 
@@ -17,22 +20,30 @@ class Recall:
     def __init__(self, handlers: Handlers) -> None:
         self.handlers = handlers
 
-    def show_record(self, kept: dict[str, Any] | None) -> list[Any]:
-        """A run of before: panes, what was asked, what stands for its picture, settings."""
+    def show_record(self, kept: dict[str, Any] | None, path: str | None = None) -> list[Any]:
+        """A run of before: panes, what was asked, what stands for its picture, settings.
+
+        `path` is the image that is there; it stays if it is the run's own.
+        """
         with plain_errors():
             if not kept:
                 raise InputError("There is no such run.")
             found = record.from_json(record.dump(kept))
         image, foreign = found.image, bool(found.image.get("foreign"))
         example = self._example(found)
+        stays = bool(path) and image.get("digest") == digest(path or "")
         case = Case(found.known, found.settings.budget, foreign, found.about)
         return [
             *self.handlers.draw(found.views, case),
-            example.image if example else None,
+            path
+            if stays
+            else example.image
+            if example
+            else None,  # an update would lose its reader
             found.question,
             {found.question: found.known} if found.known else {},
             panes.note(example) if example and example.question == found.question else "",
-            "" if example else keepsake.show(image),
+            gr.skip() if stays else "" if example else keepsake.show(image),
             *self.handlers.fit_form(found.settings),
             record.as_dict(found),
         ]

@@ -72,7 +72,9 @@ def add_sweep_tab(handlers: Handlers, asked: Any, tabs: gr.Tabs, tab: gr.Tab) ->
     _wire(handlers, asked, given, [start, stop, *saves], shown)
     opened = [asked.image, asked.question, asked.known, shown[-1]]
     tab.select(partial(_open_tab, handlers), opened, [about, *shown], **LOOK, **QUIET)
-    cells.click(_opener(handlers), shown[-1], [tabs, *asked.reopened], **FREE, **QUIET)
+    cells.click(
+        _opener(handlers), [asked.image, shown[-1]], [tabs, *asked.reopened], **FREE, **QUIET
+    )
 
 
 def _fields() -> list[Any]:
@@ -193,13 +195,13 @@ def _asked(path: str | None, question: str, known: dict[str, str]) -> str:
 
 
 def _opener(handlers: Handlers) -> Callable[..., list[Any]]:
-    def open_run(event: gr.EventData, kept: dict[str, Any] | None) -> list[Any]:
+    def open_run(event: gr.EventData, path: str | None, kept: dict[str, Any] | None) -> list[Any]:
         """The run behind a cell of the grid, on the Compare tab."""
         with plain_errors():
             row = getattr(event, "row", None)
             if not kept or not isinstance(row, int) or not 0 <= row < len(kept["rows"]):
                 raise InputError("That run is no longer here. Run the sweep again.")
-        shown = Recall(handlers).show_record(sweep_record.run_at(kept, row))
+        shown = Recall(handlers).show_record(sweep_record.run_at(kept, row), path)
         return [gr.update(selected="compare"), *shown]
 
     return open_run

@@ -237,12 +237,12 @@ def list_models(args: argparse.Namespace) -> int:
 
 def list_methods(args: argparse.Namespace) -> int:
     """Every registered method."""
-    from hired.catalog import read_catalog
+    from hired.method_list import read_methods
 
     _print_pairs(
         {
             name: f"{method.summary} [{', '.join(method.settings)}]"
-            for name, method in read_catalog().items()
+            for name, method in read_methods().items()
         }
     )
     return 0

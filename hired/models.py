@@ -16,7 +16,7 @@ from torch import nn
 
 from hired import quantization as bits
 from hired import random_models
-from hired.catalogue import ALLOWED, EMBEDDED, SHAPES
+from hired.allowed_models import ALLOWED, EMBEDDED, SHAPES
 from hired.checkpoints import first_line, read_config
 from hired.errors import HiredError, MemoryShortage, ModelError
 from hired.inputs import check_image_token

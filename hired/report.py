@@ -10,7 +10,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from hired.catalogue import ALLOWED, EMBEDDED, LISTED, PRECISIONS
+from hired.allowed_models import ALLOWED, EMBEDDED, LISTED, PRECISIONS
 from hired.evidence import tokens_per_s
 from hired.lane import Lane
 from hired.machine import free_bytes, name_device, pick_device, versions

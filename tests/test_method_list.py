@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hired.catalog import Entry, read_catalog
+from hired.method_list import Entry, read_methods
 from hired.selectors import SELECTORS, settings_of
 
 LOADED = """
@@ -20,10 +20,10 @@ sys.exit(code)
 
 
 def test_the_source_says_what_the_register_holds() -> None:
-    catalog = read_catalog()
-    assert list(catalog) == list(SELECTORS)
+    methods = read_methods()
+    assert list(methods) == list(SELECTORS)
     for name, method in SELECTORS.items():
-        assert catalog[name] == Entry(method.summary, tuple(settings_of(name)))
+        assert methods[name] == Entry(method.summary, tuple(settings_of(name)))
 
 
 def test_a_new_file_is_a_new_method(tmp_path) -> None:
@@ -37,7 +37,7 @@ def test_a_new_file_is_a_new_method(tmp_path) -> None:
             f"class {name.title()}(Selector):\n    name: ClassVar[str] = {name!r}\n"
             f"    summary: ClassVar[str] = 'Does it.'\n{more}"
         )
-    assert read_catalog(tmp_path) == {
+    assert read_methods(tmp_path) == {
         "full": Entry("Does it.", ("newline",)),
         "hired": Entry("Does it.", ("budget", "newline", "alpha")),
         "mine": Entry("Does it.", ("budget", "newline")),

@@ -6,7 +6,7 @@ from transformers import AutoModelForImageTextToText, CLIPVisionConfig, LlamaCon
 
 from hired import models
 from hired import quantization as bits
-from hired.catalogue import ALLOWED, LISTED, PRECISIONS, UNTRIED
+from hired.allowed_models import ALLOWED, LISTED, PRECISIONS, UNTRIED
 from hired.cli import main
 from hired.errors import ModelError
 

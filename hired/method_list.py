@@ -31,7 +31,7 @@ class _Class:
     facts: dict[str, Any] = field(default_factory=dict)  # class variables that are literals
 
 
-def read_catalog(source: Path = SOURCE) -> dict[str, Entry]:
+def read_methods(source: Path = SOURCE) -> dict[str, Entry]:
     """Every method by its name: the baseline and HiRED first, the others by name."""
     classes = {
         node.name: _read_class(node)

@@ -243,13 +243,8 @@ def _wire_runs(
     for index, halt in enumerate(shown.halts):
         halt.click(_stopper(handlers, index), None, None, queue=False, **QUIET)
     wanted = gr.State(False)  # is the first example to be answered for this visitor?
-    opened = demo.load(
-        handlers.open,
-        None,
-        [*asked.form.all, *asked.example, *asked.examples, shown.mode, *outputs, wanted],
-        **OPEN,
-        **QUIET,
-    )
+    fresh = [*asked.form.all, *asked.example, *asked.examples, shown.mode, *outputs, wanted]
+    opened = demo.load(handlers.open, None, fresh, **OPEN, **QUIET)
     keep_form(handlers, asked, opened)
     answered = wanted.change(handlers.first, None, outputs, **GPU, **QUIET)
     for event in (opened, answered):

@@ -69,18 +69,21 @@
   };
   let due = 0;
   new MutationObserver(() => {
-    due ||= requestAnimationFrame(() => { due = 0; tidy(); });
+    due ||= requestAnimationFrame(() => { due = 0; tidy(); fit(); });
   }).observe(one('.gradio-container') ?? document.body, {childList: true, subtree: true, characterData: true});
   tidy();
 
   // The stage view: what an audience looks at, as large as the screen allows.
   const fit = () => {
     const on = document.body.classList.contains('stage');
-    root.style.setProperty('--stage', 1);
     if (!on) return;
-    const page = one('#compare').getBoundingClientRect();
-    const free = innerHeight - page.top - 12;
-    root.style.setProperty('--stage', Math.max(1, Math.min(innerWidth / 1240, free / page.height)));
+    let zoom = innerWidth / 1240;
+    for (let round = 0; round < 4; round += 1) {  // a larger zoom wraps more lines
+      root.style.setProperty('--stage', zoom);
+      const page = one('#compare').getBoundingClientRect();
+      zoom = Math.max(1, Math.min(zoom, zoom * (innerHeight - page.top - 12) / page.height));
+    }
+    root.style.setProperty('--stage', zoom);
   };
   const stage = (on) => {
     document.body.classList.toggle('stage', on);

@@ -242,6 +242,14 @@ def _wire_runs(
     buttons[1].click(handlers.stop, None, None, queue=False, **QUIET)
     for index, halt in enumerate(shown.halts):
         halt.click(_stopper(handlers, index), None, None, queue=False, **QUIET)
+    _wire_opening(demo, handlers, asked, shown, shared)
+
+
+def _wire_opening(
+    demo: gr.Blocks, handlers: Handlers, asked: Asked, shown: Shown, shared: Shared
+) -> None:
+    """Fill the page when a visitor comes, and answer the first example where nobody has yet."""
+    outputs = [*shown.results, shared.last]
     wanted = gr.State(False)  # is the first example to be answered for this visitor?
     fresh = [*asked.form.all, *asked.example, *asked.examples, shown.mode, *outputs, wanted]
     opened = demo.load(handlers.open, None, fresh, **OPEN, **QUIET)

@@ -24,7 +24,7 @@ def free_port() -> int:
 @contextmanager
 def serve(engine, **limits):
     """The page around an engine, really served; the Blocks."""
-    engine.limits = Limits(**{"rate": 100_000, "per_client": 24, **limits})
+    engine.limits = Limits(**{"rate": 100_000, "per_client": 24, "unheard": 60, **limits})
     demo = build(engine)
     demo.launch(
         server_name="127.0.0.1",

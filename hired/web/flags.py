@@ -15,6 +15,7 @@ LIMITS = {
     "per_client": "comparisons and sweeps one visitor may have waiting",
     "rate": "requests of one visitor per minute",
     "seconds": "the longest a comparison or sweep may run",
+    "unheard": "seconds that one runs before its event stream has to be open",
     "new_tokens": "tokens of an answer",
     "question": "characters of a question",
     "rows": "runs of a sweep",

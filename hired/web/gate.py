@@ -31,6 +31,7 @@ from hired.web.asgi import (
     too_long,
 )
 from hired.web.limits import Limits, Rate, trim
+from hired.web.listeners import Listeners, session_of
 from hired.web.logs import mark
 from hired.web.wiring import GPU
 
@@ -49,6 +50,7 @@ class Gate:
     def __init__(self, app: Any, limits: Limits) -> None:
         self.app, self.limits = app, limits
         self.rate, self.logins = Rate(limits.rate), Rate(LOGINS)
+        self.listeners = Listeners(limits.unheard)
         self.entering: Counter[str] = Counter()  # let in, not yet seen in the queue; by client
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -105,6 +107,13 @@ class Gate:
                     await self._queue(scope, replay(body, receive), send)
                     return
                 receive = replay(body, receive)
+        elif scope["method"] == "GET":
+            queue = scope["app"].get_blocks()._queue
+            session = session_of(queue, path, scope["query_string"])
+            if session:
+                with self.listeners.listening(queue, session):
+                    await self.app(scope, receive, send)
+                return
         await self.app(scope, receive, send)
 
     def _admit(self, scope: Message, rate: Rate) -> None:
@@ -162,6 +171,7 @@ class Gate:
         self.entering[client] += 1
         try:
             await self.app(scope, receive, send)
+            self.listeners.follow(scope["app"].get_blocks()._queue)
         finally:
             self.entering -= Counter((client,))
 

@@ -36,6 +36,7 @@ class Limits:
         per_client: comparisons and sweeps that one client may have waiting.
         rate: requests of one client per minute.
         seconds: from the moment a comparison or sweep begins.
+        unheard: seconds that one runs before somebody has to listen to it.
         body_mb: megabytes of a request that is no upload.
         disk_mb: megabytes of uploads and results kept on disk.
         grace: seconds that running answers get when the server is told to end.
@@ -50,6 +51,7 @@ class Limits:
     per_client: int = 8
     rate: int = 600
     seconds: int = 1800
+    unheard: int = 5
     body_mb: int = 2
     disk_mb: int = 1000
     grace: int = 60

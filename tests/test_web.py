@@ -12,7 +12,7 @@ from hired.web.examples import read_examples
 from hired.web.record import Record
 from hired.web.settings import Settings, from_mapping, parse_heads
 from hired.web.sweep import plan
-from hired.web.verdict import verdict, word_diff
+from hired.web.verdict import verdict
 from hired.web.views import Case, View, median
 
 METRICS = {
@@ -160,12 +160,40 @@ def test_no_text_becomes_markup() -> None:
     shown = [
         panes.pane(view, 0, Case(HOSTILE)),
         panes.pane(failed, 0),
-        word_diff(HOSTILE, "other"),
+        panes.mark_words(HOSTILE, ["other"]),
         verdict([STOCK, HIRED], Case(HOSTILE, about=dict.fromkeys(ABOUT, HOSTILE))),
         panes.announcement([View("full", "done", HOSTILE)]),
     ]
     for markup in shown:
         assert "<img" not in markup and "${" not in markup and "{{" not in markup
+
+
+def test_words_that_differ_are_marked_in_the_panes_and_told() -> None:
+    there, none = "The circle\nis pink", "There's no circle as pink"
+    assert panes.mark_words(there, [there.replace("\n", " ")]) == there, "only words count"
+    assert panes.mark_words(there, [none]) == (
+        "<mark>The</mark> circle\n<mark>is</mark> pink"
+        '<span class="hidden"> (differs in: The, is)</span>'
+    )
+    assert panes.mark_words(none, [there]).startswith(
+        "<mark>There's no</mark> circle <mark>as</mark> pink<span".replace("'", "&#x27;")
+    )
+    shown = panes.side_by_side(
+        [View(m, "done", t) for m, t in zip("abc", ("x y", "x", "z y"), strict=True)]
+    )
+    assert "<mark>x y</mark>" in shown[0], "the first against every other"
+    assert "<mark" not in shown[1] and "<mark>z</mark> y" in shown[2]
+    still = panes.side_by_side([View("full", "done", "x y"), View("hired", "answering", "x")])
+    assert "<mark" not in still[0] + still[1], "a word yet to come is no difference"
+    toy = panes.side_by_side([View("a", "done", "x"), View("b", "done", "y")], Case(foreign=True))
+    assert "<mark" not in toy[0] + toy[1]
+
+
+def test_figures_are_explained_where_they_stand_without_a_mouse() -> None:
+    shown = panes.pane(STOCK, 0)
+    assert '<details class="terms"><summary>What the figures mean</summary>' in shown
+    assert "<dt>KV cache</dt><dd>keys and values that the language model keeps" in shown
+    assert "<dt>Peak memory</dt><dd>the most that was in use" in shown and "title=" not in shown
 
 
 def test_known_answer_is_marked_in_words() -> None:

@@ -251,7 +251,7 @@ class Handlers:
 
     def draw(self, views: list[View], case: Case | None = None) -> list[Any]:
         """Values of the panes, the verdict, the timeline and the live region."""
-        shown = [panes.pane(view, index, case) for index, view in enumerate(views)]
+        shown = panes.side_by_side(views, case)
         return [
             shown[0],
             shown[1] if len(shown) > 1 else "",

@@ -1,6 +1,8 @@
 """Panes and timeline as HTML: views in, strings out, all text escaped."""
 
+import difflib
 import html
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,10 +46,11 @@ def esc(text: Any) -> str:
 FOREIGN = "This small model only knows shape posters. The kept tokens are real, the answer is not."
 
 
-def pane(view: View, index: int, case: Case | None = None) -> str:
+def pane(view: View, index: int, case: Case | None = None, others: Sequence[View] = ()) -> str:
     """One side: method, phase, answer, numbers; the same height at every phase.
 
     A known answer marks it right or wrong, unless the model knows nothing of such pictures.
+    Words that differ from the answers of `others` are marked once all have ended.
     """
     case = case or Case()
     metrics = view.metrics or {}
@@ -56,7 +59,7 @@ def pane(view: View, index: int, case: Case | None = None) -> str:
         body = f'{said}<p class="fault">{esc(view.error)}</p>'
     elif view.text:
         caret = '<span class="caret" aria-hidden="true"></span>' if view.phase in BUSY else ""
-        body = f"<p>{esc(view.text)}{caret}</p>"
+        body = f"<p>{_compared(view, [] if case.foreign else others)}{caret}</p>"
     else:
         body = f'<p class="hint">{esc(HINTS.get(view.phase, "The model had nothing to say."))}</p>'
     state, mark = STATES[view.phase], ""
@@ -80,6 +83,57 @@ def pane(view: View, index: int, case: Case | None = None) -> str:
         f'aria-label="Answer of {esc(view.title)}">'
         f"{body}</div>{_place(index, esc(view.title))}</div>{_figures(view)}</section>"
     )
+
+
+def side_by_side(views: Sequence[View], case: Case | None = None) -> list[str]:
+    """All panes; the first is compared with every other, each other with the first."""
+    return [
+        pane(view, index, case, views[:1] if index else views[1:])
+        for index, view in enumerate(views)
+    ]
+
+
+def _compared(view: View, others: Sequence[View]) -> str:
+    """An answer as HTML, its words marked that the others do not have in the same place."""
+    if view.phase != "done":
+        return esc(view.text)
+    against = [other for other in others if other.phase == "done" and other.text]
+    return mark_words(view.text, [other.text for other in against])
+
+
+def mark_words(text: str, others: Sequence[str]) -> str:
+    """A text as HTML; what differs from any of the others is marked, and told at its end to those
+    who hear it. Only words count, not the space between them.
+    """
+    parts = re.findall(r"\S+|\s+", text)
+    words = text.split()
+    differs: set[int] = set()
+    for other in others:
+        matcher = difflib.SequenceMatcher(None, other.split(), words, autojunk=False)
+        for kind, _, _, first, end in matcher.get_opcodes():
+            differs |= set(range(first, end)) if kind != "equal" else set()
+    if not differs:
+        return esc(text)
+    shown, place = [], 0
+    for part in parts:
+        blank = part.isspace()
+        marked = not blank and place in differs
+        shown.append(f"<mark>{esc(part)}</mark>" if marked else esc(part))
+        place += not blank
+    joined = re.sub(r"</mark>(\s+)<mark>", r"\1", "".join(shown))
+    heard = ", ".join(esc(" ".join(run.split())) for run in _runs(words, differs))
+    return f'{joined}<span class="hidden"> (differs in: {heard})</span>'
+
+
+def _runs(words: Sequence[str], chosen: set[int]) -> list[str]:
+    """The chosen words, neighbours in one piece."""
+    found: list[str] = []
+    for index in sorted(chosen):
+        if found and index - 1 in chosen:
+            found[-1] += f" {words[index]}"
+        else:
+            found.append(words[index])
+    return found
 
 
 def count_words(tokens: int) -> str:
@@ -115,42 +169,40 @@ def note(example: Example) -> str:
     return f'<p class="note">{esc(example.note)} {known}</p>'
 
 
+TERMS = {
+    "First token": "preparing, looking, selecting and reading, until the first token is there",
+    "Model only": "looking, selecting and reading; the image is prepared once for all panes",
+    "Speed": f"tokens after the first, per second; from {SPEED_TOKENS} new tokens on",
+    "Total": "start to last token",
+    "KV cache": "keys and values that the language model keeps of every token it has read or "
+    "written: fewer visual tokens, less cache",
+    "Peak memory": "the most that was in use during the answer, above the model at rest",
+}
+
+
 def _figures(view: View) -> str:
+    """The numbers of a pane, and their meaning on demand, by mouse, touch or keyboard."""
     m = view.metrics or {}
     speed = tokens_per_s(m.get("new_tokens", 0), m.get("tokens_per_s"))
     roughly = "≈ " if m.get("peak_is_approximate") else ""
     new = m.get("new_tokens")
     written = f", {new} token{'' if new == 1 else 's'}" if new is not None else ""
     blank, kept = "unknown" if m else "–", m.get("kv_cache_bytes") is not None
-    figures = [
-        ("First token", seconds(m.get("ttft_s")), "preparing, looking, selecting and reading"),
-        (
-            "Model only",
-            seconds(m.get("model_ttft_s")),
-            "looking, selecting and reading; the image is prepared once for all lanes",
-        ),
-        (
-            "Speed",
-            f"{speed:.1f} tok/s" if speed else "–",
-            f"tokens after the first, per second; from {SPEED_TOKENS} new tokens on",
-        ),
-        (f"Total{written}", seconds(m.get("total_s")), "start to last token"),
-        (
-            "KV cache",
-            size(m.get("kv_cache_bytes")) if kept else blank,
-            "keys and values at the end",
-        ),
-        (
-            "Peak memory",
-            f"{roughly}+{size(m['peak_bytes'])}" if m.get("peak_bytes") is not None else blank,
-            "highest level above the resting model",
-        ),
+    peak = f"{roughly}+{size(m['peak_bytes'])}" if m.get("peak_bytes") is not None else blank
+    values = [
+        ("First token", seconds(m.get("ttft_s"))),
+        ("Model only", seconds(m.get("model_ttft_s"))),
+        ("Speed", f"{speed:.1f} tok/s" if speed else "–"),
+        (f"Total{written}", seconds(m.get("total_s"))),
+        ("KV cache", size(m.get("kv_cache_bytes")) if kept else blank),
+        ("Peak memory", peak),
     ]
-    cells = "".join(
-        f'<div title="{esc(note)}"><dt>{name}</dt><dd>{value}</dd></div>'
-        for name, value, note in figures
+    cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in values)
+    terms = "".join(f"<div><dt>{name}</dt><dd>{told}</dd></div>" for name, told in TERMS.items())
+    return (
+        f'<dl class="figures">{cells}</dl><details class="terms"><summary>What the figures mean'
+        f"</summary><dl>{terms}</dl></details>"
     )
-    return f'<dl class="figures">{cells}</dl>'
 
 
 def timeline(views: Sequence[View]) -> str:

@@ -3,7 +3,6 @@
 What is counted stands apart from what is measured; both are figures of `contrasts`.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,7 +55,7 @@ def _pair(base: View, other: View, case: Case, title: str, origin: str) -> str:
         f'<div class="columns"><div><h4>Counted</h4><dl>{exact}</dl></div>'
         f"<div><h4>{_runs_words(base, other)}</h4><dl>{_cells(measured(base, other))}</dl></div>"
         f"</div><p>{esc(sentence(base, other))}{_pointer(base, other)}</p>"
-        f"{_change_of_words(base, other, case)}{origin}</section>"
+        f"{origin}</section>"
     )
 
 
@@ -100,14 +99,7 @@ def _answers(base: View, other: View, case: Case) -> Figure:
         return "Not comparable", "one stopped", False
     if _words(base.text) == _words(other.text):
         return "Same answer", "word for word", False
-    return "Differs", "see below", True
-
-
-def _change_of_words(base: View, other: View, case: Case) -> str:
-    whole = base.phase == other.phase == "done"
-    if case.foreign or not whole or _words(base.text) == _words(other.text):
-        return ""
-    return f'<p class="diff" tabindex="0">{word_diff(base.text, other.text)}</p>'
+    return "Differs", "marked in the panes", True
 
 
 def _cells(figures: Sequence[Figure]) -> str:
@@ -183,19 +175,3 @@ def _why_no_verdict(views: Sequence[View]) -> str:
 
 def _words(text: str) -> list[str]:
     return text.split()
-
-
-def word_diff(before: str, after: str) -> str:
-    """Words only in the first text struck out, words only in the second underlined."""
-    old, new = _words(before), _words(after)
-    parts = []
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    for kind, i, j, k, m in matcher.get_opcodes():
-        if kind == "equal":
-            parts.append(esc(" ".join(old[i:j])))
-            continue
-        if j > i:
-            parts.append(f"<del>{esc(' '.join(old[i:j]))}</del>")
-        if m > k:
-            parts.append(f"<ins>{esc(' '.join(new[k:m]))}</ins>")
-    return " ".join(parts)

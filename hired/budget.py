@@ -69,17 +69,6 @@ def check_budget(budget: float | int) -> float | int:
     )
 
 
-def check_share(name: str, value: float) -> float:
-    """A share lies in [0, 1].
-
-    Raises:
-        SettingError: anything else, booleans and NaN included.
-    """
-    if isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1:
-        return float(value)
-    raise SettingError(f"{name} is a number from 0 to 1; got {value!r}.")
-
-
 def floor_share(rate: float, total: int) -> int:
     """floor(rate · total), guarded against float error."""
     return math.floor(rate * total + GUARD)

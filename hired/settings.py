@@ -122,10 +122,9 @@ class Number(Setting):
         """The number as float; booleans and NaN are none."""
         if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError
-        number = float(value)
-        if not self.low <= number <= self.high:
+        if not self.low <= value <= self.high:  # before `float`: a whole number may be beyond it
             raise ValueError
-        return number
+        return float(value)
 
     def parse(self, text: str) -> float:
         """A decimal number, with a point or a comma."""

@@ -10,7 +10,7 @@ from hired.errors import SettingError
 from hired.web import form, panes, share
 from hired.web.examples import read_examples
 from hired.web.record import Record
-from hired.web.settings import Settings, from_mapping, parse_heads
+from hired.web.settings import Settings, from_mapping
 from hired.web.sweep import plan
 from hired.web.verdict import verdict
 from hired.web.views import Case, View, median
@@ -99,7 +99,7 @@ def test_share_is_checked_whether_or_not_a_method_reads_it() -> None:
 
 
 def test_heads_by_number() -> None:
-    assert [parse_heads(text) for text in ("sum", "max", "3", "head 3", 3)] == [
+    assert [from_mapping({"heads": h}).heads for h in ("sum", "max", "3", "head 3", 3)] == [
         "sum", "max", 3, 3, 3,
     ]  # fmt: skip
 
@@ -109,6 +109,7 @@ def test_form_and_settings_are_two_ways_of_saying_the_same() -> None:
         Settings(),
         Settings(budget=1.0, race=True, third="random"),
         Settings(budget=1, swap=True, heads=2, final_layer=3, repeats=5, alpha=0.25),
+        Settings(contextual=0.3, important=0.1, fuse=True, exact=True, centred=True),
     ):
         values = [
             {"rate": 20, "count": 160, "final_layer": None}.get(name) if isinstance(v, dict) else v
@@ -126,6 +127,7 @@ def test_form_and_settings_are_two_ways_of_saying_the_same() -> None:
         Settings(budget=1.0),
         Settings(budget=0.05, alpha=0.0, heads=3, newline="rows", right="spatial", seed=9),
         Settings(left="hired", third="full", final_layer=2, race=True, repeats=3),
+        Settings(contextual=0.3, important=0.1, fuse=True, exact=True, centred=True),
     ],
 )
 def test_link_brings_the_settings_back(settings) -> None:
@@ -141,7 +143,10 @@ def test_link_is_clamped_not_refused() -> None:
         layers=4,
     )  # fmt: skip
     assert settings == Settings(budget=1.0, alpha=0.0, init_layer=3, max_new_tokens=512, repeats=1)
-    assert len(changed) == 7
+    assert len(changed) == 8 and changed[-1] == "unknown=y"
+    assert share.from_query({"alpa": "0.5", "q": "x", "example": "e", "image": "own"})[1] == [
+        "alpa=0.5 (Did you mean 'alpha'?)"
+    ]
     assert share.from_query({"budget": "-5"})[0].budget == 1
     assert share.from_query({"budget": "nan"})[0].budget == 0.2
 
@@ -166,34 +171,6 @@ def test_no_text_becomes_markup() -> None:
     ]
     for markup in shown:
         assert "<img" not in markup and "${" not in markup and "{{" not in markup
-
-
-def test_words_that_differ_are_marked_in_the_panes_and_told() -> None:
-    there, none = "The circle\nis pink", "There's no circle as pink"
-    assert panes.mark_words(there, [there.replace("\n", " ")]) == there, "only words count"
-    assert panes.mark_words(there, [none]) == (
-        "<mark>The</mark> circle\n<mark>is</mark> pink"
-        '<span class="hidden"> (differs in: The, is)</span>'
-    )
-    assert panes.mark_words(none, [there]).startswith(
-        "<mark>There's no</mark> circle <mark>as</mark> pink<span".replace("'", "&#x27;")
-    )
-    shown = panes.side_by_side(
-        [View(m, "done", t) for m, t in zip("abc", ("x y", "x", "z y"), strict=True)]
-    )
-    assert "<mark>x y</mark>" in shown[0], "the first against every other"
-    assert "<mark" not in shown[1] and "<mark>z</mark> y" in shown[2]
-    still = panes.side_by_side([View("full", "done", "x y"), View("hired", "answering", "x")])
-    assert "<mark" not in still[0] + still[1], "a word yet to come is no difference"
-    toy = panes.side_by_side([View("a", "done", "x"), View("b", "done", "y")], Case(foreign=True))
-    assert "<mark" not in toy[0] + toy[1]
-
-
-def test_figures_are_explained_where_they_stand_without_a_mouse() -> None:
-    shown = panes.pane(STOCK, 0)
-    assert '<details class="terms"><summary>What the figures mean</summary>' in shown
-    assert "<dt>KV cache</dt><dd>keys and values that the language model keeps" in shown
-    assert "<dt>Peak memory</dt><dd>the most that was in use" in shown and "title=" not in shown
 
 
 def test_known_answer_is_marked_in_words() -> None:

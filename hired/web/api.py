@@ -11,6 +11,7 @@ import gradio as gr
 from hired.errors import InputError
 from hired.images import describe_image
 from hired.overlay import describe_kept
+from hired.selectors import split_lane
 from hired.web import record
 from hired.web.engine import Engine, Stops
 from hired.web.plain import plain_errors
@@ -26,7 +27,8 @@ DROPPING = ("right", "budget", "alpha", "init_layer", "final_layer", "heads", "n
 WORDS = {
     "image": "a picture: a file uploaded to this server, or a data: URL over MCP",
     "question": "what is asked about it",
-    "method": "a name in hired.SELECTORS, such as hired, visionzip or random",
+    "method": "a name in hired.SELECTORS, such as hired, visionzip or random; settings that have "
+    "no parameter of their own after a colon: visionzip:contextual=0.3,newline=rows",
     "budget": "what is kept: a rate such as 0.2 or 20%, or a count of patches per image such as "
     "640, all partitions together; one beyond what the image has keeps all",
     "alpha": "the overview's share of the budget, 0 to 1",
@@ -146,7 +148,7 @@ class Endpoints:
                 method, budget, alpha, init_layer, final_layer, heads, newline, seed
             )
             picture, loaded = self.engine.limits.check_image(_open(image)), self.engine.get()
-            chosen = loaded.preview.select(picture, settings.selector(method))
+            chosen = loaded.preview.select(picture, settings.selector(settings.right))
         return {
             "kept": chosen.kept,
             "nominal": chosen.nominal,
@@ -194,7 +196,9 @@ class Endpoints:
 
 
 def _settings(*chosen: Any, **more: Any) -> Settings:
-    return from_mapping(dict(zip(DROPPING, chosen, strict=True)) | more)
+    given = dict(zip(DROPPING, chosen, strict=True))
+    given["right"], own = split_lane(str(given["right"]))
+    return from_mapping(given | own | more)
 
 
 def _open(path: str | None) -> Any:

@@ -1,28 +1,37 @@
 """The left column: what is asked and with which settings, and how that becomes `Settings`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from hired.errors import SettingError
-from hired.selectors import NEWLINES, SELECTORS
-from hired.web.settings import MAX_NEW_TOKENS, MAX_REPEATS, NOBODY, Settings, from_mapping
+from hired.selectors import SELECTORS, settings_of
+from hired.settings import Choice, Flag, Number
+from hired.web.settings import (
+    DECLARED,
+    MAX_NEW_TOKENS,
+    MAX_REPEATS,
+    NOBODY,
+    Settings,
+    from_mapping,
+)
+from hired.web.wiring import QUIET
 
 RATE, COUNT = "Share", "Count"
 AUTO = "auto"  # the final layer is the one that feeds the projector
 ORDER = ("one after the other", "one after the other, swapped", "race (times are shared)")
 FIELDS = (
     "left", "right", "third", "kind", "rate", "count", "alpha", "init_layer", "final_layer",
-    "heads", "newline", "seed", "max_new_tokens", "order", "repeats",
+    "heads", "newline", "seed", "contextual", "important", "fuse", "exact", "centred",
+    "max_new_tokens", "order", "repeats",
 )  # fmt: skip
 
-LABELS = {  # of the boxes that take a number
+OWN = tuple(name for name in DECLARED if name != "budget")  # of methods: hidden where none has it
+LABELS = {name: DECLARED[name].label for name in OWN} | {
     "rate": "Share of all patches, %",
     "count": "Patches to keep, per image",
-    "alpha": "α, the overview's share of the budget",
-    "init_layer": "Init layer (shares budget)",
-    "seed": "Seed",
     "max_new_tokens": "Max new tokens",
     "repeats": "Repeats (median)",
 }
@@ -49,7 +58,7 @@ def read(*values: Any) -> Settings:
     form = dict(zip(FIELDS, values, strict=True))
     kind, rate, count, order = (form.pop(key) for key in ("kind", "rate", "count", "order"))
     form["budget"] = _read_count(count) if kind == COUNT else f"{_read_rate(rate) / 100}"
-    empty = [label for name, label in LABELS.items() if name in form and form[name] is None]
+    empty = [LABELS[name] for name in form if name in LABELS and form[name] is None]
     if empty:
         raise SettingError(f"{empty[0]}: the box is empty. Type a number.")
     form["race"], form["swap"] = order == ORDER[2], order == ORDER[1]
@@ -99,7 +108,7 @@ def method_choices() -> list[tuple[str, str]]:
 
 def build_budget(parts: dict[str, Any]) -> None:
     """How much is kept: a share of all patches or a count."""
-    with gr.Group(elem_id="budget"):
+    with gr.Group(elem_id="budget") as parts["budget"]:
         parts["kind"] = gr.Radio([RATE, COUNT], value=RATE, label="Budget to keep", elem_id="kind")
         parts["rate"] = gr.Slider(1, 100, value=20, step=1, label=LABELS["rate"], elem_id="rate")
         parts["count"] = gr.Number(
@@ -111,30 +120,19 @@ def build_budget(parts: dict[str, Any]) -> None:
         parts["kind"],
         [parts["rate"], parts["count"]],
         queue=False,
-        api_visibility="private",
-        show_progress="hidden",
+        **QUIET,
     )
 
 
 def build_settings(parts: dict[str, Any]) -> None:
-    """Methods, layers and the way of running."""
-    methods = method_choices()
+    """Methods, their own settings, the way of running, and the way back to the defaults."""
+    methods, usual = method_choices(), Settings()
     with gr.Row():
         parts["left"] = gr.Dropdown(methods, value="full", label="Left pane", min_width=130)
         parts["right"] = gr.Dropdown(methods, value="hired", label="Right pane", min_width=130)
     parts["third"] = gr.Dropdown([("No third pane", NOBODY), *methods], value=NOBODY, label="Third")
-    parts["alpha"] = gr.Slider(0, 1, value=0.5, step=0.05, label=LABELS["alpha"], elem_id="alpha")
-    with gr.Row():
-        parts["init_layer"] = gr.Slider(
-            0, 63, value=0, step=1, label=LABELS["init_layer"], min_width=240
-        )
-        parts["final_layer"] = gr.Dropdown(
-            layer_choices(64), value=AUTO, label="Final layer (picks patches)", min_width=240
-        )
-    with gr.Row():
-        parts["heads"] = gr.Dropdown(["sum", "max"], value="sum", label="Heads", min_width=90)
-        parts["newline"] = gr.Dropdown(list(NEWLINES), value="none", label="Newlines", min_width=90)
-        parts["seed"] = gr.Number(0, precision=0, minimum=0, label=LABELS["seed"], min_width=70)
+    for name, visible in zip(OWN, _shown(usual.methods), strict=True):
+        parts[name] = _build_own(name, getattr(usual, name), visible)
     with gr.Row():
         parts["max_new_tokens"] = gr.Slider(
             1, MAX_NEW_TOKENS, value=64, step=1, label=LABELS["max_new_tokens"], min_width=240
@@ -143,3 +141,42 @@ def build_settings(parts: dict[str, Any]) -> None:
             1, MAX_REPEATS, value=1, step=1, label=LABELS["repeats"], min_width=240
         )
     parts["order"] = gr.Dropdown(list(ORDER), value=ORDER[0], label="Panes run")
+    parts["reset"] = gr.Button("Reset all settings", size="sm", elem_id="reset")
+    sides = [parts[side] for side in ("left", "right", "third")]
+    gr.on(
+        [side.change for side in sides],
+        lambda *chosen: [gr.update(visible=shown) for shown in _shown(chosen, "budget")],
+        sides,
+        [parts["budget"], *(parts[name] for name in OWN)],
+        queue=False,
+        **QUIET,
+    )
+
+
+def _shown(chosen: Iterable[str], *more: str) -> list[bool]:
+    """Of `more` and each of `OWN`: has one of the chosen methods this setting?"""
+    known = {setting for name in chosen if name in SELECTORS for setting in settings_of(name)}
+    return [name in known for name in (*more, *OWN)]
+
+
+def _build_own(name: str, value: Any, visible: bool) -> Any:
+    """The field of a method's setting, with its name and its help as declared."""
+    one = DECLARED[name]
+    words = {
+        "label": one.label,
+        "info": f"{one.help[0].upper()}{one.help[1:]}.",
+        "visible": visible,
+        "elem_id": name.replace("_", "-"),
+        "min_width": 240,
+    }
+    if name == "init_layer":  # as many as the model has, once it is there
+        return gr.Slider(0, 63, value=value, step=1, **words)
+    if name == "final_layer":
+        return gr.Dropdown(layer_choices(64), value=AUTO, **words)
+    if isinstance(one, Flag):
+        return gr.Checkbox(value, **words)
+    if isinstance(one, Choice):
+        return gr.Dropdown(list(one.choices), value=value, **words)
+    if isinstance(one, Number):
+        return gr.Slider(one.low, one.high, value=value, step=one.step, **words)
+    return gr.Number(value, precision=0, minimum=0, **words)

@@ -41,6 +41,9 @@ class FormChanges:
             queue=False,
             **QUIET,
         )
+        asked.form.parts["reset"].click(
+            lambda: self.handlers.fit_form(Settings()), None, asked.form.all, queue=False, **QUIET
+        )
         of_others = [last.change, asked.image.change, asked.question.change, asked.brought.change]
         gr.on(
             [*of_others, *watched],

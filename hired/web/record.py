@@ -18,7 +18,7 @@ from typing import Any, get_args
 from hired.errors import HiredError, InputError
 from hired.metrics import Metrics
 from hired.web import keepsake
-from hired.web.settings import MAX_REPEATS, Settings, from_mapping
+from hired.web.settings import KNOWN, MAX_REPEATS, Settings, from_mapping
 from hired.web.views import MEASURED, View
 
 MAX_BYTES, MAX_TEXT, FORMAT = 2_000_000, 20_000, "hired-comparison-1"
@@ -182,7 +182,8 @@ def _as_exported(found: dict[str, Any]) -> dict[str, Any]:
     image = {"name": re.split(r"[/\\]", str(asked.get("image", "")))[-1]}
     image |= dict(found.get("image") or {})
     facts = {key: asked.get(key) for key in ("question", "dtype", "quantization")}
-    settings = asked | {"right": asked["method"]}
+    settings = {key: value for key, value in asked.items() if key in KNOWN}
+    settings["right"] = asked["method"]
     return found | facts | {"image": image, "settings": settings, "lanes": lanes}
 
 

@@ -5,18 +5,20 @@ Knows neither gradio nor a model; what only a model can judge (layers, heads) is
 
 import dataclasses
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hired.budget import check_share, parse_budget
+from hired.budget import parse_budget
 from hired.errors import SettingError
-from hired.selectors import NEWLINES, SELECTORS, Selector, build, fitting
+from hired.selectors import SELECTORS, Selector, build, fitting
+from hired.settings import nearest
 
 MAX_NEW_TOKENS, MAX_REPEATS, MAX_SEED = 512, 9, 2**31 - 1
 NOBODY = "none"  # the third pane when there is none
-_HEAD = re.compile(r"(?:head )?(\d{1,4})")
+DECLARED = {
+    name: setting for method in SELECTORS.values() for name, setting in method.settings().items()
+}  # every setting of every method
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Settings:
     Attributes:
         left, right, third: methods by name; `third` may be "none".
         budget: a rate (float) or a count (int) of what is kept.
-        alpha, init_layer, final_layer, heads, newline, seed: settings of the methods.
+        alpha to centred: settings of the methods, as they declare them.
         max_new_tokens: per lane.
         race: run the lanes at once.
         swap: run them in reverse order.
@@ -43,6 +45,11 @@ class Settings:
     heads: str | int = "sum"
     newline: str = "none"
     seed: int = 0
+    contextual: float = SELECTORS["visionzip"].contextual
+    important: float = SELECTORS["vispruner"].important
+    fuse: bool = False
+    exact: bool = False
+    centred: bool = False
     max_new_tokens: int = 64
     race: bool = False
     swap: bool = False
@@ -78,7 +85,7 @@ class Settings:
         Raises:
             SettingError: a setting is out of range.
         """
-        shared = {key: getattr(self, key) for key in _SHARED}
+        shared = {key: getattr(self, key) for key in DECLARED}
         return build(name, **fitting(name, shared))
 
     def as_dict(self) -> dict[str, Any]:
@@ -86,21 +93,16 @@ class Settings:
         return dataclasses.asdict(self)
 
 
-_SHARED = ("budget", "alpha", "init_layer", "final_layer", "heads", "newline", "seed")
-
-
-def parse_heads(text: Any) -> str | int:
-    """`sum`, `max`, or a head by number ("3" or "head 3")."""
-    found = _HEAD.fullmatch(str(text).strip())
-    return int(found[1]) if found else str(text)
-
-
 def from_mapping(values: Mapping[str, Any]) -> Settings:
     """Settings from strings or plain values; what is missing keeps its default.
 
     Raises:
-        SettingError: a value is not of its kind or out of range.
+        SettingError: a name that no setting has, a value not of its kind or out of range.
     """
+    for name in (str(key)[:60] for key in values if key not in KNOWN):
+        raise SettingError(
+            f"There is no setting {name!r}; there are {', '.join(KNOWN)}.{nearest(name, KNOWN)}"
+        )
     read = {
         key: _READERS[key](key, values[key])
         for key in _READERS
@@ -126,16 +128,6 @@ def _whole(name: str, value: Any) -> int:
     return int(number)
 
 
-def _share(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except OverflowError:  # a whole number beyond every float
-        number = value
-    except (TypeError, ValueError):
-        raise SettingError(f"{name} is a number; got {value!r}.") from None
-    return check_share(name, number)
-
-
 def _flag(name: str, value: Any) -> bool:
     if str(value).lower() in ("true", "1", "yes", "on"):
         return True
@@ -144,33 +136,18 @@ def _flag(name: str, value: Any) -> bool:
     raise SettingError(f"{name} is true or false; got {value!r}.")
 
 
-def _layer(name: str, value: Any) -> int | None:
-    return None if str(value).lower() in ("none", "auto") else _whole(name, value)
-
-
-def _newline(name: str, value: Any) -> str:
-    if value not in NEWLINES:
-        raise SettingError(f"newline is one of {', '.join(NEWLINES)}; got {value!r}.")
-    return str(value)
-
-
 def _text(name: str, value: Any) -> str:
     return str(value)
 
 
-_READERS = {
+_READERS = {name: setting.read for name, setting in DECLARED.items()} | {
     "left": _text,
     "right": _text,
     "third": _text,
     "budget": lambda _, value: parse_budget(value),
-    "alpha": _share,
-    "init_layer": _whole,
-    "final_layer": _layer,
-    "heads": lambda _, value: parse_heads(value),
-    "newline": _newline,
-    "seed": _whole,
     "max_new_tokens": _whole,
     "race": _flag,
     "swap": _flag,
     "repeats": _whole,
 }
+KNOWN = tuple(_READERS)  # every name that a link, a file or a program may give

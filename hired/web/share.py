@@ -7,22 +7,25 @@ from urllib.parse import urlencode
 
 from hired.errors import SettingError
 from hired.selectors import settings_of
+from hired.settings import nearest
 from hired.web.settings import (
     MAX_NEW_TOKENS,
     MAX_REPEATS,
     MAX_SEED,
     Settings,
     from_mapping,
-    parse_heads,
 )
 
 OWN = "own"  # `image=own` in a link: made with an upload, which it cannot carry
+ASKED = ("q", "example", "image")  # what else a link says of what is asked
 HERE = ("run", "stage")  # what the page itself does with a link; they ask for no settings
 MAX_QUESTION = 1000  # characters of a question in a link
 _BOUNDS = {
     "alpha": (0.0, 1.0),
     "init_layer": (0, None),
     "final_layer": (0, None),
+    "contextual": (0.0, 1.0),
+    "important": (0.0, 1.0),
     "seed": (0, MAX_SEED),
     "max_new_tokens": (1, MAX_NEW_TOKENS),
     "repeats": (1, MAX_REPEATS),
@@ -64,16 +67,16 @@ def from_query(
             continue
         value = str(query[key])[:100]
         clamped = _clamp(key, value, layers)
-        head = parse_heads(clamped) if key == "heads" else ""
-        if isinstance(head, int) and heads is not None and head >= heads:
-            changed.append(f"{key}={value}")
-            continue
         with suppress(SettingError):
-            from_mapping({key: clamped})
-            kept[key] = clamped
-            if clamped == value:
-                continue
+            head = from_mapping({key: clamped}).heads
+            if not (isinstance(head, int) and heads is not None and head >= heads):
+                kept[key] = clamped
+                if clamped == value:
+                    continue
         changed.append(f"{key}={value}")
+    for key in query.keys() - Settings().as_dict().keys() - set(ASKED):
+        hint = nearest(key[:60], Settings().as_dict())
+        changed.append(f"{key[:60]}={str(query[key])[:60]}{hint and f' ({hint.strip()})'}")
     return from_mapping(kept), changed
 
 

@@ -23,6 +23,7 @@ KEEP = """(...values) => {
 BACK = """(...inputs) => {
   const kept = window.hiredKept, again = window.hiredAgain;
   if (!again || !kept || kept.at !== location.search) return inputs;
+  if (kept.values.length + 1 !== inputs.length) return inputs;  // of a form of before
   return [kept.ran, ...kept.values];
 }"""
 BEGUN = "() => { sessionStorage.setItem('hired-running', '1'); }"

@@ -105,3 +105,59 @@ def test_figures_are_explained_by_keyboard(visit, picture) -> None:
     page.keyboard.press("Enter")
     expect(words).to_contain_text("keys and values that the language model keeps")
     expect(words).to_contain_text("the most that was in use")
+
+
+HEIC = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(400)
+DROPS = """(target, [name, type, bytes]) => {
+  const data = new DataTransfer();
+  data.items.add(new File([new Uint8Array(bytes)], name, {type}));
+  target.dispatchEvent(
+    new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true}));
+}"""
+
+
+def check_refused(page, words: str) -> None:
+    """The formats are named, and Run has nothing to answer about."""
+    expect(page.locator("#note")).to_contain_text(words, timeout=PATIENCE_MS)
+    expect(page.locator("#note")).to_contain_text("PNG, JPEG, WEBP")
+    expect(page.locator("#image img")).to_have_count(0)
+    expect(page.locator("#seen .nothing")).to_be_visible(timeout=PATIENCE_MS)
+    assert not page.get_by_text("image/*").count()
+    page.fill("#question textarea", "what colour is the circle ?")
+    page.click("#run")
+    toast = page.locator(".toast-body", has_text="There is no image")
+    expect(toast.last).to_be_visible(timeout=PATIENCE_MS)
+    assert not page.locator(".pane.done").count()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "content", "words"),
+    [
+        ("photo.heic", "", HEIC, "HEIC or AVIF photograph"),  # as Windows and Linux name it
+        ("photo.heic", "image/heic", HEIC, "HEIC or AVIF photograph"),  # as macOS does
+        ("letter.pdf", "application/pdf", b"%PDF-1.7", "not an image that can be read"),
+    ],
+)
+def test_a_dropped_file_of_another_format_takes_the_picture_away(
+    visit, picture, name, kind, content, words
+) -> None:
+    page = visit("?max_new_tokens=4")
+    ask(page, picture)
+    page.locator("#image img").evaluate(DROPS, [name, kind, list(content)])
+    check_refused(page, words)
+    page.set_input_files("#image input[type=file]", picture)  # and the next picture is taken
+    expect(page.locator("#note")).not_to_contain_text(words, timeout=PATIENCE_MS)
+    page.wait_for_selector("#seen .picture img")
+    page.click("#run")
+    finish(page)
+
+
+def test_a_chosen_file_of_another_format_is_refused_with_the_formats(visit, picture) -> None:
+    page = visit("?max_new_tokens=4")
+    ask(page, picture)
+    page.get_by_role("button", name=re.compile("clear|remove", re.I)).first.click()
+    page.wait_for_selector("#seen .nothing")
+    page.set_input_files(
+        "#image input[type=file]", {"name": "photo.heic", "mimeType": "", "buffer": HEIC}
+    )
+    check_refused(page, "HEIC or AVIF photograph")

@@ -10,6 +10,7 @@ from hired.web import form, panes, stale
 from hired.web.choice import real_model
 from hired.web.examples import Example
 from hired.web.handlers import Handlers
+from hired.web.plain import plain_errors
 from hired.web.settings import Settings
 from hired.web.uploads import read_image
 from hired.web.views import View
@@ -34,6 +35,9 @@ class FormChanges:
             queue=False,
             **QUIET,
         )
+        # Only what cannot be read changes the box: gradio makes an updated one anew, without ours.
+        checked = asked.image.upload(_check, asked.image, None, queue=False, **QUIET)
+        checked.failure(lambda: None, None, asked.image, queue=False, **QUIET)
         asked.image.upload(
             self.arrive,
             [asked.image, asked.question],
@@ -68,17 +72,19 @@ class FormChanges:
 
     def arrive(self, path: str | None, question: str) -> list[Any]:
         """After an upload: no known answer, no question of another picture, and a warning where the
-        model knows nothing of such pictures.
+        model knows nothing of such pictures. What cannot be read is said.
         """
         asked = {one.question for one in self.handlers.greeting.every}
-        return [{}, self._warning(path), "", "" if question in asked else question]
-
-    def _warning(self, path: str | None) -> str:
+        question = "" if question in asked else question
         try:
-            image: Image.Image = read_image(path or "")
-            if not self.handlers.greeting.foreign(path or "", image):
-                return ""
-        except HiredError:  # the preview says what is wrong with it
+            image = read_image(path or "")
+        except HiredError as error:
+            told = f'<p class="note foreign" role="alert">{panes.esc(error)}</p>'
+            return [{}, told, "", question]
+        return [{}, self._warning(path or "", image), "", question]
+
+    def _warning(self, path: str, image: Image.Image) -> str:
+        if not self.handlers.greeting.foreign(path, image):
             return ""
         return (
             f'<p class="note foreign" role="status"><b>{panes.FOREIGN}</b> '
@@ -95,3 +101,8 @@ class FormChanges:
         except HiredError:  # a number half typed
             return ""
         return stale.notice(kept, path, question or "", settings, bool(brought))
+
+
+def _check(path: str | None) -> None:
+    with plain_errors():
+        read_image(path or "")

@@ -22,6 +22,31 @@
     if (event.target.closest('.run-again')) one('#run')?.click();
   });
 
+  // A file of which the browser knows no type goes to the server all the same, which names the
+  // formats it reads. Gradio says "image/*" of it and keeps the picture before.
+  const named = (files) => {
+    const data = new DataTransfer();
+    [...files].forEach((file) => data.items.add(
+      file.type.startsWith('image/') ? file : new File([file], file.name, {type: 'image/unknown'})
+    ));
+    return data;
+  };
+  const strange = (files) => [...(files ?? [])].some((file) => !file.type.startsWith('image/'));
+  document.addEventListener('change', ({target}) => {
+    if (target.matches('#image input[type=file]') && strange(target.files)) {
+      target.files = named(target.files).files;
+    }
+  }, true);
+  document.addEventListener('drop', (event) => {
+    if (!event.target.closest?.('#image') || !strange(event.dataTransfer?.files)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    const dataTransfer = named(event.dataTransfer.files);
+    event.target.dispatchEvent(
+      new DragEvent('drop', {dataTransfer, bubbles: true, cancelable: true})
+    );
+  }, true);
+
   // Arrow keys move along a row of buttons that is one stop of the Tab key.
   const rows = {'[role=tab]': '[role=tablist]', '.spot': '.picture'};
   const steps = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1};

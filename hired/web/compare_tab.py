@@ -14,6 +14,7 @@ from hired.web.form import Form
 from hired.web.form_changes import FormChanges
 from hired.web.handlers import NO_IMAGE, Handlers
 from hired.web.model_box import add_model_box
+from hired.web.place import add_place
 from hired.web.settings import Settings
 from hired.web.share_box import Shared, add_share_box
 from hired.web.survive import keep_form, note_run
@@ -217,7 +218,8 @@ def _wire_runs(
     outputs = [*shown.results, shared.last]
     watched = [asked.form.parts[name].change for name in (*WATCHED, "max_new_tokens")]
     FormChanges(handlers).wire(asked, shown.stale, shared.last, watched)
-    every = [*buttons, *shown.halts, *(chip for _, chip in chips)]
+    clock = add_place(demo, handlers.engine)
+    every = [*buttons, *shown.halts, *(chip for _, chip in chips), clock]
     begin = {
         "fn": handlers.begin,
         "inputs": [asked.image, asked.question, *asked.form.all],

@@ -241,10 +241,14 @@ class Engine:
         while len(self._stops) > MAX_RUNS:  # visitors who left before their turn
             self._stops.pop(next(iter(self._stops)), None)
 
+    def waits(self, visitor: str | None) -> bool:
+        """Is a run of this visitor expected that has not begun?"""
+        stops = self._stops.get(visitor or "")
+        return stops is not None and not stops.begun
+
     def forget(self, visitor: str | None) -> None:
         """Expect no longer a run that was refused on its way to the queue."""
-        stops = self._stops.get(visitor or "")
-        if stops is not None and not stops.begun:
+        if self.waits(visitor):
             del self._stops[visitor or ""]
 
     def stop(self, visitor: str | None, lane: int | None = None) -> bool:

@@ -264,12 +264,13 @@ class Handlers:
         ]
 
     def buttons(self, running: int) -> list[Any]:
-        """Run, Stop, the Stop of each side and the examples while `running` sides run."""
+        """Run, Stop, the Stops, the examples and the clock of `place` while `running` sides run."""
         return [
             gr.update(interactive=not running),
             gr.update(interactive=bool(running)),
             *(gr.update(visible=index < running) for index in range(3)),
             *(gr.update(interactive=not running) for _ in self.greeting.every),
+            gr.update(active=bool(running)),
         ]
 
 

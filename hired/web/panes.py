@@ -69,6 +69,8 @@ def pane(view: View, index: int, case: Case | None = None, others: Sequence[View
         state = {"right": "✓ right", "wrong": "✗ wrong"}[mark]
     if view.phase in BUSY:
         state += f" · {view.elapsed_s:.1f} s"
+    if view.turns > 1:
+        state += f" · run {view.turn} of {view.turns}"
     tokens = metrics.get("visual_tokens", view.visual_tokens)
     chip = count_words(tokens) if tokens is not None else "visual tokens: –"
     if metrics and tokens is None:

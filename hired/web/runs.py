@@ -63,7 +63,7 @@ def _repeat(
     views: list[View] = []
     for turn in range(settings.repeats):
         for views in _once(loaded, image, question, settings, stops, turn):
-            yield views
+            yield [replace(v, turn=turn + 1, turns=settings.repeats) for v in views]
         for seen, view in zip(past, views, strict=True):
             seen.append(view)
         if stops.everything.is_set() or any(view.phase == "failed" for view in views):

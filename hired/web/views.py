@@ -33,6 +33,8 @@ class View:
         metrics: the numbers, at the end.
         error: what went wrong.
         repeats: runs the numbers are the median of.
+        turn: the run among `turns` that goes on.
+        turns: runs that are measured; 1 also where only their median is left.
         samples: what each of those runs measured, by the names in `MEASURED`.
     """
 
@@ -45,6 +47,8 @@ class View:
     metrics: dict[str, Any] | None = None
     error: str | None = None
     repeats: int = 1
+    turn: int = 1
+    turns: int = 1
     samples: Mapping[str, list[float]] = field(default_factory=dict)
 
     def measured(self, name: str) -> list[float]:

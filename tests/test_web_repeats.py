@@ -1,0 +1,18 @@
+"""The panes of a comparison that is measured several times say which of them goes on."""
+
+from conftest import make_image
+
+from hired.web.engine import Engine, Stops
+from hired.web.panes import pane
+from hired.web.runs import run
+from hired.web.settings import Settings
+
+
+def test_each_repeat_tells_its_number_and_the_median_none(tiny) -> None:
+    settings = Settings(repeats=3, max_new_tokens=3)
+    loaded = Engine.holding(*tiny).get()
+    frames = list(run(loaded, make_image(120, 160), "what is it ?", settings, Stops()))
+    told = dict.fromkeys((view.turn, view.turns) for views in frames for view in views)
+    assert list(told) == [(1, 3), (2, 3), (3, 3), (1, 1)]
+    assert "run 2 of 3" in pane(next(view for view, _ in frames if view.turn == 2), 0)
+    assert " of 3" not in pane(frames[-1][0], 0)

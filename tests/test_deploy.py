@@ -130,7 +130,8 @@ def test_it_creates_the_space_and_uploads_just_what_it_needs():
     assert hub.files["app.py"] == (ROOT / "app.py").read_bytes()
     here, there = (ROOT / "requirements.txt").read_text(), hub.files["requirements.txt"].decode()
     changed = set(here.splitlines()) ^ set(there.splitlines())
-    assert changed == {"torch>=2.8,<2.14", "torch==2.11.0"}  # the newest that ZeroGPU has
+    (local,) = (line for line in here.splitlines() if line.startswith("torch"))
+    assert changed == {local, "torch==2.11.0"}  # the newest that ZeroGPU has
     assert "hired/gone.py" in hub.deleted
     assert hub.tokens == {"Bearer hf_secretsecretsecret"}
     assert "secret" not in done.stdout + done.stderr

@@ -32,7 +32,6 @@ from hired.web.views import Case, View
 NO_IMAGE = (
     '<div class="nothing"><p>Upload, paste or choose an image to see which tokens stay.</p></div>'
 )
-HISTORY = 12  # runs kept in the browser
 
 
 class Handlers:
@@ -240,15 +239,6 @@ class Handlers:
             made.append(gr.update(value=str(folder / name), interactive=True))
         return made
 
-    def remember(
-        self, kept: dict[str, Any] | None, history: list[Any] | None
-    ) -> tuple[list[Any], Any]:
-        """Put a run at the head of this browser's history."""
-        history = list(history or [])
-        if kept and (not history or history[0].get("date") != kept.get("date")):
-            history = [kept, *history][:HISTORY]
-        return history, gr.update(choices=titles(history), value=None)
-
     def draw(self, views: list[View], case: Case | None = None) -> list[Any]:
         """Values of the panes, the verdict, the timeline and the live region."""
         shown = panes.side_by_side(views, case)
@@ -272,14 +262,3 @@ class Handlers:
             *(gr.update(interactive=not running) for _ in self.greeting.every),
             gr.update(active=bool(running)),
         ]
-
-
-def titles(history: list[Any]) -> list[tuple[str, int]]:
-    """(what a run was, its place) for a list to choose from."""
-    shown = []
-    for index, kept in enumerate(history):
-        when = str(kept.get("date", ""))[:16].replace("T", " ")
-        words = str(kept.get("question", ""))[:60]
-        budget = (kept.get("settings") or {}).get("budget")
-        shown.append((f"{when} · {words} · budget {budget}", index))
-    return shown

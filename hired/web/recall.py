@@ -27,7 +27,9 @@ class Recall:
         """
         with plain_errors():
             if not kept:
-                raise InputError("There is no such run.")
+                raise InputError(
+                    "This run is no longer in the history of this browser. Run it again."
+                )
             found = record.from_json(record.dump(kept))
         image, foreign = found.image, bool(found.image.get("foreign"))
         example = self._example(found)

@@ -10,10 +10,10 @@ from typing import Any
 import gradio as gr
 
 from hired.errors import HiredError
-from hired.web import form, record, share
+from hired.web import form, history, record, share
 from hired.web.card import draw_card
 from hired.web.examples import Example
-from hired.web.handlers import Handlers, plain_errors, titles
+from hired.web.handlers import Handlers, plain_errors
 from hired.web.plain import upload_folder
 from hired.web.recall import Recall
 from hired.web.settings import Settings
@@ -30,11 +30,17 @@ COPY = """(query) => {
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """The components of the box, and the last run."""
+    """The components of the box, and the last run.
+
+    Attributes:
+        told: carries runs between the browser's history and the server; never seen.
+        picked: how often a run was chosen from the history.
+    """
 
     last: gr.State
-    history: gr.BrowserState
+    told: gr.JSON
     past: gr.Dropdown
+    picked: gr.State
     downloads: list[gr.DownloadButton]
     upload: gr.UploadButton
     copy: gr.Button
@@ -43,10 +49,9 @@ class Shared:
 
     def keep(self, handlers: Handlers, ended: Any) -> None:
         """After a run: make its files and remember it."""
-        ended.then(handlers.files, self.last, self.downloads, queue=False, **QUIET).then(
-            handlers.remember, [self.last, self.history], [self.history, self.past],
-            queue=False, **QUIET,
-        )  # fmt: skip
+        made = ended.then(handlers.files, self.last, self.downloads, queue=False, **QUIET)
+        told = made.then(lambda kept: kept, self.last, self.told, queue=False, **QUIET)
+        told.then(history.choices, self.told, self.past, js=history.REMEMBER, queue=False, **QUIET)
 
     def reopened(self, asked: Any, results: list[Any]) -> list[Any]:
         """What `Recall.show_record` fills."""
@@ -54,6 +59,7 @@ class Shared:
 
     def wire(self, handlers: Handlers, asked: Any, results: list[Any]) -> None:
         """Link, import and history."""
+        gr.on(None, history.choices, self.told, self.past, js=history.LIST, queue=False, **QUIET)
         self.copy.click(
             partial(_query, handlers),
             [asked.image, asked.question, *asked.form.all],
@@ -64,12 +70,20 @@ class Shared:
         self.last.change(_carder(handlers), [asked.image, self.last], self.card, **LOOK, **QUIET)
         shown, recall = self.reopened(asked, results), Recall(handlers)
         imported = self.upload.upload(recall.import_record, self.upload, shown, **FREE, **QUIET)
-        chosen = self.past.input(
-            lambda history, index: recall.show_record(
-                history[index] if index is not None and index < len(history) else None
-            ),
-            [self.history, self.past],
+        # In the queue: gradio tells a browser of a changed state only there.
+        # `input` comes when the list is left with nothing chosen, `select` from no keyboard.
+        self.past.change(
+            lambda name, count: count + bool(name),
+            [self.past, self.picked],
+            self.picked,
+            **FREE,
+            **QUIET,
+        )
+        chosen = self.picked.change(
+            lambda kept, _: recall.show_record(kept),
+            [self.told, self.past],
             shown,
+            js=history.PICK,
             **FREE,
             **QUIET,
         )
@@ -97,17 +111,8 @@ def add_share_box() -> Shared:
             "Import a JSON export", file_types=[".json"], size="sm", elem_id="import"
         )
         past = gr.Dropdown([], value=None, label="History of this browser", elem_id="history")
-    history = gr.BrowserState([], storage_key="hired-history", secret="hired")
-    made = Shared(gr.State(None), history, past, downloads, upload, copy, link, card)
-    gr.on(
-        None,
-        lambda kept: gr.update(choices=titles(kept or []), value=None),
-        history,
-        past,
-        queue=False,
-        **QUIET,
-    )
-    return made
+    told = gr.JSON(visible=False)
+    return Shared(gr.State(None), told, past, gr.State(0), downloads, upload, copy, link, card)
 
 
 def _query(handlers: Handlers, path: str | None, question: str, *values: Any) -> str:

@@ -1,0 +1,92 @@
+"""The history of runs in a real Chromium: what leaving it says, and two tabs that share it."""
+
+import re
+
+import pytest
+from browsing import ask, browser, finish, open_box, picture, settle, url, visit
+from playwright.sync_api import expect
+
+from hired.web.history import HISTORY
+
+pytestmark = pytest.mark.browser
+SOON_MS = 15_000
+STORED = "JSON.parse(localStorage.getItem('hired-runs') ?? '[]')"
+
+
+def answer(page, question: str) -> None:
+    """Run a question until its run is in the history."""
+    page.fill("#question textarea", question)
+    page.click("#run")
+    finish(page)
+    settle(page)
+    page.wait_for_function(f"asked => {STORED}[0]?.run.question === asked", arg=question)
+
+
+def expect_list(page, questions: list[str]) -> None:
+    """The list of the open box, opened, shows the runs of these questions in this order."""
+    page.wait_for_timeout(1000)  # an open list does not take up a new run
+    page.click("#history input")
+    shown = [re.compile(re.escape(f" · {question} · ")) for question in questions]
+    expect(page.get_by_role("option")).to_have_text(shown, timeout=SOON_MS)
+
+
+def test_leaving_the_history_says_nothing_and_changes_nothing(visit, picture) -> None:
+    page = visit()
+    ask(page, picture)
+    open_box(page, "Share, export, history")
+    page.click("#history input")
+    page.click("#question textarea")
+    page.wait_for_timeout(700)
+    expect(page.locator(".toast-body")).to_have_count(0)
+    answer(page, "what is first ?")
+    answer(page, "what is second ?")
+    expect_list(page, ["what is second ?", "what is first ?"])
+    page.get_by_role("option").nth(1).click()
+    expect(page.locator("#question textarea")).to_have_value("what is first ?", timeout=SOON_MS)
+    page.click("#history input")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page.locator("#question textarea")).to_have_value("what is second ?", timeout=SOON_MS)
+    page.fill("#question textarea", "typed since")
+    page.click("#history input")
+    page.click("#question textarea")
+    page.wait_for_timeout(700)
+    expect(page.locator("#question textarea")).to_have_value("typed since")
+    expect(page.locator(".toast-body")).to_have_count(0)
+    assert not page.faults
+
+
+def test_two_tabs_keep_each_others_runs(visit, url, picture) -> None:
+    one = visit()
+    two = one.context.new_page()
+    two.set_default_timeout(SOON_MS)
+    two.goto(url)
+    for page in (one, two):
+        ask(page, picture)
+        open_box(page, "Share, export, history")
+    answer(one, "asked in one ?")
+    answer(two, "asked in two ?")
+    answer(one, "again in one ?")
+    expected = ["again in one ?", "asked in two ?", "asked in one ?"]
+    expect_list(one, expected)
+    one.get_by_role("option").nth(1).click()  # a run of the other tab
+    expect(one.locator("#question textarea")).to_have_value("asked in two ?", timeout=SOON_MS)
+
+    two.evaluate(
+        """most => {
+          const runs = JSON.parse(localStorage.getItem('hired-runs'));
+          const more = Array.from({length: most}, (_, place) => ({...runs[0], id: `n${place}`}));
+          localStorage.setItem('hired-runs', JSON.stringify([...runs, ...more]));
+        }""",
+        HISTORY,
+    )
+    answer(two, "one too many ?")
+    kept = two.evaluate(f"{STORED}.map((kept) => kept.run.question)")
+    assert kept[:4] == ["one too many ?", *expected] and len(kept) == HISTORY
+    one.reload()
+    open_box(one, "Share, export, history")
+    expect_list(one, kept)
+    one.evaluate("localStorage.clear()")
+    one.get_by_role("option").first.click()
+    told = one.locator(".toast-body", has_text="no longer in the history of this browser")
+    expect(told).to_be_visible(timeout=SOON_MS)

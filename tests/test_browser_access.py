@@ -1,6 +1,7 @@
 """The page for everybody: keyboard, phones, dark mode, little motion, axe-core, no jumps."""
 
 import re
+from itertools import pairwise
 
 import pytest
 from browsing import (
@@ -18,7 +19,7 @@ from browsing import (
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
-TABS = ("Compare", "Sweep", "Benchmarks", "How it works", "API")
+TABS = ("Compare", "Sweep", "Film", "Benchmarks", "How it works", "API")
 JUMPS = """() => {
   window.jumps = [];
   new PerformanceObserver((list) => {
@@ -57,6 +58,33 @@ def test_keyboard_alone_from_load_to_answer_and_stop(visit) -> None:
     tab_to(page, ".examples button")
     page.keyboard.press("Enter")
     finish(page)
+
+
+def test_few_tab_stops_and_headings_in_order(visit, picture) -> None:
+    page = visit("?max_new_tokens=8")
+    ask(page, picture)
+    page.click("#run")
+    finish(page)
+    settle(page)
+    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
+    page.evaluate("document.querySelector('#tabs [role=tab]').focus()")
+    stops = 1
+    while stops < 60:
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement === document.body"):
+            break
+        stops += 1
+    assert stops <= 30, stops
+    page.locator(".examples button:visible").first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".examples button:visible").nth(1)).to_be_focused()
+    page.locator("#mode input").first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#mode input").nth(1)).to_be_checked()
+    levels = page.evaluate("""[...document.querySelectorAll('h1, h2, h3, h4, h5, h6')]
+        .filter((one) => one.checkVisibility()).map((one) => Number(one.tagName[1]))""")
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels)), levels
 
 
 def test_nothing_jumps_while_answers_stream(visit, picture) -> None:

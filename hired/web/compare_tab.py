@@ -172,8 +172,8 @@ def _happens() -> Shown:
         judged = gr.HTML(verdict(views), elem_id="verdict")
         words = f"Measure properly: {ENOUGH} alternating runs"
         measure = gr.Button(words, size="sm", elem_id="measure", visible=False)
-    why = why_box.add_why_box()
     bars = gr.HTML(panes.timeline(views), elem_id="timeline")
+    why = why_box.add_why_box()
     live = gr.HTML("", elem_id="live")
     small = gr.HTML("", elem_id="keeps")
     results = [*sides, column, judged, bars, live, measure]

@@ -48,7 +48,7 @@
   }, true);
 
   // Arrow keys move along a row of buttons that is one stop of the Tab key.
-  const rows = {'[role=tab]': '[role=tablist]', '.spot': '.picture'};
+  const rows = {'[role=tab]': '[role=tablist]', '.spot': '.picture', '.examples button': '.examples'};
   const steps = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1};
   document.addEventListener('keydown', (event) => {
     const kind = Object.keys(rows).find((selector) => event.target.matches?.(selector));
@@ -61,9 +61,26 @@
     next.focus();
     if (kind === '[role=tab]') next.click();
   });
-  const oneStop = () => all('#tabs [role=tab]').forEach((tab) => {
-    tab.tabIndex = tab.getAttribute('aria-selected') === 'true' ? 0 : -1;
-  });
+  let choices = 0;
+  const oneStop = () => {
+    all('#tabs [role=tab]').forEach((tab) => {
+      tab.tabIndex = tab.getAttribute('aria-selected') === 'true' ? 0 : -1;
+    });
+    all('.examples').forEach((row) => {
+      const chips = all('button', row);
+      const here = chips.find((chip) => chip.matches('[tabindex="0"]')) ?? chips[0];
+      chips.forEach((chip) => { chip.tabIndex = chip === here ? 0 : -1; });
+    });
+    // Radios of one name are one stop; Gradio names each one apart.
+    all('.gradio-container fieldset').forEach((set) => {
+      set.dataset.choice ??= `choice-${choices += 1}`;
+      all('input[type=radio]', set).forEach((radio) => { radio.name = set.dataset.choice; });
+    });
+    // A box is a stop where it can be scrolled.
+    all('.answer, .diff').forEach((box) => {
+      box.tabIndex = box.scrollHeight > box.clientHeight + 1 ? 0 : -1;
+    });
+  };
 
   // A screen reader hears what is new of each side, once; Gradio's own region repeats all of it.
   const said = Object.assign(document.createElement('div'), {id: 'said', className: 'hidden'});

@@ -174,7 +174,7 @@ def note(example: Example) -> str:
 TERMS = {
     "First token": "preparing, looking, selecting and reading, until the first token is there",
     "Model only": "looking, selecting and reading; the image is prepared once for all panes",
-    "Speed": f"tokens after the first, per second; from {SPEED_TOKENS} new tokens on",
+    "Tokens/s": f"tokens after the first, per second; from {SPEED_TOKENS} new tokens on",
     "Total": "start to last token",
     "KV cache": "keys and values that the language model keeps of every token it has read or "
     "written: fewer visual tokens, less cache",
@@ -194,7 +194,7 @@ def _figures(view: View) -> str:
     values = [
         ("First token", seconds(m.get("ttft_s"))),
         ("Model only", seconds(m.get("model_ttft_s"))),
-        ("Speed", f"{speed:.1f} tok/s" if speed else "–"),
+        ("Tokens/s", f"{speed:.1f}" if speed else "–"),
         (f"Total{written}", seconds(m.get("total_s"))),
         ("KV cache", size(m.get("kv_cache_bytes")) if kept else blank),
         ("Peak memory", peak),

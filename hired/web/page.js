@@ -61,11 +61,12 @@
     next.focus();
     if (kind === '[role=tab]') next.click();
   });
-  let choices = 0;
-  const oneStop = () => {
-    all('#tabs [role=tab]').forEach((tab) => {
-      tab.tabIndex = tab.getAttribute('aria-selected') === 'true' ? 0 : -1;
-    });
+  const oneStop = () => all('#tabs [role=tab]').forEach((tab) => {
+    tab.tabIndex = tab.getAttribute('aria-selected') === 'true' ? 0 : -1;
+  });
+  let choices = 0, later = 0;
+  const fewStops = () => {
+    later = 0;
     all('.examples').forEach((row) => {
       const chips = all('button', row);
       const here = chips.find((chip) => chip.matches('[tabindex="0"]')) ?? chips[0];
@@ -75,10 +76,6 @@
     all('.gradio-container fieldset').forEach((set) => {
       set.dataset.choice ??= `choice-${choices += 1}`;
       all('input[type=radio]', set).forEach((radio) => { radio.name = set.dataset.choice; });
-    });
-    // A box is a stop where it can be scrolled.
-    all('.answer, .diff').forEach((box) => {
-      box.tabIndex = box.scrollHeight > box.clientHeight + 1 ? 0 : -1;
     });
   };
 
@@ -100,6 +97,7 @@
   // What Gradio draws without what a keyboard or a screen reader needs.
   const tidy = () => {
     oneStop();
+    later ||= setTimeout(fewStops, 250);  // not in every frame of a run
     one('#live')?.setAttribute('aria-hidden', 'true');
     all('footer img:not([alt=""])').forEach((image) => image.setAttribute('alt', ''));
     all('.table-wrap:not([tabindex]), .prose table:not([tabindex])').forEach((table) => {
@@ -107,10 +105,10 @@
       table.tabIndex = 0;
       table.setAttribute('aria-label', 'Table; scroll it with the arrow keys');
     });
-    announce();
   };
   let due = 0;
   new MutationObserver(() => {
+    announce();  // at once: a phase may be over before the next frame
     due ||= requestAnimationFrame(() => { due = 0; tidy(); fit(); });
   }).observe(one('.gradio-container') ?? document.body, {childList: true, subtree: true, characterData: true});
   tidy();

@@ -146,3 +146,22 @@ def open_tab(page, name: str) -> None:
         page.locator("#tabs .overflow-menu > button").click()
         page.locator("#tabs .overflow-dropdown button", has_text=name).click()
     page.wait_for_timeout(300)
+
+
+ANSWER = """index => {  // without what marks and tells the words that differ
+  const answer = document.querySelector(`#pane-${index} .answer`).cloneNode(true);
+  answer.querySelectorAll('.hidden').forEach((told) => told.remove());
+  return answer.textContent.trim();
+}"""
+
+
+def answer(page, index):
+    """What a pane answered."""
+    return page.evaluate(ANSWER, index)
+
+
+def expect_answer(page, index, text):
+    """Wait until a pane shows exactly this answer."""
+    page.wait_for_function(
+        f"([index, text]) => ({ANSWER})(index) === text", arg=[index, text], timeout=PATIENCE_MS
+    )

@@ -8,8 +8,10 @@ import pytest
 from browsing import (
     PATIENCE_MS,
     QUESTION,
+    answer,
     ask,
     browser,
+    expect_answer,
     finish,
     open_box,
     picture,
@@ -50,7 +52,7 @@ def test_upload_preview_run_export_import_history(visit, picture, tmp_path) -> N
     expect(page.locator("#verdict")).to_contain_text("fewer")
     expect(page.locator("#timeline .lane")).to_have_count(2)
     expect(page.locator("#said")).to_have_attribute("aria-live", "polite")
-    texts = [page.inner_text(f"#pane-{index} .answer") for index in (0, 1)]
+    texts = [answer(page, index) for index in (0, 1)]
     assert all(texts) and all(text in page.text_content("#live") for text in texts)
 
     open_box(page, "Share, export, history")
@@ -66,10 +68,10 @@ def test_upload_preview_run_export_import_history(visit, picture, tmp_path) -> N
     data["lanes"][1]["text"] = "<b>imported</b>"
     saved.write_text(json.dumps(data))
     page.set_input_files("#share input[type=file]", saved)
-    expect(page.locator("#pane-1 .answer")).to_have_text("<b>imported</b>", timeout=PATIENCE_MS)
+    expect_answer(page, 1, "<b>imported</b>")
     page.click("#history input")
     page.get_by_role("option").first.click()
-    expect(page.locator("#pane-1 .answer")).to_have_text(texts[1], timeout=PATIENCE_MS)
+    expect_answer(page, 1, texts[1])
     assert not page.faults and not page.strayed
 
 

@@ -28,7 +28,11 @@ os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # the tests look i
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
 os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
 vllm = pytest.importorskip("vllm", reason="vLLM has an environment of its own: make serve-test")
-pytestmark = [pytest.mark.serve, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.serve,
+    pytest.mark.timeout(3600),
+    pytest.mark.filterwarnings("default"),  # of vLLM and the torch it pins
+]
 
 BUDGETS = (0.4, 0.2, 0.1)
 POSTERS = 50

@@ -25,7 +25,11 @@ from hired.shapes.scenes import render
 from hired.tower import read_tower
 
 pytest.importorskip("vllm", reason="vLLM has an environment of its own: make serve-test")
-pytestmark = [pytest.mark.serve, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.serve,
+    pytest.mark.timeout(3600),
+    pytest.mark.filterwarnings("default"),  # of vLLM and the torch it pins
+]
 
 VLLM = Path(sys.executable).parent / "vllm"
 AT_ONCE, NEW = 64, 24

@@ -28,7 +28,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE_MS = 180_000
+PATIENCE_MS = 90_000
 QUESTION = "what colour is the circle ?"
 
 

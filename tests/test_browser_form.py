@@ -83,7 +83,7 @@ def test_fields_that_no_chosen_method_has_are_hidden_and_reset_brings_the_defaul
     expect(page.locator("#image img")).to_be_visible()
     page.get_by_label("Right pane").click()
     page.get_by_role("option", name=re.compile("^All tokens")).click()
-    expect(page.locator("#budget")).to_be_hidden(timeout=PATIENCE_MS)
+    expect(page.locator("#budget").first).to_be_hidden(timeout=PATIENCE_MS)
     assert not page.faults
 
 

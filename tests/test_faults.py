@@ -221,6 +221,25 @@ def test_a_visitor_in_a_hurry_is_slowed_down(tiny) -> None:
         assert httpx.get(f"{demo.local_url}healthz").is_success
 
 
+def test_typing_fast_does_not_take_what_runs_need(tiny) -> None:
+    """Fifty keys pressed are 150 changes of the form: let through, and no run is refused after."""
+    with serve(Engine.holding(*tiny), rate=60, events=1200) as demo:
+        caller = Caller(demo.local_url)
+        change = next(fn._id for fn in demo.fns.values() if fn.api_name == "select")
+        body = {"data": [None] * 9, "fn_index": change, "session_hash": "typist"}
+        every = [caller.http.post("queue/join", json=body).status_code for _ in range(150)]
+        assert set(every) == {200}
+        run = next(fn._id for fn in demo.fns.values() if fn.api_name == "compare")
+        runs = [
+            caller.http.post("queue/join", json=body | {"fn_index": run, "data": []})
+            for _ in range(20)
+        ]
+        refused = [answer for answer in runs if "60 requests a minute" in answer.text]
+        assert runs[0].status_code == 200 and refused
+        every += [caller.http.post("queue/join", json=body).status_code for _ in range(150)]
+        assert every[-1] == 429
+
+
 def test_a_password_is_not_guessed_and_a_form_not_flooded(tiny) -> None:
     with serve(Engine.holding(*tiny), body_mb=1) as demo:
         url = f"{demo.local_url}login"

@@ -13,7 +13,8 @@ AUTO = "auto"
 LIMITS = {
     "queue": "requests that wait, all visitors together",
     "per_client": "comparisons and sweeps one visitor may have waiting",
-    "rate": "requests of one visitor per minute",
+    "rate": "uploads, calls by name and runs of one visitor per minute",
+    "events": "changes of the form by one visitor per minute; a key pressed is three",
     "seconds": "the longest a comparison or sweep may run",
     "unheard": "seconds that one runs before its event stream has to be open",
     "new_tokens": "tokens of an answer",

@@ -37,7 +37,8 @@ from hired.web.wiring import GPU
 
 log = logging.getLogger(__name__)
 API = "/gradio_api/"
-ASKING = ("call/", "queue/join", "run/", "api/", "upload")
+ASKING = ("call/", "run/", "api/", "upload")
+EVENTS = ("queue/join", "run/predict")  # what gradio's page sends whenever something changes on it
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LOGINS = 30  # tries of one client per minute
 NOTHING = "There is no such endpoint. /gradio_api/info lists them."
@@ -49,7 +50,7 @@ class Gate:
 
     def __init__(self, app: Any, limits: Limits) -> None:
         self.app, self.limits = app, limits
-        self.rate, self.logins = Rate(limits.rate), Rate(LOGINS)
+        self.rate, self.events, self.logins = Rate(limits.rate), Rate(limits.events), Rate(LOGINS)
         self.listeners = Listeners(limits.unheard)
         self.entering: Counter[str] = Counter()  # let in, not yet seen in the queue; by client
 
@@ -90,7 +91,9 @@ class Gate:
     async def _pass(self, scope: Message, receive: Receive, send: Send) -> None:
         path = _route(scope).removeprefix(API)
         if scope["method"] == "POST":
-            if path.startswith(ASKING):
+            if path.strip("/") in EVENTS:
+                self._admit(scope, self.events)
+            elif path.startswith(ASKING):
                 self._admit(scope, self.rate)
             if path.strip("/") == "login":
                 self._admit(scope, self.logins)
@@ -104,6 +107,8 @@ class Gate:
                 _check_name(scope["app"].get_blocks(), path)
                 body = await read(receive, most)
                 if _asks_gpu(scope["app"].get_blocks(), path, parse(body)):
+                    if path.strip("/") in EVENTS:
+                        self._admit(scope, self.rate)
                     await self._queue(scope, replay(body, receive), send)
                     return
                 receive = replay(body, receive)

@@ -34,7 +34,8 @@ class Limits:
         rows: runs of a sweep, the baseline aside.
         queue: requests that wait, all clients together.
         per_client: comparisons and sweeps that one client may have waiting.
-        rate: requests of one client per minute.
+        rate: uploads, calls by name and runs of one client per minute.
+        events: changes of the page's form by one client per minute; a key pressed is three.
         seconds: from the moment a comparison or sweep begins.
         unheard: seconds that one runs before somebody has to listen to it.
         body_mb: megabytes of a request that is no upload.
@@ -50,6 +51,7 @@ class Limits:
     queue: int = 24
     per_client: int = 8
     rate: int = 600
+    events: int = 3600
     seconds: int = 1800
     unheard: int = 5
     body_mb: int = 2

@@ -87,11 +87,21 @@ def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
 @contextmanager
 def before_each_step(model, do):
     """Call `do(length of the input)` before every pass of the language model."""
+    with _before(model.model.language_model, lambda given: do(given["inputs_embeds"].shape[1])):
+        yield
 
-    def hook(_, args, kwargs):
-        do(kwargs["inputs_embeds"].shape[1])
 
-    handle = model.model.language_model.register_forward_pre_hook(hook, with_kwargs=True)
+@contextmanager
+def before_each_look(model, do):
+    """Call `do()` before every pass of the vision tower."""
+    tower = model.model.vision_tower
+    with _before(getattr(tower, "vision_model", tower).embeddings, lambda _: do()):
+        yield
+
+
+@contextmanager
+def _before(module, do):
+    handle = module.register_forward_pre_hook(lambda _, args, kw: do(kw), with_kwargs=True)
     try:
         yield
     finally:

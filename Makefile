@@ -30,7 +30,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format tests-only chromium soak load audit lock lowest highest docker-check gpu-check serve-test lmms-test bench screenshots shapes clean
+.PHONY: help demo test lint format tests-only chromium soak load audit lock lowest highest docker-check gpu-check serve-test lmms-test bench screenshots tables shapes clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -94,8 +94,11 @@ serve-test: $(VLLM)/.done ## the plug-in inside vLLM, in an environment of its o
 bench: $(VENV)/.app ## time the methods at the same exact budgets; ARGS='--paper' and others
 	$(BIN)/python -m hired bench $(ARGS)
 
-screenshots: $(VENV)/.tests chromium ## the README's pictures of the page
+screenshots: $(VENV)/.tests chromium ## the README's picture of the page; ARGS=FOLDER for more of them
 	$(BIN)/python tests/screenshots.py $(ARGS)
+
+tables: $(VENV)/.tests ## the READMEs' tables, from the records and the code
+	$(BIN)/python tests/readmes.py
 
 shapes: $(VENV)/.app ## train the embedded model again, from the seed (hours)
 	$(BIN)/python -m hired shapes train $(ARGS)

@@ -1,7 +1,7 @@
-"""The README's screenshots, taken of the running page: `python tests/screenshots.py [FOLDER]`.
+"""The README's picture of the running page: `python tests/screenshots.py [FOLDER]`.
 
-Serves the embedded model, waits for the first example's answers, and saves the page on a desktop
-in light and dark, on a phone, and the walk through the method.
+Serves the embedded model, waits for the first example's answers, and saves the page on a desktop.
+Into a folder of your own go also the page in dark, on a phone, and the walk through the method.
 """
 
 import io
@@ -24,6 +24,7 @@ from hired.web.page import build, launch_options  # noqa: E402
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 PHONE = {"viewport": {"width": 375, "height": 812}, "device_scale_factor": 2}
+SHOWN = ROOT / "assets" / "figures"  # holds only what a README shows
 PATIENCE_MS = 240_000
 VIEWS = {
     "page-light": DESKTOP | {"color_scheme": "light"},
@@ -65,12 +66,14 @@ def main(folder: Path) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         for name, options in VIEWS.items():
+            if folder == SHOWN and name != "page-light":
+                continue
             page = browser.new_context(**options).new_page()
             page.set_default_timeout(PATIENCE_MS)
             page.goto(demo.local_url, wait_until="commit")
             wait_for_answers(page)
             save(page.screenshot(full_page="phone" in name), folder / f"{name}.png")
-            if name == "page-light":
+            if name == "page-light" and folder != SHOWN:
                 page.get_by_role("tab", name="How it works").click()
                 page.wait_for_selector(".walk li img")
                 page.wait_for_timeout(800)
@@ -80,4 +83,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "assets" / "figures")
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else SHOWN)

@@ -1,5 +1,6 @@
-"""The README says what is so: its table, file list, commands, links and example are checked."""
+"""The READMEs say what is so: file list, commands, flags, tests, links and examples are checked."""
 
+import ast
 import importlib
 import re
 import shlex
@@ -14,40 +15,44 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from readmes import BLOCK, ROOT, pages
 
-from hired import SELECTORS, cli
-from hired.bench.records import read_lines, rounds_in
-from hired.bench.summary import summarise_rounds
-from hired.bench.tables import batch_table, main_table, paper_table
+from hired import cli
 from hired.deploy import HARDWARE
-from hired.evaluation.summary import summarise
-from hired.evaluation.tables import (
-    ablation_table,
-    accuracy_table,
-    is_ablation,
-    partition_table,
-    rival_table,
-)
-from hired.selectors import settings_of
-from hired.serving.report import make_report, read_record
 
-ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-FENCES = re.findall(r"^```(\w*)\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
-SHELL = [
-    line.split(" #")[0]
-    for language, block in FENCES
-    if language == "bash"
-    for line in block.replace("\\\n", " ").splitlines()
-]
-PYTHON = [line for line in SHELL if line.startswith(("python -m hired", "python app.py"))]
-MAKE = sorted(
-    set(re.findall(r"\bmake ([a-z][a-z-]+)", " ".join([*SHELL, *re.findall("`(.+?)`", TEXT)])))
-)
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in pages()}
+FRONT = TEXTS["README.md"]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`([^`\n]+)`")
+# Flags of other people's programs: vLLM's, and pip's.
+FOREIGN = {"--hf-overrides", "--trust-request-mm-kwargs", "--host", "--no-async-scheduling"}
+
+
+def shell_of(text: str) -> list[str]:
+    """Every line of the page's shell blocks, without its comment."""
+    return [
+        line.split(" #")[0]
+        for language, block in FENCE.findall(text)
+        if language == "bash"
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
+
+
+def spoken(text: str) -> list[str]:
+    """What stands in backticks in the running text, joined where a line ends within it."""
+    said = FENCE.sub("", text)
+    return [" ".join(part.split()) for part in re.findall(r"(?<!`)`([^`]+)`(?!`)", said)]
+
+
+SAID = {page: [*shell_of(text), *spoken(text)] for page, text in TEXTS.items()}
+LINES = sorted({line for lines in SAID.values() for line in lines})
+PYTHON = [line for line in LINES if line.startswith(("python -m hired ", "python app.py"))]
+MAKE = sorted({name for line in LINES for name in re.findall(r"\bmake ([a-z][a-z-]+)", line)})
+TESTED = sorted({line for line in LINES if line.startswith("tests/test_")})
 
 
 def front_matter() -> dict[str, object]:
-    return yaml.safe_load(TEXT.split("---\n")[1])
+    return yaml.safe_load(FRONT.split("---\n")[1])
 
 
 @cache
@@ -74,7 +79,7 @@ def split_command(line: str) -> tuple[tuple[str, ...], list[str]]:
 
 def test_front_matter_is_what_a_space_needs() -> None:
     space = front_matter()
-    assert TEXT.startswith("---\n")
+    assert FRONT.startswith("---\n")
     assert (space["sdk"], space["app_file"], space["license"]) == ("gradio", "app.py", "mit")
     assert space["python_version"] == "3.12"
     assert space["suggested_hardware"] in HARDWARE
@@ -94,47 +99,16 @@ def test_models_named_to_the_hub_are_the_allowed_ones() -> None:
     assert set(front_matter()["models"]) == {name for name in ALLOWED if "/" in name}
 
 
-def test_methods_table_is_the_registry() -> None:
-    rows = [
-        f"| `{name}` | {method.title} | {method.summary} | "
-        f"{', '.join(f'`{setting}`' for setting in settings_of(name))} |"
-        for name, method in SELECTORS.items()
-    ]
-    section = TEXT.split("\n## Methods\n")[1].split("\n## ")[0]
-    found = re.findall(r"^\| `[a-z0-9-]+` \| .*\|$", section, flags=re.MULTILINE)
-    assert found == rows, "The table should be:\n" + "\n".join(rows)
+def test_the_front_page_is_short_and_leads_to_every_other() -> None:
+    assert len(FRONT.encode()) < 14_000
+    links = re.findall(r"\]\(([^)#\s]+README\.md)", FRONT)
+    inner = {"tests/goldens/README.md", "tests/tokenizers/README.md"}
+    assert set(links) == set(TEXTS) - {"README.md"} - inner
 
 
 def listed_files() -> list[str]:
-    block = next(block for _, block in FENCES if block.startswith("hired/"))
+    block = next(block for _, block in FENCE.findall(FRONT) if block.startswith("hired/"))
     return [line.split()[0] for line in block.splitlines() if line.startswith("  ")]
-
-
-def test_measured_tables_are_the_records() -> None:
-    results = ROOT / "assets" / "results"
-    for path in sorted(results.glob("eval-*.jsonl")):
-        scores = summarise(rounds_in(read_lines(path, "eval")))
-        assert accuracy_table(scores) in TEXT and rival_table(scores) in TEXT, path.name
-        if path.stem == "eval-2000":
-            assert partition_table(scores) in TEXT
-        if any(is_ablation(score.what) for score in scores):
-            assert ablation_table(scores) in TEXT
-    records = sorted(results.glob("bench*.jsonl"))
-    assert records
-    for path in records:
-        timed = summarise_rounds(rounds_in(read_lines(path)))
-        tables = [main_table(group) for group in timed]
-        if timed[0].protocol == "paper":
-            tables = [paper_table(timed)]
-        elif len({group.about["batch"] for group in timed}) > 1:
-            tables = [batch_table(timed)]
-        assert tables and all(table in TEXT for table in tables), path.name
-
-
-def test_the_serving_table_is_the_record() -> None:
-    report = make_report(read_record(ROOT / "assets" / "results" / "serving.jsonl"))
-    table = report[report.index("| Kept |") :].strip()
-    assert table.count("\n") > 4 and table in TEXT
 
 
 def test_file_list_is_the_tree() -> None:
@@ -158,7 +132,7 @@ def test_command_has_the_flags_it_is_shown_with(line: str) -> None:
     command, flags = split_command(line)
     shown = help_of(command)
     for flag in flags:
-        assert re.search(rf"{re.escape(flag)}\b", shown), f"{flag} is not in the help of {command}"
+        assert re.search(rf"{re.escape(flag)}(?![\w-])", shown), f"{flag}: not in {command}'s help"
 
 
 @pytest.mark.parametrize("target", MAKE)
@@ -166,15 +140,59 @@ def test_make_target_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
 
 
-def test_relative_links_lead_somewhere() -> None:
-    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", TEXT)
-    links += re.findall(r'src="(?!https?:)([^"]+)"', TEXT)
-    links += re.findall(r"\bassets/[\w./-]+\w", TEXT)
-    assert not [link for link in links if not (ROOT / link).exists()]
+def test_every_flag_that_is_named_exists() -> None:
+    """Flags in running text and tables, too, which stand beside no command."""
+    commands = {split_command(line)[0] for line in PYTHON} | {("app.py",), ("gpu-check",)}
+    helps = "\n".join(help_of(command) for command in commands)
+    named = {flag for line in LINES for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", line)
+             if line.startswith("--")}  # fmt: skip
+    assert len(named) > 20
+    known = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", helps)) | FOREIGN
+    assert named <= known
+
+
+@pytest.mark.parametrize("line", TESTED)
+def test_tests_that_are_named_exist(line: str) -> None:
+    files, _, words = line.partition(" -k ")
+    names = [
+        node.name
+        for file in files.split()
+        for node in ast.parse((ROOT / file).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+    assert names
+    for word in re.findall(r"\w+", words):
+        assert word == "or" or any(word in name for name in names), f"{word} is in no test's name"
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_relative_links_lead_somewhere(page: str) -> None:
+    text, folder = TEXTS[page], (ROOT / page).parent
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)
+    links += re.findall(r'src="(?!https?:)([^"]+)"', text)
+    assert not [link for link in links if not (folder / link).exists()]
+    named = re.findall(r"(?<![\w./-])(?:assets|hired|tests)/[\w./-]*\w", text)
+    later = re.compile(r"assets/results/[\w-]+\.jsonl")  # what a command is to write
+    assert not [one for one in named if not (ROOT / one).exists() and not later.fullmatch(one)]
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_links_to_a_heading_find_it(page: str) -> None:
+    for link, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#([\w-]+)\)", TEXTS[page]):
+        target = ((ROOT / page).parent / link).resolve() if link else ROOT / page
+        heads = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}
+
+
+def test_every_picture_is_shown_on_a_page() -> None:
+    shown = {
+        Path(link).name for text in TEXTS.values() for link in re.findall(r"\]\(([^)]+)", text)
+    }
+    assert {path.name for path in (ROOT / "assets" / "figures").iterdir()} <= shown
 
 
 def test_python_example_runs() -> None:
-    example = next(block for language, block in FENCES if language == "python")
+    example = next(block for language, block in FENCE.findall(FRONT) if language == "python")
     assert len([line for line in example.splitlines() if line.strip()]) <= 8
     run = subprocess.run([sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
@@ -183,6 +201,10 @@ def test_python_example_runs() -> None:
 
 def test_nothing_is_told_twice() -> None:
     """A script that fills in the tables once left a second, older half of the page behind."""
-    said = re.sub(r"^```.*?^```", "", TEXT, flags=re.MULTILINE | re.DOTALL)
-    parts = [part for part in said.split("\n\n") if len(part) > 60 or part.startswith("#")]
+    parts = []
+    for text in TEXTS.values():
+        said = re.sub(FENCE, "", re.sub(BLOCK, "", text))
+        one = [part for part in said.split("\n\n") if len(part) > 60 or part.startswith("#")]
+        assert sorted(set(one)) == sorted(one)
+        parts += [part for part in one if not part.startswith("#")]
     assert sorted(set(parts)) == sorted(parts)

@@ -53,8 +53,9 @@ def describe_sessions(lines: Sequence[dict[str, Any]]) -> str:
     days = sorted({line["date"][:10] for line in sessions})
     versions = ", ".join(f"{name} {number}" for name, number in first["versions"].items())
     commands = "\n".join(dict.fromkeys(line["command"] for line in sessions))
+    threads = "1 thread" if first["threads"] == 1 else f"{first['threads']} threads"
     return (
-        f"Measured on {first['device_name']} ({first['device']}, {first['threads']} threads), "
+        f"Measured on {first['device_name']} ({first['device']}, {threads}), "
         f"{' and '.join(days)}; {versions}.\n\n```bash\n{commands}\n```"
     )
 

@@ -1,0 +1,188 @@
+"""Puts the tables of the records into the READMEs: `make tables`, or `python tests/readmes.py`.
+
+A table stands between `<!-- table: WHAT -->` and `<!-- end -->`. WHAT is a record in
+`assets/results` and a name from `OF_RECORD`, or a name from `OF_CODE`.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from hired.bench.records import read_lines, rounds_in  # noqa: E402
+from hired.bench.summary import summarise_rounds  # noqa: E402
+from hired.bench.tables import (  # noqa: E402
+    PUBLISHED,
+    batch_table,
+    describe_sessions,
+    main_table,
+    markdown,
+    paper_table,
+)
+from hired.budget import show_budget  # noqa: E402
+from hired.evaluation import tables as accuracy  # noqa: E402
+from hired.evaluation.summary import summarise  # noqa: E402
+from hired.selectors import SELECTORS, settings_of  # noqa: E402
+from hired.serving.report import make_report, read_record  # noqa: E402
+from hired.web import identical, overhead  # noqa: E402
+
+RESULTS = ROOT / "assets" / "results"
+BLOCK = re.compile(r"^<!-- table: (.+?) -->\n.*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
+BRIEF = ("Method", "Kept", "Visual tokens", "To the first token", "Speed-up", "KV cache",
+         "Peak above rest")  # fmt: skip
+Lines = list[dict[str, Any]]
+
+
+def pages() -> list[Path]:
+    """Every README of the project, the front page first."""
+    below = [
+        path for top in ("assets", "hired", "tests") for path in (ROOT / top).rglob("README.md")
+    ]
+    return [ROOT / "README.md", *sorted(below)]
+
+
+def fill(text: str) -> str:
+    """A page with every table as its source has it now."""
+    return BLOCK.sub(
+        lambda found: f"<!-- table: {found[1]} -->\n\n{make(found[1])}\n\n<!-- end -->", text
+    )
+
+
+@cache
+def make(what: str) -> str:
+    """One table, by what stands in the comment above it."""
+    if what in OF_CODE:
+        return OF_CODE[what]()
+    file, kind = what.split()
+    path = RESULTS / file
+    if kind == "said":
+        say = {"overhead.json": overhead.describe, "identical.json": identical.describe}[file]
+        words = say(json.loads(path.read_text(encoding="utf-8"))).partition("\n")[2]
+        return re.sub(r" --json \S+", "", words).strip()
+    if kind == "serving":
+        report = make_report(read_record(path))
+        return report[report.index("| Kept |") :].strip()
+    of = "eval" if file.startswith("eval") else "serve" if file.startswith("serving") else "bench"
+    return OF_RECORD[kind](read_record(path) if of == "serve" else read_lines(path, of), path)
+
+
+def methods() -> str:
+    """Every method with its summary."""
+    rows = ([f"`{name}`", one.title, one.summary] for name, one in SELECTORS.items())
+    return markdown(["Name", "Method", "What it does"], rows)
+
+
+def sources() -> str:
+    """Every method with the paper it is written after and its settings."""
+    rows = (
+        [f"`{name}`", one.title, one.paper, ", ".join(f"`{key}`" for key in settings_of(name))]
+        for name, one in SELECTORS.items()
+    )
+    return markdown(["Name", "Method", "Written after", "Settings"], rows)
+
+
+def settings() -> str:
+    """Every setting: what it does, what it may be, and in which methods it plays a part."""
+    owners: dict[str, list[str]] = {}
+    for name in SELECTORS:
+        for key in settings_of(name):
+            owners.setdefault(key, []).append(name)
+    rows = []
+    for key, names in owners.items():
+        setting = settings_of(names[0])[key]
+        defaults = {setting.write(getattr(SELECTORS[name](), key)) for name in names}
+        left = [f"`{name}`" for name in SELECTORS if name not in names]
+        used = (
+            "all but " + ", ".join(left) if len(names) > 4 else ", ".join(f"`{n}`" for n in names)
+        )
+        rows.append(
+            [f"`{key}`", setting.help, setting.allowed, " or ".join(sorted(defaults)), used]
+        )
+    return markdown(["Setting", "What it does", "Values", "Default", "Methods"], rows)
+
+
+def published() -> str:
+    """The paper's times, with the speed-up worked out as it is for what was measured here."""
+    rows = []
+    for (batch, rate), numbers in PUBLISHED.items():
+        kept = "all" if rate is None else f"HiRED {show_budget(rate)}"
+        stock = PUBLISHED[batch, None]
+        if numbers is None:
+            rows.append([str(batch), kept, "out of memory", "", "", ""])
+            continue
+        times = f"{stock[1] / numbers[1]:.2f}×" if stock else ""
+        cells = [f"{numbers[0]:.2f}", f"{numbers[2]:.2f} GB", f"{numbers[1]:.2f} s", times]
+        rows.append([str(batch), kept, *cells])
+    head = ["Batch", "Tokens kept", "Tokens/s", "Peak memory", "To the first token", "Speed-up"]
+    return markdown(head, rows)
+
+
+def measured(lines: Lines, path: Path) -> str:
+    """Hardware, date, versions and commands, which are to write the record where it lies."""
+    here = path.relative_to(ROOT).as_posix()
+    return re.sub(r"--out \S+", f"--out {here}", describe_sessions(lines))
+
+
+def where(lines: Lines, path: Path) -> str:
+    """As `measured`, without the versions."""
+    return re.sub(r"(\d{4}-\d\d-\d\d); .+?\.$", r"\1.", measured(lines, path), flags=re.MULTILINE)
+
+
+def speed(lines: Lines, _: Path) -> str:
+    """Phases, speed-up and memory of a record of one set-up."""
+    (group,) = summarise_rounds(rounds_in(lines))
+    return main_table(group)
+
+
+def brief(lines: Lines, path: Path) -> str:
+    """The columns of `speed` that a newcomer needs, of the first four rows."""
+    head, _, *rows = [row.strip("|").split("|") for row in speed(lines, path).splitlines()]
+    places = [[cell.strip() for cell in head].index(name) for name in BRIEF]
+    return markdown(BRIEF, ([row[place].strip() for place in places] for row in rows[:4]))
+
+
+def _scored(table: Callable[[Any], str]) -> Callable[[Lines, Path], str]:
+    return lambda lines, _: table(summarise(rounds_in(lines)))
+
+
+def _timed(table: Callable[[Any], str]) -> Callable[[Lines, Path], str]:
+    return lambda lines, _: table(summarise_rounds(rounds_in(lines)))
+
+
+OF_CODE: dict[str, Callable[[], str]] = {
+    "methods": methods,
+    "sources": sources,
+    "settings": settings,
+    "published": published,
+}
+OF_RECORD: dict[str, Callable[[Lines, Path], str]] = {
+    "measured": measured,
+    "where": where,
+    "accuracy": _scored(accuracy.accuracy_table),
+    "rivals": _scored(accuracy.rival_table),
+    "partitions": _scored(accuracy.partition_table),
+    "ablations": _scored(accuracy.ablation_table),
+    "speed": speed,
+    "brief": brief,
+    "batches": _timed(batch_table),
+    "paper": _timed(paper_table),
+}
+
+
+def main() -> None:
+    """Fill every page and name those that changed."""
+    for path in pages():
+        text = path.read_text(encoding="utf-8")
+        if (filled := fill(text)) != text:
+            path.write_text(filled, encoding="utf-8")
+            print(path.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""The READMEs' tables are what the records and the code say; `make tables` writes them."""
+
+import re
+
+import pytest
+from readmes import RESULTS, ROOT, fill, pages
+
+from hired import SELECTORS
+from hired.bench.records import read_lines, rounds_in
+from hired.bench.summary import summarise_rounds
+from hired.bench.tables import PUBLISHED, batch_table, main_table, paper_table
+from hired.evaluation.summary import summarise
+from hired.evaluation.tables import (
+    ablation_table,
+    accuracy_table,
+    is_ablation,
+    partition_table,
+    rival_table,
+)
+from hired.selectors import settings_of
+from hired.serving.report import make_report, read_record
+from hired.web import published
+
+FRONT = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXT = (RESULTS / "README.md").read_text(encoding="utf-8")
+METHODS = (ROOT / "hired" / "selectors" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", pages(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_page_is_as_filled(path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert fill(text) == text, "run `make tables`"
+
+
+def test_methods_tables_are_the_registry() -> None:
+    rows = [
+        f"| `{name}` | {method.title} | {method.summary} |" for name, method in SELECTORS.items()
+    ]
+    section = FRONT.split("\n## Methods\n")[1].split("\n## ")[0]
+    found = re.findall(r"^\| `[a-z0-9-]+` \| .*\|$", section, flags=re.MULTILINE)
+    assert found == rows, "The table should be:\n" + "\n".join(rows)
+    rows = [
+        f"| `{name}` | {method.title} | {method.paper} | "
+        f"{', '.join(f'`{setting}`' for setting in settings_of(name))} |"
+        for name, method in SELECTORS.items()
+    ]
+    section = METHODS.split("\n## Settings\n")[0]
+    found = re.findall(r"^\| `[a-z0-9-]+` \| .*\|$", section, flags=re.MULTILINE)
+    assert found == rows, "The table should be:\n" + "\n".join(rows)
+
+
+def test_settings_table_has_every_setting() -> None:
+    section = METHODS.split("\n## Settings\n")[1].split("\n## ")[0]
+    declared = {key: one for name in SELECTORS for key, one in settings_of(name).items()}
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*)\|$", section, flags=re.MULTILINE))
+    assert set(rows) == set(declared)
+    for key, one in declared.items():
+        assert one.help in rows[key] and one.allowed in rows[key]
+
+
+def test_measured_tables_are_the_records() -> None:
+    for path in sorted(RESULTS.glob("eval-*.jsonl")):
+        scores = summarise(rounds_in(read_lines(path, "eval")))
+        assert accuracy_table(scores) in TEXT and rival_table(scores) in TEXT, path.name
+        if path.stem == "eval-2000":
+            assert partition_table(scores) in TEXT
+            assert accuracy_table(scores) in FRONT
+        if any(is_ablation(score.what) for score in scores):
+            assert ablation_table(scores) in TEXT
+    records = sorted(RESULTS.glob("bench*.jsonl"))
+    assert records
+    for path in records:
+        timed = summarise_rounds(rounds_in(read_lines(path)))
+        tables = [main_table(group) for group in timed]
+        if timed[0].protocol == "paper":
+            tables = [paper_table(timed)]
+        elif len({group.about["batch"] for group in timed}) > 1:
+            tables = [batch_table(timed)]
+        assert tables and all(table in TEXT for table in tables), path.name
+
+
+def test_every_record_is_told_with_its_command() -> None:
+    for path in RESULTS.glob("*.json*"):
+        assert f"table: {path.name} " in TEXT, f"{path.name} is on no page"
+        if path.suffix == ".jsonl":
+            assert f"--out assets/results/{path.name}" in TEXT
+
+
+def test_the_front_page_shows_four_rows_of_the_record() -> None:
+    (group,) = summarise_rounds(rounds_in(read_lines(RESULTS / "bench.jsonl")))
+    section = FRONT.split("bench.jsonl brief -->")[1].split("<!-- end")[0]
+    rows = [row for row in section.strip().splitlines()[2:]]
+    assert len(rows) == 4
+    for row, mine in zip(rows, group.rows, strict=False):
+        assert f"| {mine.metrics['visual_tokens'].median:.0f} |" in row
+        assert f"| {mine.metrics['ttft_s'].median:.2f} s (" in row
+
+
+def test_the_serving_table_is_the_record() -> None:
+    report = make_report(read_record(RESULTS / "serving.jsonl"))
+    table = report[report.index("| Kept |") :].strip()
+    assert table.count("\n") > 4 and table in TEXT
+
+
+def test_cited_tables_are_those_of_the_page() -> None:
+    rows = [row for row in published.PUBLISHED.splitlines() if row.startswith("| ")]
+    scores = [row for row in rows if row.count("|") == 10]
+    assert len(scores) == 6 and all(row in TEXT for row in scores)
+    for tokens, seconds, peak in filter(None, PUBLISHED.values()):
+        assert f"| {tokens:.2f} | {peak:.2f} GB | {seconds:.2f} s |" in TEXT

@@ -1,11 +1,8 @@
 """The line over the picture and the number boxes: what is typed is what is read, or refused."""
 
 import asyncio
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
-import gradio as gr
 import pytest
 from conftest import make_image
 
@@ -13,7 +10,6 @@ from hired.errors import SettingError
 from hired.selectors import HiRED
 from hired.web import boxes, form, readout
 from hired.web.engine import Engine
-from hired.web.latest import Latest
 from hired.web.page import build
 from hired.web.settings import Settings
 
@@ -97,25 +93,3 @@ def test_a_program_s_numbers_are_checked_by_its_endpoint(tiny) -> None:
     assert public
     for fn in public:
         assert not boxes.typed_numbers(SimpleNamespace(**vars(fn)), [1] * len(fn.inputs))
-
-
-def test_the_older_of_two_looks_shows_nothing() -> None:
-    begun, go_on = threading.Event(), threading.Event()
-
-    def look(value: str) -> str:
-        if value == "old":
-            begun.set()
-            assert go_on.wait(20)
-        return value
-
-    newest = Latest().only(look)
-    ada, bob = (SimpleNamespace(session_hash=name) for name in ("ada", "bob"))
-    with ThreadPoolExecutor() as pool:
-        old = pool.submit(newest, ada, "old")
-        assert begun.wait(20)
-        assert newest(bob, "other") == "other"
-        assert newest(ada, "new") == "new"
-        go_on.set()
-        assert old.result(20) == gr.skip()
-    begun.clear()
-    assert newest(ada, "newer") == "newer"

@@ -18,6 +18,7 @@ from hired.web.place import add_place
 from hired.web.settings import Settings
 from hired.web.share_box import Shared, add_share_box
 from hired.web.survive import keep_form, note_run
+from hired.web.turns import take_turns
 from hired.web.verdict import verdict
 from hired.web.views import View
 from hired.web.wiring import FREE, GPU, LOOK, OPEN, QUIET
@@ -181,25 +182,17 @@ def _happens() -> Shown:
 
 
 def _wire_preview(handlers: Handlers, asked: Asked, shown: Shown) -> None:
+    def look(path: str | None, mode: str, brought: str, *values: Any) -> list[str]:
+        large = handlers.look(path, mode, brought, *values)
+        return [*large, keeps.show(handlers.engine, path, *values)]
+
+    changes = [asked.image.change, asked.brought.change, shown.mode.change]
+    changes += [asked.form.parts[name].change for name in WATCHED]
     gr.on(
-        [
-            asked.image.change,
-            asked.brought.change,
-            shown.mode.change,
-            *(asked.form.parts[name].change for name in WATCHED),
-        ],
-        handlers.look,
+        [take_turns("look", changes)],
+        look,
         [asked.image, shown.mode, asked.brought, *asked.form.all],
-        [shown.picture, shown.readout],
-        trigger_mode="always_last",
-        **LOOK,
-        **QUIET,
-    )
-    gr.on(
-        [asked.image.change, *(asked.form.parts[name].change for name in WATCHED)],
-        partial(keeps.show, handlers.engine),
-        [asked.image, *asked.form.all],
-        shown.keeps,
+        [shown.picture, shown.readout, shown.keeps],
         trigger_mode="always_last",
         **LOOK,
         **QUIET,

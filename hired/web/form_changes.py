@@ -12,9 +12,10 @@ from hired.web.examples import Example
 from hired.web.handlers import Handlers
 from hired.web.plain import plain_errors
 from hired.web.settings import Settings
+from hired.web.turns import take_turns
 from hired.web.uploads import read_image
 from hired.web.views import View
-from hired.web.wiring import QUIET
+from hired.web.wiring import NOTE, QUIET
 
 
 class FormChanges:
@@ -50,12 +51,12 @@ class FormChanges:
         )
         of_others = [last.change, asked.image.change, asked.question.change, asked.brought.change]
         gr.on(
-            [*of_others, *watched],
+            [take_turns("note", [*of_others, *watched])],
             self.compare_with_last,
             [last, asked.brought, asked.image, asked.question, *asked.form.all],
             stale_note,
             trigger_mode="always_last",
-            queue=False,
+            **NOTE,
             **QUIET,
         )
 

@@ -18,7 +18,6 @@ from hired.web import form, panes, pictures, record, share
 from hired.web.arrival import arrive
 from hired.web.engine import Engine, Stops
 from hired.web.greeting import Greeting
-from hired.web.latest import Latest
 from hired.web.plain import plain_errors, upload_folder
 from hired.web.readout import readout
 from hired.web.record import Record
@@ -40,7 +39,6 @@ class Handlers:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.greeting = Greeting(engine)
-        self.look = Latest().only(self.see)
         self._first_lock = threading.Lock()
 
     def open(self, request: gr.Request) -> list[Any]:
@@ -126,7 +124,7 @@ class Handlers:
         values["max_new_tokens"] = gr.update(maximum=most, value=tokens)
         return [values[name] for name in form.FIELDS]
 
-    def see(self, path: str | None, mode: str, brought: str, *values: Any) -> tuple[str, str]:
+    def look(self, path: str | None, mode: str, brought: str, *values: Any) -> tuple[str, str]:
         """The preview, or what a run brought with it where its picture is not here."""
         return self.preview(path, mode, *values) if path or not brought else (brought, "")
 

@@ -3,7 +3,9 @@
 from typing import Any
 
 GPU: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
-LOOK: dict[str, Any] = {"concurrency_id": "preview", "concurrency_limit": 2}
+# One at a time: two changes within milliseconds are both on their way, and the last has to win.
+LOOK: dict[str, Any] = {"concurrency_id": "preview", "concurrency_limit": 1}
+NOTE: dict[str, Any] = {"concurrency_id": "note", "concurrency_limit": 1}
 OPEN: dict[str, Any] = {"concurrency_id": "open", "concurrency_limit": 8}  # a visitor arrives
 LOOKS = 200  # previews that may wait beside the comparisons
 # For handlers that may refuse: outside the queue gradio keeps the reason to itself.

@@ -14,7 +14,9 @@ def type_into(page, box: str, text: str) -> None:
     page.click(box)
     page.keyboard.press("Control+a")
     page.keyboard.press("Delete")
-    page.keyboard.type(text)
+    page.keyboard.type(
+        text, delay=30
+    )  # as fast as hands; gradio turns "2." and "5" at once into 52
 
 
 def test_budget_box_picture_and_run_agree(visit, picture) -> None:

@@ -8,8 +8,6 @@ Shape letters, used in every docstring and comment:
 """
 
 import importlib
-import sys
-from types import ModuleType
 from typing import Any
 
 _HOMES = {
@@ -25,10 +23,10 @@ _HOMES = {
     "HiRED": "selectors",
     "select": "wrapper",
     "HiredModel": "wrapper",
-    "Lane": "lane",
-    "Step": "stream",
-    "compare": "compare",
-    "load": "models",
+    "Lane": "comparison.lane",
+    "Step": "comparison.stream",
+    "compare": "comparison.run",
+    "load": "models.load",
 }
 __all__ = sorted(_HOMES)
 
@@ -44,18 +42,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
-
-
-class _Package(ModuleType):
-    """A public name wins over the submodule it is named after: `hired.compare` is the function.
-
-    Importing a submodule binds it to its package under its own name; this binds the function.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if _HOMES.get(name) == name and isinstance(value, ModuleType):
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -153,7 +153,7 @@ def make_lanes(args: argparse.Namespace) -> list[Any]:
     Raises:
         SettingError: no such method or setting, a value out of range, or both ways at once.
     """
-    from hired.lane import Lane
+    from hired.comparison.lane import Lane
     from hired.selectors import build, parse, read_settings
 
     given = {name: getattr(args, name) for name in args.setting_names} | dict(args.set)
@@ -173,11 +173,11 @@ def make_lanes(args: argparse.Namespace) -> list[Any]:
 
 def ask(args: argparse.Namespace) -> int:
     """Both lanes over one prompt, streamed; 1 if a lane failed, 130 if it was stopped."""
-    from hired.compare import check_asked, compare
+    from hired.comparison.run import check_asked, compare
     from hired.images import describe_image, frames_words, open_image
     from hired.inputs import check_question
-    from hired.models import describe, load
-    from hired.report import Screen, ask_record
+    from hired.models.load import describe, load
+    from hired.terminal import Screen, ask_record
 
     lanes = make_lanes(args)  # wrong arguments are found before a model is loaded
     check_asked(lanes, args.max_new_tokens)
@@ -229,7 +229,7 @@ def _asked(args: argparse.Namespace, question: str, lanes: list[Any], dtype: str
 
 def list_models(args: argparse.Namespace) -> int:
     """The allow-list with its sizes, and what this machine can hold."""
-    from hired.report import show_models
+    from hired.terminal import show_models
 
     show_models(args.device)
     return 0
@@ -251,7 +251,7 @@ def list_methods(args: argparse.Namespace) -> int:
 def check_gpu(args: argparse.Namespace) -> int:
     """Run the check, save its record; 1 if one of its findings is not as it should be."""
     from hired.gpu_check import run_check, save
-    from hired.report import show_check
+    from hired.terminal import show_check
 
     record = run_check(
         args.model, args.device, args.repeats, tell=_progress, checkpoint=args.checkpoint

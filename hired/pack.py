@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from hired.encode import Vision
 from hired.errors import InputError
 from hired.selectors import Selection
 from hired.stock import read_parameter, unwrap
 from hired.tiles import TileGrid
-from hired.vision import Vision
 
 NEWLINE = -1
 

@@ -12,14 +12,14 @@ from transformers import LogitsProcessorList
 
 from hired.arguments import check_options, read_config, read_prompt, shorten_lengths
 from hired.callbacks import Restored, restore
+from hired.clip import Tower, read_tower, split_tiles
+from hired.encode import Plan, Vision, encode, naming_layer
 from hired.errors import InputError, ModelError, SettingError
 from hired.generate import LogitsWatch, as_encoder_outputs
 from hired.pack import Packed, pack
 from hired.selectors import Selection, Selector, as_selector
 from hired.stock import unwrap
 from hired.tiles import TileGrid
-from hired.tower import Tower, read_tower, split_tiles
-from hired.vision import Plan, Vision, encode, naming_layer
 
 # Options of `model.generate` that speak of the sequence the model reads, which is shorter here.
 REFUSED = ("inputs_embeds", "position_ids", "mm_encoder_outputs", "labels", "custom_generate")

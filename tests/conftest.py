@@ -193,7 +193,7 @@ def tiny_15():
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory):
     """A small LLaVA-NeXT saved in a directory; 128 wide, so that bitsandbytes can take it."""
-    from hired import random_models
+    from hired.models import random_weights as random_models
 
     config = random_models.make_config(random_models.parse("random:7b/1024"))
     config.vision_config.image_size = TILE

@@ -4,11 +4,11 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, CLIPVisionConfig, LlamaConfig, LlavaConfig
 
-from hired import models
-from hired import quantization as bits
-from hired.allowed_models import ALLOWED, LISTED, PRECISIONS, UNTRIED
 from hired.cli import main
 from hired.errors import ModelError
+from hired.models import load as models
+from hired.models import quantization as bits
+from hired.models.allowed import ALLOWED, LISTED, PRECISIONS, UNTRIED
 
 VISION = CLIPVisionConfig(
     hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16,

@@ -9,10 +9,10 @@ from asking import KINDS, SIZES, answers, process
 from conftest import make_image, make_tiny
 from transformers import DynamicCache, GenerationConfig
 
-from hired.compare import compare
+from hired.comparison.lane import Lane
+from hired.comparison.run import compare
 from hired.errors import InputError, SettingError
 from hired.generate import CACHE
-from hired.lane import Lane
 from hired.selectors import HiRED
 from hired.wrapper import HiredModel
 

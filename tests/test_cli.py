@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from conftest import make_image
 
-from hired import cli, models
+from hired import cli
 from hired.cli import main, parse_setting
+from hired.models import load as models
 from hired.selectors import SELECTORS
 
 ROOT = Path(__file__).parents[1]

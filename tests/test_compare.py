@@ -14,14 +14,14 @@ import pytest
 import torch
 from conftest import make_image, make_tiny
 from serving import before_each_step
-from test_vision import same, state
+from test_encode import same, state
 
-from hired.compare import compare
+from hired.comparison.lane import Lane
+from hired.comparison.run import compare
+from hired.comparison.stream import FINAL
 from hired.errors import InputError, ModelError, SettingError
-from hired.lane import Lane
 from hired.selectors import SELECTORS, build, fitting
 from hired.selectors.base import Selector
-from hired.stream import FINAL
 
 IMAGE = make_image(160, 168)
 QUESTION = "what is in the picture ?"

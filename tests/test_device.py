@@ -9,7 +9,7 @@ from conftest import make_image, make_tiny
 from emulated import Emulated
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from hired.lane import Prompt, run_lane
+from hired.comparison.lane import Prompt, run_lane
 from hired.selectors import SELECTORS, build
 from hired.wrapper import select
 

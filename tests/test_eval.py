@@ -10,20 +10,20 @@ from conftest import PATCH, PINPOINTS, TILE
 from hired.bench.records import read_lines, rounds_in
 from hired.bench.sweep import Entry, expand
 from hired.cli import main
+from hired.clip import read_tower
+from hired.comparison.preview import Preview
+from hired.encode import Vision
 from hired.errors import InputError, SettingError
 from hired.evaluation.figures import draw_accuracy
 from hired.evaluation.lanes import EVEN, EvenCrops, Plan, ablations, lane_title, split_title
 from hired.evaluation.measure import run_plan
 from hired.evaluation.summary import summarise
 from hired.evaluation.tables import make_report
-from hired.preview import Preview
 from hired.selectors import SELECTORS, build, fitting
 from hired.shapes.evaluate import answer, answer_all, ask_about, drawn_for, is_right
 from hired.shapes.questions import Question
 from hired.shapes.scenes import render
 from hired.tiles import TileGrid
-from hired.tower import read_tower
-from hired.vision import Vision
 
 SMALL = Plan(
     methods=(Entry("hired"), Entry("visionzip")),

@@ -6,7 +6,7 @@ from math import comb
 
 import pytest
 
-from hired.evidence import ENOUGH, contrast, tokens_per_s
+from hired.comparison.evidence import ENOUGH, contrast, tokens_per_s
 from hired.web.identical import CLAIMS, MOST, RECORD, claims, describe, to_json
 from hired.web.runs import order_of
 from hired.web.settings import Settings

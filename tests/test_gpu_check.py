@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hired import quantization
 from hired.cli import main
 from hired.errors import MemoryShortage, ModelError, SettingError
 from hired.generate import TokenStamper
 from hired.gpu_check import check, parts, run_check, save, trials
 from hired.gpu_check.subject import NEW_TOKENS, Subject
-from hired.models import describe
+from hired.models import quantization
+from hired.models.load import describe
 from hired.selectors import SELECTORS, HiRED
 
 GPU = torch.cuda.is_available()
@@ -227,7 +227,7 @@ def test_no_part_begins_after_the_time_is_up(monkeypatch) -> None:
 
 
 def test_nothing_of_the_page_is_needed() -> None:
-    code = "import sys, hired.gpu_check, hired.report; print('gradio' in sys.modules)"
+    code = "import sys, hired.gpu_check, hired.terminal; print('gradio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
     assert done.stdout.strip() == "False", done.stderr
 

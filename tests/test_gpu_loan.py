@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from conftest import make_image
 
+from hired.comparison.lane import Lane
+from hired.comparison.preview import Preview
 from hired.errors import HiredError
-from hired.lane import Lane
-from hired.preview import Preview
 from hired.selectors import build
 from hired.web import gpu
 
@@ -69,7 +69,7 @@ stops, seen = Stops(), []
 for views in run(loaded, image, "what ?", Settings(max_new_tokens=500), stops):
     stops.everything.set()
 assert [view.phase for view in views] == ["stopped", "stopped"], views
-from hired.compare import _warm
+from hired.comparison.run import _warm
 assert not list(_warm)  # nothing ran in this process
 print([call[0] for call in spaces.calls], spaces.calls[1][1] > spaces.calls[0][1])
 """

@@ -6,9 +6,9 @@ from conftest import make_image, make_tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hired.clip import read_tower
 from hired.errors import InputError
 from hired.inputs import MAX_QUESTION, check_question, prepare, prompt_ids, render
-from hired.tower import read_tower
 
 
 @pytest.mark.parametrize("kind", ["llava_next", "llava"])

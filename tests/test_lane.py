@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import make_image, make_tiny
 
-from hired.lane import Prompt, run_lane
+from hired.comparison.lane import Prompt, run_lane
 from hired.selectors import SELECTORS, Selection, build
 
 

@@ -17,8 +17,8 @@ from PIL import ExifTags, Image
 import hired
 from hired import lmms
 from hired.cli import main
+from hired.comparison.preview import Preview
 from hired.lmms.prompts import ask_batch, cut_at, generate_settings
-from hired.preview import Preview
 from hired.selectors import build
 from hired.shapes.evaluate import answer_all, ask_about, is_right
 from hired.shapes.scenes import render

@@ -1,7 +1,6 @@
 """What a comparison measures: one preparation for all lanes, warm kernels, tokens when known."""
 
 import copy
-import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,16 +10,16 @@ import pytest
 import torch
 from conftest import make_image
 
-from hired.compare import compare, plan_warm_up
+from hired.clip import cls_attention, read_tower
+from hired.comparison import run as engine
+from hired.comparison.lane import Lane, Prompt
+from hired.comparison.preview import Preview
+from hired.comparison.run import compare, plan_warm_up
 from hired.errors import ModelError, SettingError
 from hired.generate import Answer, LogitsWatch, TokenStamper, devices_of, input_device
-from hired.lane import Lane, Prompt
 from hired.metrics import model_ttft
-from hired.preview import Preview
 from hired.selectors import build
-from hired.tower import cls_attention, read_tower
 
-engine = sys.modules["hired.compare"]  # the package names its function so
 IMAGE, QUESTION = make_image(120, 160), "what is in the picture ?"
 LANES = [Lane("a", build("full")), Lane("b", build("hired")), Lane("c", build("spatial"))]
 

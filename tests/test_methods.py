@@ -7,8 +7,10 @@ import torch
 from conftest import make_image, prompt
 from test_selectors import see
 
+from hired.clip import read_tower, split_tiles
+from hired.comparison.lane import Prompt, run_lane
+from hired.encode import Taps, Vision, encode
 from hired.errors import SettingError
-from hired.lane import Prompt, run_lane
 from hired.pack import pack
 from hired.selectors import SELECTORS, build, candidate_mask, fitting, prumerge
 from hired.selectors.divprune import most_diverse
@@ -17,8 +19,6 @@ from hired.selectors.prumerge import add_neighbours, find_outliers
 from hired.selectors.visionzip import mean_by_nearest
 from hired.selectors.vispruner import thin_out
 from hired.tiles import TileGrid
-from hired.tower import read_tower, split_tiles
-from hired.vision import Taps, Vision, encode
 from hired.wrapper import HiredModel, look
 
 SMALL = TileGrid.single((28, 28), 28, 14)  # one tile of 2 x 2 patches

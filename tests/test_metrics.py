@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from hired import machine, metrics
+from hired import metrics
 from hired.metrics import MemoryProbe, Stopwatch
+from hired.models import hardware as machine
 
 MB = 2**20
 

@@ -11,8 +11,9 @@ import pytest
 import torch
 from conftest import ask
 
-from hired import models, random_models
 from hired.errors import HiredError, MemoryShortage, ModelError
+from hired.models import load as models
+from hired.models import random_weights as random_models
 from hired.selectors import SELECTORS
 from hired.wrapper import HiredModel
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from conftest import make_image, make_tiny, prompt
 
-from hired.compare import compare
+from hired.comparison.lane import Lane
+from hired.comparison.run import compare
 from hired.errors import InputError, NotFinite
-from hired.lane import Lane
 from hired.selectors import SELECTORS, build, fitting
 from hired.wrapper import HiredModel, select
 

@@ -7,8 +7,8 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, LlavaProcessor
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
-from hired.layout import DIM, HATCH, PADDING, Layout, cut_words
-from hired.overlay import (
+from hired.comparison.layout import DIM, HATCH, PADDING, Layout, cut_words
+from hired.comparison.overlay import (
     HEAT,
     count_tiles,
     describe_attention,
@@ -18,7 +18,7 @@ from hired.overlay import (
     draw_plain,
     tile_name,
 )
-from hired.preview import Preview
+from hired.comparison.preview import Preview
 from hired.selectors import build, candidate_mask
 from hired.tiles import TileGrid
 from hired.web import pictures

@@ -6,10 +6,10 @@ import pytest
 import torch
 from conftest import make_image
 
-from hired import preview
+from hired.comparison import preview
+from hired.comparison.preview import Preview
 from hired.errors import SettingError
 from hired.images import open_image
-from hired.preview import Preview
 from hired.selectors import SELECTORS, build, fitting
 from hired.wrapper import select
 

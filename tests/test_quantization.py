@@ -10,9 +10,10 @@ from conftest import PINPOINTS, TILE, ask
 from torch import nn
 from transformers import AutoConfig, BitsAndBytesConfig, LlavaNextForConditionalGeneration
 
-from hired import models, random_models
 from hired.errors import MemoryShortage, ModelError
-from hired.quantization import (
+from hired.models import load as models
+from hired.models import random_weights as random_models
+from hired.models.quantization import (
     KINDS,
     SKIP,
     convert_blank,

@@ -8,13 +8,13 @@ from conftest import make_image
 from real_tokenizers import BACKBONES, make_real
 from transformers import GenerationConfig
 
-from hired.compare import compare
+from hired.clip import read_tower
+from hired.comparison.lane import Lane
+from hired.comparison.run import compare
 from hired.errors import ModelError, SettingError
 from hired.inputs import check_image_token, prepare, prompt_ids, render
-from hired.lane import Lane
 from hired.lmms.prompts import ask_batch
 from hired.selectors import HiRED
-from hired.tower import read_tower
 from hired.wrapper import HiredModel
 
 SIZES = [(168, 168), (84, 252), (120, 160)]

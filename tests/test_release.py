@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers import LlavaNextForConditionalGeneration
 
+from hired.clip import read_tower
+from hired.encode import encode
 from hired.selectors import build
-from hired.tower import read_tower
-from hired.vision import encode
 from hired.wrapper import select
 
 GOLDENS = Path(__file__).parent / "goldens"

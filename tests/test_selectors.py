@@ -5,10 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hired.encode import Vision
 from hired.errors import SettingError
 from hired.selectors import SELECTORS, build, candidate_mask, fitting, settings_of
 from hired.tiles import TileGrid
-from hired.vision import Vision
 
 PINS = [[84, 168], [168, 84], [168, 168], [84, 252], [252, 84]]
 DEPTH = 4

@@ -25,8 +25,9 @@ from serving import SELECT, Caller, encoded, free_port
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from hired.errors import ModelError
-from hired.web import choice, logs, serve
-from hired.web.choice import REAL, choose
+from hired.models import auto as choice
+from hired.models.auto import REAL, choose
+from hired.web import logs, serve
 from hired.web.engine import Engine
 from hired.web.flags import LIMITS, parse
 from hired.web.limits import Limits

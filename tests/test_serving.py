@@ -13,8 +13,9 @@ import pytest
 from conftest import make_image
 from fake_server import TEXT_TOKENS, FakeServer, picture_of
 
+from hired.comparison.lane import Lane
+from hired.comparison.stream import FINAL
 from hired.errors import ModelError, SettingError
-from hired.lane import Lane
 from hired.selectors import SELECTORS, build
 from hired.serving import capacity, launch
 from hired.serving.client import Endpoint, read_gauges
@@ -28,7 +29,6 @@ from hired.serving.settings import (
     settings_from,
     to_tensor,
 )
-from hired.stream import FINAL
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "hired" / "serving"

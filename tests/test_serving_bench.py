@@ -9,7 +9,7 @@ from serving import free_port
 
 from hired import cli
 from hired.errors import InputError, ModelError, SettingError
-from hired.models import SHAPES
+from hired.models.allowed import SHAPES
 from hired.serving import benchmark
 from hired.serving.benchmark import Bench, Round, blocks_for, client_command, measure, rounds
 from hired.serving.report import draw, make_report, read_record

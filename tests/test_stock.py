@@ -12,9 +12,9 @@ from transformers import LlavaNextForConditionalGeneration
 
 import hired
 from hired import HiredModel
+from hired.comparison.lane import Lane
+from hired.comparison.preview import Preview
 from hired.errors import ModelError
-from hired.lane import Lane
-from hired.preview import Preview
 from hired.selectors import build
 from hired.stock import unwrap
 

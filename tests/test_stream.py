@@ -7,7 +7,7 @@ from conftest import make_tokenizer
 from tokenizers import Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast
 
-from hired.stream import HALF, Transcript
+from hired.comparison.stream import HALF, Transcript
 
 PIECES = ["▁", "▁a", "▁circle", "s", "▁is", ".", "▁.", "'", "▁'", "m", "é", "▁red"]
 WHOLE = ["€", "ü", "汉", "🔴", "\u200d", "a"]

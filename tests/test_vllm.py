@@ -13,6 +13,7 @@ import torch
 from conftest import make_image, make_tiny, prompt
 
 from hired import HiRED, HiredModel, load
+from hired.clip import read_tower
 from hired.inputs import MARK, render
 from hired.lmms.prompts import ask_batch
 from hired.selectors import build, fitting
@@ -21,7 +22,6 @@ from hired.serving.models import find_folder, save_for_vllm
 from hired.serving.register import register
 from hired.shapes.evaluate import ask_about
 from hired.shapes.scenes import render as draw
-from hired.tower import read_tower
 from hired.wrapper import select
 
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # the tests look into the engine

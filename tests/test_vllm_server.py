@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from hired import HiRED, HiredModel, load
+from hired.clip import read_tower
+from hired.comparison.lane import Lane
 from hired.errors import InputError
-from hired.lane import Lane
 from hired.lmms.prompts import ask_batch
 from hired.selectors import build
 from hired.serving.client import Endpoint, Usage, as_data_uri
@@ -22,7 +23,6 @@ from hired.serving.models import find_folder
 from hired.serving.remote import Pair, compare_remote
 from hired.shapes.evaluate import ask_about
 from hired.shapes.scenes import render
-from hired.tower import read_tower
 
 pytest.importorskip("vllm", reason="vLLM has an environment of its own: make serve-test")
 pytestmark = [

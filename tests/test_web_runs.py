@@ -7,7 +7,7 @@ import pytest
 from conftest import make_image
 from serving import before_each_step
 
-from hired.compare import device_turn
+from hired.comparison.run import device_turn
 from hired.errors import InputError, ModelError, SettingError
 from hired.selectors import SELECTORS
 from hired.web import engine as engine_module

@@ -86,8 +86,8 @@ def main() -> None:
     from spaces.zero.torch import patching
 
     from hired.errors import HiredError
+    from hired.models.auto import choose
     from hired.web import gpu
-    from hired.web.choice import choose
     from hired.web.engine import Engine, Stops
     from hired.web.runs import run
     from hired.web.settings import Settings

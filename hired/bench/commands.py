@@ -84,7 +84,7 @@ def run_select(args: argparse.Namespace) -> int:
 def run_vision(args: argparse.Namespace) -> int:
     """Measure both passes in turns and print the ratio."""
     from hired.bench.vision_pass import describe_passes, measure_passes
-    from hired.models import load
+    from hired.models.load import load
     from hired.selectors import build
 
     model, processor = load(args.model, device=args.device)
@@ -107,7 +107,7 @@ def run_inside(args: argparse.Namespace) -> int:
     """Measure HiRED at each budget on the CPU and print the shares."""
     from hired.bench.inside import describe_inside, measure_inside
     from hired.budget import parse_budget
-    from hired.models import load
+    from hired.models.load import load
     from hired.selectors import build
 
     selectors = [build("hired", budget=parse_budget(text)) for text in args.budgets]

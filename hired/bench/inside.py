@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from hired.bench.measure import make_image
+from hired.clip import read_tower
+from hired.comparison.lane import Prompt, run_lane
 from hired.errors import ModelError, SettingError
-from hired.lane import Prompt, run_lane
 from hired.selectors import Selection, Selector
-from hired.tower import read_tower
 
 PARTS = ("vision tower", "projector", "language model")
 

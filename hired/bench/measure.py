@@ -13,11 +13,11 @@ from PIL import Image
 
 from hired.bench.records import Record
 from hired.bench.sweep import Entry, Round, Sweep, make_question
+from hired.comparison.lane import Prompt, run_lane
 from hired.errors import SettingError
-from hired.lane import Prompt, run_lane
-from hired.machine import name_device, pick_device, versions
 from hired.metrics import release_memory
-from hired.models import describe, load
+from hired.models.hardware import name_device, pick_device, versions
+from hired.models.load import describe, load
 
 Tell = Callable[[int, int, str], None]  # lanes done, lanes in all, what runs now
 

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hired.encode import Vision
 from hired.errors import SettingError
-from hired.machine import name_device, versions
 from hired.metrics import seconds
+from hired.models.hardware import name_device, versions
 from hired.selectors import SELECTORS, build, fitting
 from hired.tiles import TileGrid
-from hired.vision import Vision
 
 EDGES = (2, 6)  # crops along an edge: 5 and 37 partitions
 CONTENTS = ("noise", "scenes")

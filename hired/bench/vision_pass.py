@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from hired.bench.measure import make_image
+from hired.clip import read_tower
 from hired.errors import SettingError
 from hired.inputs import prepare
 from hired.metrics import Stopwatch
 from hired.selectors import Selector
-from hired.tower import read_tower
 from hired.wrapper import look
 
 

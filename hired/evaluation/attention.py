@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from hired.comparison.preview import Preview
 from hired.errors import SettingError
-from hired.preview import Preview
 from hired.shapes.scenes import object_patches, render, scene_for
 
 SHARE = 0.2

@@ -90,11 +90,11 @@ def run_attention(args: argparse.Namespace) -> int:
     """Heat maps of the init and the final layer's CLS attention, or how much lies on shapes."""
     if args.posters is not None:
         return _run_focus(args)
+    from hired.comparison.overlay import draw_attention
+    from hired.comparison.preview import Preview
     from hired.evaluation.figures import draw_attention_maps
     from hired.images import open_image
-    from hired.models import load
-    from hired.overlay import draw_attention
-    from hired.preview import Preview
+    from hired.models.load import load
     from hired.selectors.hired import HiRED
 
     eye = Preview(*load(args.model, device=args.device))
@@ -121,7 +121,7 @@ def _run_focus(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from hired.evaluation.attention import focus_table, measure_focus
-    from hired.models import load
+    from hired.models.load import load
 
     model, processor = load(args.model, device=args.device)
     with tqdm(total=args.posters, unit=" posters", disable=None) as bar:

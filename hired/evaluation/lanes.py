@@ -7,12 +7,12 @@ from torch import Tensor
 
 from hired.bench.sweep import BASELINE, METHODS, Entry, parse_method
 from hired.budget import parse_budget
+from hired.clip import Tower
 from hired.errors import SettingError
 from hired.selectors import Selector, build, settings_of
 from hired.selectors.hired import HiRED
 from hired.selectors.random import SEED
 from hired.tiles import TileGrid
-from hired.tower import Tower
 
 BUDGETS = (0.05, 0.1, 0.2, 0.4, 1.0)
 ABLATION_BUDGETS = (0.2,)

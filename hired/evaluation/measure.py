@@ -13,15 +13,15 @@ from PIL import Image
 
 from hired.bench.measure import Progress, Tell, describe_session
 from hired.bench.records import Record
+from hired.clip import read_tower
+from hired.comparison.preview import Preview
 from hired.evaluation.lanes import Plan
-from hired.machine import pick_device
-from hired.models import describe, load
-from hired.preview import Preview
+from hired.models.hardware import pick_device
+from hired.models.load import describe, load
 from hired.selectors import Selector
 from hired.shapes.evaluate import answer_all, ask_about, drawn_for, is_right
 from hired.shapes.questions import Question
 from hired.shapes.scenes import render
-from hired.tower import read_tower
 
 Poster = tuple[str, int]  # split and number
 

@@ -29,9 +29,15 @@ from hired.gpu_check.trials import (
     try_wrapper,
 )
 from hired.images import describe_image
-from hired.machine import explain_unsupported, free_bytes, name_device, pick_device, versions
-from hired.models import describe, load
-from hired.quantization import missing_packages
+from hired.models.hardware import (
+    explain_unsupported,
+    free_bytes,
+    name_device,
+    pick_device,
+    versions,
+)
+from hired.models.load import describe, load
+from hired.models.quantization import missing_packages
 
 GPU_PRECISIONS = ("float16", "bfloat16", "8bit", "4bit")
 CPU_PRECISIONS = ("float32", "float16", "bfloat16", "8bit", "4bit")

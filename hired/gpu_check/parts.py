@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from hired import quantization as bits
+from hired.clip import inspect_tower, split_tiles
+from hired.comparison.lane import Lane
+from hired.comparison.preview import Preview
+from hired.encode import Taps, Vision, encode
 from hired.gpu_check.subject import NEW_TOKENS, Finding, Subject, held_bytes, keep
-from hired.lane import Lane
+from hired.models import quantization as bits
 from hired.pack import pack
-from hired.preview import Preview
 from hired.selectors import SELECTORS, build
-from hired.tower import inspect_tower, split_tiles
-from hired.vision import Taps, Vision, encode
 from hired.wrapper import HiredModel, look
 
 BUDGETS = (1.0, 0.4, 0.2, 0.1)

@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hired.compare import compare
+from hired.clip import read_tower
+from hired.comparison.lane import Lane, Prompt, run_lane
+from hired.comparison.run import compare
+from hired.comparison.stream import Step
+from hired.encode import Vision
 from hired.inputs import Inputs, prepare
-from hired.lane import Lane, Prompt, run_lane
 from hired.selectors import Selector, build
-from hired.stream import Step
-from hired.tower import read_tower
-from hired.vision import Vision
 
 QUESTION = "What is in this picture?"
 NEW_TOKENS = 16

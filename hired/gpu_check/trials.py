@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from PIL import Image
 
-from hired.compare import compare
+from hired.comparison.lane import Lane
+from hired.comparison.run import compare
 from hired.errors import HiredError
 from hired.gpu_check.subject import NEW_TOKENS, Finding, Reads, Subject, keep
-from hired.lane import Lane
-from hired.machine import list_devices
-from hired.models import ALLOWED, SHAPES, describe, load
+from hired.models.allowed import ALLOWED, SHAPES
+from hired.models.hardware import list_devices
+from hired.models.load import describe, load
 from hired.selectors import build
 from hired.selectors.hired import HiRED
 from hired.wrapper import HiredModel

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from hired.errors import InputError
 from hired.lmms.prompts import ask_batch, cut_at, generate_settings
-from hired.models import load
+from hired.models.load import load
 from hired.selectors import build, read_settings
 from hired.wrapper import HiredModel
 

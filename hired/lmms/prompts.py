@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from transformers import BatchFeature
 
+from hired.clip import read_tower
 from hired.images import open_image
 from hired.inputs import grid_for, prompt_ids
-from hired.tower import read_tower
 from hired.wrapper import HiredModel
 
 NEW_TOKENS = 128  # where a task does not say

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from hired.budget import total_budget
+from hired.encode import Taps, Vision
 from hired.errors import NotFinite
 from hired.settings import Budget, Choice, Setting, declarations, declared
 from hired.tiles import TileGrid
-from hired.vision import Taps, Vision
 
 SELECTORS: dict[str, type["Selector"]] = {}
 NEWLINES = ("none", "rows")

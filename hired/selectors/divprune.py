@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from hired.encode import Vision
 from hired.selectors.base import Selector, candidate_mask
 from hired.selectors.farthest import pick_farthest
 from hired.settings import Flag, declared
-from hired.vision import Vision
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from hired.encode import Vision
 from hired.selectors.base import BUDGET, Selector
 from hired.settings import declared
 from hired.tiles import TileGrid
-from hired.vision import Vision
 
 
 @dataclass(frozen=True)

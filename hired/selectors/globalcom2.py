@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize, pad
 
 from hired.budget import allocate
+from hired.encode import Taps, Vision
 from hired.selectors.base import Selector, candidate_mask, read_finite, region_sums
 from hired.selectors.per_tile import mean_attention
 from hired.tiles import TileGrid
-from hired.vision import Taps, Vision
 
 TEMPERATURE = 10.0
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from hired.budget import split_budget
+from hired.encode import Taps, Vision
 from hired.errors import SettingError
 from hired.selectors.base import Selection, Selector, region_sums
 from hired.selectors.evit import fuse_dropped
 from hired.settings import Flag, Heads, Layer, Share, declared
 from hired.tiles import TileGrid
-from hired.vision import Taps, Vision
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from hired.budget import allocate
+from hired.encode import Taps, Vision
 from hired.selectors.base import Selector, read_finite
 from hired.tiles import TileGrid
-from hired.vision import Taps, Vision
 
 
 @dataclass(frozen=True)

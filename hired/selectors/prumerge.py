@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from hired.encode import Taps, Vision
 from hired.selectors.base import Selection, candidate_mask, keep_best
 from hired.selectors.per_tile import PerTile, even_sample, lift, mean_attention
 from hired.tiles import TileGrid
-from hired.vision import Taps, Vision
 
 NEIGHBOURS = 32
 

@@ -6,10 +6,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from hired.encode import Vision
 from hired.selectors.base import Selector, keep_best
 from hired.settings import Whole, declared
 from hired.tiles import TileGrid
-from hired.vision import Vision
 
 SEED = Whole(
     high=2**31 - 1,  # exact in JSON and in every form

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from hired.budget import split_budget
+from hired.encode import Vision
 from hired.selectors.base import Selection, candidate_mask, read_finite
 from hired.selectors.hired import HiRED, merge_heads
 from hired.settings import Flag, declared
 from hired.tiles import TileGrid
-from hired.vision import Vision
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from hired.encode import Vision
 from hired.selectors.base import candidate_mask
 from hired.selectors.per_tile import PerTile, mean_attention
-from hired.vision import Vision
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from hired.encode import Vision
 from hired.selectors.base import Selector, candidate_mask
 from hired.selectors.per_tile import even_sample
 from hired.tiles import TileGrid
-from hired.vision import Vision
 
 
 @dataclass(frozen=True)

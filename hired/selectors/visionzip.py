@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from hired.budget import floor_share
+from hired.encode import Taps, Vision
 from hired.selectors.base import Selection, candidate_mask, keep_best
 from hired.selectors.per_tile import PerTile, lift, mean_attention
 from hired.settings import Share, declared
-from hired.vision import Taps, Vision
 
 
 @dataclass(frozen=True)

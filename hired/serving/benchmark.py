@@ -268,7 +268,7 @@ def _key(setup: dict[str, Any], one: Round) -> str:
 def _session(vllm: str) -> dict[str, Any]:
     import torch
 
-    from hired.machine import name_device, pick_device, versions
+    from hired.models.hardware import name_device, pick_device, versions
 
     device = pick_device("auto")
     told = subprocess.run([vllm, "--version"], capture_output=True, text=True, check=False)

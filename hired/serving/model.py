@@ -14,10 +14,12 @@ from vllm.model_executor.models.llava import LlavaDummyInputsBuilder, LlavaForCo
 from vllm.model_executor.models.llava_next import LlavaNextForConditionalGeneration
 from vllm.multimodal import MULTIMODAL_REGISTRY
 
+from hired.clip import Tower
+from hired.encode import Vision, encode, naming_layer
 from hired.errors import InputError, NotFinite
 from hired.pack import project_kept
 from hired.selectors import Selection, Selector, build, fitting
-from hired.serving.blocks import read_vllm_tower
+from hired.serving.clip_adapter import read_vllm_tower
 from hired.serving.processor import (
     FIELD,
     HiredLlavaInfo,
@@ -27,8 +29,6 @@ from hired.serving.processor import (
 )
 from hired.serving.settings import from_tensor, make_selector
 from hired.tiles import TileGrid
-from hired.tower import Tower
-from hired.vision import Vision, encode, naming_layer
 from hired.wrapper import fit_grids, plan_for
 
 log = logging.getLogger(__name__)

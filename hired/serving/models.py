@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hired.errors import ModelError
-from hired.random_models import PREFIX
+from hired.models.random_weights import PREFIX
 
 CACHE = Path(".cache") / "random-models"
 
@@ -19,7 +19,7 @@ def find_folder(name: str) -> str:
     Raises:
         ModelError: it is none of these.
     """
-    from hired.models import ALLOWED, EMBEDDED, SHAPES
+    from hired.models.allowed import ALLOWED, EMBEDDED, SHAPES
 
     if name == EMBEDDED:
         return str(SHAPES)
@@ -35,7 +35,7 @@ def find_folder(name: str) -> str:
 
 def save_random(name: str) -> Path:
     """A model of a real one's shape with random weights, saved under `.cache`."""
-    from hired.models import load
+    from hired.models.load import load
 
     folder = (CACHE / name.removeprefix(PREFIX).replace("/", "-")).resolve()
     if not (folder / "model.safetensors").is_file():

@@ -10,15 +10,15 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from hired.compare import check_asked
+from hired.comparison.lane import Lane, Tell, explain
+from hired.comparison.run import check_asked
+from hired.comparison.stream import Step, follow
 from hired.images import open_image
 from hired.inputs import check_question
-from hired.lane import Lane, Tell, explain
 from hired.metrics import Metrics
 from hired.selectors import Selector
 from hired.serving.client import Endpoint, Usage, as_data_uri
 from hired.serving.settings import make_selector, settings_from
-from hired.stream import Step, follow
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def compare_remote(
 def run_remote(
     asked: Question, selector: Selector, tell: Tell, stopped: Any, contended: bool
 ) -> None:
-    """One lane; ends with phase "done", "stopped" or "failed", like `hired.lane.run_lane`."""
+    """One lane; ends with phase "done", "stopped" or "failed", like `run_lane`."""
     try:
         metrics = _measure(asked, selector, tell, stopped, contended)
     except Exception as error:  # one lane's failure is told, the others go on

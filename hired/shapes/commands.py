@@ -101,7 +101,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from hired.budget import parse_budget
-    from hired.models import load
+    from hired.models.load import load
     from hired.selectors import build
     from hired.selectors.random import SEED
     from hired.shapes.evaluate import evaluate
@@ -127,7 +127,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 def run_examples(args: argparse.Namespace) -> int:
     """Find one poster for each point that the examples make, and write them."""
-    from hired.models import load
+    from hired.models.load import load
     from hired.shapes.examples import POINTS, write_examples
 
     model, processor = load("shapes")

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hired.encode import Vision
 from hired.errors import SettingError
 from hired.generate import CACHE, as_encoder_outputs
 from hired.pack import project
@@ -22,7 +23,6 @@ from hired.selectors import Selection, Selector
 from hired.selectors.random import Random
 from hired.shapes.questions import KINDS, Question, content, draw
 from hired.shapes.scenes import SPLITS, STREAMS, Scene, render, scene_for
-from hired.vision import Vision
 from hired.wrapper import look
 
 LONGEST, SHORTEST = 110, 32

@@ -1,5 +1,4 @@
 """The page: layout, handlers, theme, sharing. The only package that knows gradio.
 
-It does not know torch: everything it shows comes from `hired.compare`, `hired.preview` and
-`hired.overlay`.
+It does not know torch: everything it shows comes from `hired.comparison`.
 """

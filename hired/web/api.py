@@ -8,9 +8,9 @@ from typing import Any
 
 import gradio as gr
 
+from hired.comparison.overlay import describe_kept
 from hired.errors import InputError
 from hired.images import describe_image
-from hired.overlay import describe_kept
 from hired.selectors import split_lane
 from hired.web import record
 from hired.web.engine import Engine, Stops

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from hired.comparison.overlay import draw_kept
 from hired.metrics import seconds, size
-from hired.overlay import draw_kept
 from hired.selectors import Selection
 from hired.web.panes import count_words, matches
 from hired.web.pictures import lay_out

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from hired.evidence import ENOUGH
+from hired.comparison.evidence import ENOUGH
 from hired.web import form, keeps, panes, pictures, why_box
 from hired.web.examples import Example
 from hired.web.form import Form

@@ -1,13 +1,13 @@
 """What two panes differ in, as figures: counts and bytes that are exact, and what is measured.
 
-`hired.evidence` says which measured difference may be claimed; a figure of the others is what was
-measured.
+`hired.comparison.evidence` says which measured difference may be claimed; a figure of the others
+is what was measured.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from hired.evidence import ENOUGH, SPEED_TOKENS, Contrast, contrast
+from hired.comparison.evidence import ENOUGH, SPEED_TOKENS, Contrast, contrast
 from hired.metrics import seconds, size
 from hired.web.views import View
 

@@ -13,16 +13,17 @@ from typing import Any
 
 from PIL import Image
 
-from hired.compare import compare, device_turn
+from hired.comparison.lane import Lane, check_lanes
+from hired.comparison.preview import Preview, from_arrays, to_arrays
+from hired.comparison.run import compare, device_turn
+from hired.comparison.stream import Step
+from hired.encode import Vision
 from hired.errors import InputError, MemoryShortage, ModelError
-from hired.lane import Lane, check_lanes
-from hired.machine import run_aside, versions
 from hired.metrics import release_memory
-from hired.models import ALLOWED, EMBEDDED, describe, load
-from hired.preview import Preview, from_arrays, to_arrays
+from hired.models.allowed import ALLOWED, EMBEDDED
+from hired.models.hardware import run_aside, versions
+from hired.models.load import describe, load
 from hired.selectors import Selector
-from hired.stream import Step
-from hired.vision import Vision
 from hired.web import gpu
 from hired.web.limits import Limits
 

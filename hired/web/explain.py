@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hired import overlay
-from hired.layout import cut_words
+from hired.comparison import overlay
+from hired.comparison.layout import cut_words
 from hired.web.engine import Loaded
 from hired.web.panes import esc
 from hired.web.pictures import data_uri, lay_out

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from hired.budget import show_budget
-from hired.overlay import draw_plain
+from hired.comparison.overlay import draw_plain
 from hired.web.engine import Loaded
 from hired.web.panes import count_words, esc
 from hired.web.pictures import data_uri, lay_out, shown_method

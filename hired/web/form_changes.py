@@ -6,8 +6,8 @@ import gradio as gr
 from PIL import Image
 
 from hired.errors import HiredError
+from hired.models.auto import real_model
 from hired.web import form, panes, stale
-from hired.web.choice import real_model
 from hired.web.examples import Example
 from hired.web.handlers import Handlers
 from hired.web.plain import plain_errors

@@ -13,14 +13,14 @@ from typing import Any
 from gradio.exceptions import Error
 from PIL import Image
 
-from hired.compare import compare
+from hired.comparison.lane import Lane
+from hired.comparison.preview import Preview, from_arrays, to_arrays
+from hired.comparison.run import compare
+from hired.comparison.stream import FINAL, Step
+from hired.encode import Vision
 from hired.errors import HiredError
-from hired.lane import Lane
 from hired.metrics import Metrics
-from hired.preview import Preview, from_arrays, to_arrays
 from hired.selectors import parse
-from hired.stream import FINAL, Step
-from hired.vision import Vision
 
 BORROWED = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 # Of a 7B model on what a Space is lent, half an RTX Pro 6000 (48 GB); estimated, not measured.

@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from hired.comparison.evidence import ENOUGH
 from hired.errors import HiredError, InputError
-from hired.evidence import ENOUGH
 from hired.inputs import check_question
 from hired.selectors import SELECTORS, settings_of
 from hired.web import form, panes, pictures, record, share

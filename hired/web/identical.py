@@ -17,10 +17,11 @@ from typing import Any
 
 import psutil
 
+from hired.comparison.evidence import ENOUGH, SPEED_TOKENS, contrast
 from hired.errors import ModelError, SettingError
-from hired.evidence import ENOUGH, SPEED_TOKENS, contrast
-from hired.machine import versions
-from hired.models import EMBEDDED, load
+from hired.models.allowed import EMBEDDED
+from hired.models.hardware import versions
+from hired.models.load import load
 from hired.web.engine import Engine, Stops
 from hired.web.greeting import Greeting
 from hired.web.runs import run

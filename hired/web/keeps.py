@@ -8,8 +8,8 @@ from typing import Any
 
 from PIL import Image
 
+from hired.comparison.overlay import draw_kept
 from hired.errors import HiredError
-from hired.overlay import draw_kept
 from hired.web import form
 from hired.web.engine import Engine
 from hired.web.pictures import data_uri, lay_out

@@ -24,11 +24,11 @@ from typing import Any
 
 import psutil
 
+from hired.comparison.lane import Prompt, run_lane
 from hired.errors import ModelError, SettingError
 from hired.images import describe_image
-from hired.lane import Prompt, run_lane
-from hired.machine import run_aside, versions
-from hired.models import load
+from hired.models.hardware import run_aside, versions
+from hired.models.load import load
 from hired.threads import AUTO, WORDS, Load, use_threads
 from hired.web import form
 from hired.web.engine import Engine, Loaded

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hired.evidence import SPEED_TOKENS, tokens_per_s
+from hired.comparison.evidence import SPEED_TOKENS, tokens_per_s
 from hired.metrics import seconds, size
 from hired.web.examples import Example
 from hired.web.views import PHASE_NAMES, PHASES, Case, View

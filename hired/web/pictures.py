@@ -6,15 +6,15 @@ from typing import Any
 
 from PIL import Image
 
-from hired.images import frames_words
-from hired.layout import Layout, cut_words
-from hired.overlay import (
+from hired.comparison.layout import Layout, cut_words
+from hired.comparison.overlay import (
     count_tiles,
     describe_attention,
     describe_kept,
     draw_attention,
     draw_kept,
 )
+from hired.images import frames_words
 from hired.selectors import Selection
 from hired.tiles import TileGrid
 from hired.web.engine import Loaded

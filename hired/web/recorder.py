@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hired.comparison.evidence import ENOUGH
 from hired.errors import ModelError
-from hired.evidence import ENOUGH
-from hired.models import EMBEDDED
+from hired.models.allowed import EMBEDDED
 from hired.web import keepsake, record, sweep_record
 from hired.web.engine import Engine, Stops
 from hired.web.film import plan_film

@@ -8,12 +8,12 @@ from typing import Any, NoReturn
 
 from PIL import Image
 
+from hired.comparison.lane import Lane
+from hired.comparison.stream import Step
 from hired.errors import ModelError
-from hired.lane import Lane
-from hired.models import EMBEDDED
+from hired.models.allowed import EMBEDDED
 from hired.serving.client import Endpoint
 from hired.serving.remote import Pair, compare_remote
-from hired.stream import Step
 from hired.web.engine import Engine, Loaded
 from hired.web.panes import esc
 from hired.web.pictures import data_uri

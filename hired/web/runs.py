@@ -11,7 +11,7 @@ from time import perf_counter
 
 from PIL import Image
 
-from hired.lane import Lane
+from hired.comparison.lane import Lane
 from hired.web.engine import Loaded, Stops
 from hired.web.limits import Limits
 from hired.web.settings import Settings

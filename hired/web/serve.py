@@ -14,10 +14,10 @@ from gradio import networking
 from gradio.tunneling import CURRENT_TUNNELS
 
 from hired.errors import HiredError
-from hired.models import EMBEDDED
+from hired.models.allowed import EMBEDDED
+from hired.models.auto import choose
 from hired.threads import Load, use_threads
 from hired.web import logs
-from hired.web.choice import choose
 from hired.web.engine import Engine
 from hired.web.flags import AUTO, EXPOSED
 from hired.web.gate import gpu_queue

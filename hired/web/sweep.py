@@ -16,9 +16,9 @@ from typing import Any
 from PIL import Image
 
 from hired.budget import OWN, parse_budget
+from hired.comparison.lane import Lane
 from hired.errors import SettingError
 from hired.images import describe_image
-from hired.lane import Lane
 from hired.selectors import settings_of
 from hired.web.engine import Loaded
 from hired.web.limits import MAX_ROWS, Limits

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hired.budget import show_budget
-from hired.evidence import ENOUGH
+from hired.comparison.evidence import ENOUGH
 from hired.selectors import SELECTORS
 from hired.web.contrasts import (
     Figure,

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hired.comparison.stream import FINAL, Step
 from hired.selectors import SELECTORS
-from hired.stream import FINAL, Step
 
 PHASES = ("preprocess_s", "vision_s", "select_s", "prefill_s", "decode_s")
 MEASURED = ("ttft_s", "tokens_per_s", "total_s", "peak_bytes")  # what differs from run to run
@@ -25,7 +25,7 @@ class View:
 
     Attributes:
         method: its name in the registry.
-        phase: of `hired.compare.Step`, or "idle" and "queued" before a run.
+        phase: of `hired.Step`, or "idle" and "queued" before a run.
         text: the answer so far.
         new_tokens: tokens so far.
         elapsed_s: seconds since the lane began.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hired.layout import Layout, as_image, cut_words, spread
+from hired.comparison.layout import Layout, as_image, cut_words, spread
 from hired.selectors import Selection, candidate_mask
 from hired.tiles import TileGrid
 

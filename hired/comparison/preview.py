@@ -15,13 +15,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hired.clip import read_tower, split_tiles
+from hired.encode import Taps, Vision, check_taps, encode
 from hired.generate import input_device
 from hired.inputs import grid_for, prepare
 from hired.selectors import Selection, Selector
 from hired.selectors.hired import merge_heads
 from hired.tiles import TileGrid
-from hired.tower import read_tower, split_tiles
-from hired.vision import Taps, Vision, check_taps, encode
 
 
 class Preview:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hired.errors import ModelError
-from hired.machine import free_bytes, pick_device, pick_dtype, run_aside, versions
+from hired.models.hardware import free_bytes, pick_device, pick_dtype, run_aside, versions
 
 
 def test_cpu_computes_in_float32_unless_told() -> None:

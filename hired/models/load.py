@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from hired import quantization as bits
-from hired import random_models
-from hired.allowed_models import ALLOWED, EMBEDDED, SHAPES
-from hired.checkpoints import first_line, read_config
 from hired.errors import HiredError, MemoryShortage, ModelError
 from hired.inputs import check_image_token
-from hired.machine import (
+from hired.models import quantization as bits
+from hired.models import random_weights as random_models
+from hired.models.allowed import ALLOWED, EMBEDDED, SHAPES
+from hired.models.checkpoints import first_line, read_config
+from hired.models.hardware import (
     explain_unsupported,
     free_bytes,
     list_devices,

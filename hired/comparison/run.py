@@ -15,15 +15,15 @@ from typing import Any
 import torch
 from PIL import Image
 
+from hired.clip import read_tower
+from hired.comparison.lane import Lane, Prompt, check_generation, check_lanes, run_lane
+from hired.comparison.stream import Step, follow
 from hired.errors import SettingError
 from hired.generate import input_device
 from hired.images import open_image
 from hired.inputs import check_image_token, check_question, render
-from hired.lane import Lane, Prompt, check_generation, check_lanes, run_lane
 from hired.selectors import Selector, build
 from hired.stock import unwrap
-from hired.stream import Step, follow
-from hired.tower import read_tower
 
 SMALL_BYTES = 100e6  # of weights: then a stock prefill on a CPU takes a moment
 _warm: "weakref.WeakKeyDictionary[Any, set[Hashable]]" = weakref.WeakKeyDictionary()

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from vllm.distributed import tensor_model_parallel_all_gather
 
-from hired.tower import Tower, inspect_tower
+from hired.clip import Tower, inspect_tower
 
 
 def read_vllm_tower(model: Any) -> Tower:

@@ -6,10 +6,10 @@ import pytest
 import torch
 from conftest import make_configs, make_image, make_tiny
 
+from hired.clip import cls_attention, patch_keys, read_tower, split_tiles
+from hired.encode import Taps, encode
 from hired.errors import InputError, ModelError, SettingError
 from hired.selectors import build
-from hired.tower import cls_attention, patch_keys, read_tower, split_tiles
-from hired.vision import Taps, encode
 from hired.wrapper import look, select
 
 

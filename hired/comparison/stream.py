@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
-from hired.lane import Lane, Tell
+from hired.comparison.lane import Lane, Tell
 from hired.metrics import Metrics
 from hired.selectors import Selection, Selector
 

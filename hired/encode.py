@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hired.clip import Tower, cls_attention, patch_keys
 from hired.errors import InputError, NotFinite
 from hired.stock import device_of
 from hired.tiles import TileGrid
-from hired.tower import Tower, cls_attention, patch_keys
 
 Plan = Callable[[TileGrid, Tensor | None], list[int] | None]
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from hired.lane import Lane
+from hired.comparison.lane import Lane
+from hired.comparison.stream import Step
 from hired.metrics import Metrics, seconds, size
-from hired.report import Screen, plain, verdict
 from hired.selectors import build
-from hired.stream import Step
+from hired.terminal import Screen, plain, verdict
 from hired.web.panes import pane
 from hired.web.views import View
 

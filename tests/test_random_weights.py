@@ -4,8 +4,9 @@ import pytest
 import torch
 from conftest import ask
 
-from hired import models, random_models
 from hired.errors import ModelError
+from hired.models import load as models
+from hired.models import random_weights as random_models
 
 
 def test_random_7b_has_the_published_shapes() -> None:

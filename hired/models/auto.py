@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from hired.machine import free_bytes, name_device, pick_device
-from hired.models import EMBEDDED
+from hired.models.allowed import EMBEDDED
+from hired.models.hardware import free_bytes, name_device, pick_device
 
 REAL = "llava-hf/llava-v1.6-mistral-7b-hf"
 WHOLE_BYTES = 19e9  # 15 GB of float16 weights, and both lanes' caches and activations

@@ -6,10 +6,10 @@ The weights follow from the configs: CLIP ViT-L/336 (0.304), projector, embeddin
 from dataclasses import dataclass
 from pathlib import Path
 
-from hired.quantization import BYTES
+from hired.models.quantization import BYTES
 
 EMBEDDED = "shapes"
-SHAPES = Path(__file__).resolve().parent.parent / "assets" / "shapes"
+SHAPES = Path(__file__).resolve().parents[2] / "assets" / "shapes"
 ROOM_BYTES = 1.5e9  # beside the weights: caches and activations of one lane at a time, estimated
 FULL = {"float32": 4.0, "half": 2.0}  # bytes a weight
 PRECISIONS = (*FULL, *BYTES)

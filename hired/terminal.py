@@ -10,12 +10,12 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from hired.allowed_models import ALLOWED, EMBEDDED, LISTED, PRECISIONS
-from hired.evidence import tokens_per_s
-from hired.lane import Lane
-from hired.machine import free_bytes, name_device, pick_device, versions
+from hired.comparison.evidence import tokens_per_s
+from hired.comparison.lane import Lane
+from hired.comparison.stream import FINAL, Step
 from hired.metrics import Metrics, seconds, size
-from hired.stream import FINAL, Step
+from hired.models.allowed import ALLOWED, EMBEDDED, LISTED, PRECISIONS
+from hired.models.hardware import free_bytes, name_device, pick_device, versions
 
 PHASES = {
     "waiting": "waiting",

@@ -17,17 +17,17 @@ from torch import Tensor
 from transformers.generation import GenerationMode
 
 from hired.arguments import CACHES, check_options, greedy, read_config
+from hired.clip import Tower, read_tower, split_tiles
+from hired.encode import Vision, check_taps, encode, naming_layer
 from hired.errors import HiredError, InputError, MemoryShortage, SettingError
 from hired.generate import devices_of, generate
 from hired.inputs import Inputs, prepare
-from hired.machine import explain_unsupported
 from hired.metrics import MemoryProbe, Metrics, Stopwatch, release_memory, summarise
+from hired.models.hardware import explain_unsupported
 from hired.pack import Packed, pack
 from hired.selectors import Selector, as_selector
 from hired.selectors.hired import merge_heads
 from hired.tiles import TileGrid
-from hired.tower import Tower, read_tower, split_tiles
-from hired.vision import Vision, check_taps, encode, naming_layer
 from hired.wrapper import plan_for
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""Several methods on one prompt, each in a lane: run, previewed, drawn."""

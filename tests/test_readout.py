@@ -70,7 +70,7 @@ def test_what_a_number_box_holds_reaches_the_form_and_is_refused_in_words(
 ) -> None:
     demo = build(Engine.holding(*tiny))
     block_fn = next(
-        fn for fn in demo.fns.values() if getattr(fn.fn, "__name__", "") == "newest"
+        fn for fn in demo.fns.values() if getattr(fn.fn, "__name__", "") == "look"
     )  # of the page; the form comes last
     settings = Settings(budget=160 if name == "count" else 0.2)
     values = dict(zip(form.FIELDS, form.write(settings), strict=True))

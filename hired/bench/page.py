@@ -132,6 +132,14 @@ class Visitor:
             found.append(following[0])
         return found
 
+    def drawing(self, field: int) -> dict[str, Any]:
+        """The event by which changes of the form draw a field anew."""
+        for one in self.events:
+            changed = any(event == "change" for _, event in one["targets"])
+            if changed and one["backend_fn"] and field in one["outputs"]:
+                return one
+        raise ModelError("No change of the page draws its picture any more.")
+
     def api(self, name: str) -> dict[str, Any]:
         """An endpoint."""
         return next(one for one in self.events if one["api_name"] == name)
@@ -235,7 +243,7 @@ def _click_example(server: Server, visitor: Visitor, repeats: int) -> list[Wait]
 def _move_slider(server: Server, visitor: Visitor, repeats: int, image: str) -> Wait:
     """Until the picture of a new budget is there."""
     slider = visitor.named("rate")
-    (event,) = visitor.chain(slider, "change")[-1:]
+    event = visitor.drawing(visitor.named("seen"))
     times, spent = [], 0.0
     for index in range(2 * repeats + 1):
         visitor.put(slider, 10 + index)

@@ -26,6 +26,7 @@ _HOMES = {
     "Lane": "comparison.lane",
     "Step": "comparison.stream",
     "compare": "comparison.run",
+    "explain": "comparison.explain",
     "load": "models.load",
 }
 __all__ = sorted(_HOMES)

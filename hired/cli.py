@@ -28,6 +28,10 @@ ELSEWHERE = {
     "identical": ("hired.web.identical", "how often equal lanes are said to differ"),
     "deploy": ("hired.deploy", "upload the demo to a Hugging Face Space"),
     "eval": ("hired.evaluation.commands", "accuracy of the methods on test posters, and report"),
+    "explain": (
+        "hired.comparison.commands",
+        "what an answer looked at, and what methods keep of it",
+    ),
     "lmms-task": ("hired.lmms.commands", "write test posters as a task for lmms-eval"),
     "record": ("hired.web.recorder", "record what the page shows before anything ran"),
     "serve": ("hired.serving.commands", "two vLLM servers, stock and HiRED; benchmark them"),
@@ -239,12 +243,10 @@ def list_methods(args: argparse.Namespace) -> int:
     """Every registered method."""
     from hired.method_list import read_methods
 
-    _print_pairs(
-        {
-            name: f"{method.summary} [{', '.join(method.settings)}]"
-            for name, method in read_methods().items()
-        }
-    )
+    methods = read_methods()
+    width = max(map(len, methods))
+    for name, method in methods.items():
+        print(f"{name:{width}}  {method.summary} [{', '.join(method.settings)}]")
     return 0
 
 
@@ -279,12 +281,6 @@ def _stop_on_interrupt() -> Iterator[threading.Event]:
         yield stop
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _print_pairs(pairs: dict[str, str]) -> None:
-    width = max(map(len, pairs))
-    for name, line in pairs.items():
-        print(f"{name:{width}}  {line}")
 
 
 def _progress(line: str) -> None:

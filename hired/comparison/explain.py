@@ -1,0 +1,232 @@
+"""What an answer looked at: attention of its words on the image, and how much of it a method keeps.
+
+Asked for after a run, never during one. The stock model writes the answer (or reads one that is
+given); of every word it is told where on the image its attention lay, and of every method which
+share of that lies on the patches it keeps.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hired.comparison.gaze import attention_rows
+from hired.comparison.preview import Preview
+from hired.comparison.run import device_turn
+from hired.encode import Vision
+from hired.errors import InputError
+from hired.generate import generate
+from hired.images import open_image
+from hired.inputs import check_question, prepare
+from hired.metrics import MemoryProbe, Stopwatch
+from hired.pack import NEWLINE, Packed, canvas_order, pack
+from hired.selectors import Selector, as_selector, build, candidate_mask
+from hired.stock import unwrap
+from hired.tiles import TileGrid
+
+WORD = re.compile(r"\w+(?:[^\w\s]\w+)*")
+SINK = 10.0  # times the mean patch's attention, in every word
+
+
+@dataclass(frozen=True, eq=False)
+class Word:
+    """One word of an answer and where the model looked when it wrote it.
+
+    Attributes:
+        text: the word, without punctuation.
+        weights: (T, N) float32, attention on each patch; sums to 1, newlines left out.
+        on_image: share of all the word's attention that lies on the image's patches.
+    """
+
+    text: str
+    weights: Tensor
+    on_image: float
+
+    def coverage(self, mask: Tensor, without: Tensor | None = None) -> float:
+        """Share of the attention on the image that lies on the patches of `mask`.
+
+        Args:
+            mask: bool (T, N), what a method keeps.
+            without: bool (T, N), patches to leave out of both sides, such as sinks.
+        """
+        weights = self.weights if without is None else self.weights.masked_fill(without, 0.0)
+        total = float(weights.sum())
+        return float(weights[mask].sum()) / total if total > 0 else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What the stock model looked at for each word of its answer, and what methods keep of it.
+
+    Attributes:
+        answer: text.
+        grid: where the tiles lie.
+        words: of the answer, in order.
+        kept: method, with its settings as text -> bool (T, N), the patches it keeps.
+        tokens: of the answer, an end token included.
+        seconds: what the two passes over prompt and answer took.
+        peak_bytes: memory above the resting level meanwhile.
+    """
+
+    answer: str
+    grid: TileGrid
+    words: tuple[Word, ...]
+    kept: dict[str, Tensor]
+    tokens: int = 0
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+    @property
+    def sinks(self) -> Tensor:
+        """Patches that get `SINK` times the mean patch's attention in every word, bool (T, N).
+
+        What draws attention whatever is written says nothing of the word (arXiv 2503.03321). One
+        word alone cannot tell them.
+        """
+        if len(self.words) < 2:
+            return torch.zeros(self.grid.tiles, self.grid.patches, dtype=torch.bool)
+        least = torch.stack([word.weights for word in self.words]).amin(0)
+        return least * self.grid.candidates >= SINK
+
+    def coverage(self, method: str, sinks: bool = True) -> float:
+        """Share of the answer's attention that a method keeps, mean over its words.
+
+        Args:
+            method: one of `kept`.
+            sinks: whether these count.
+        """
+        without = None if sinks else self.sinks
+        shares = [word.coverage(self.kept[method], without) for word in self.words]
+        return sum(shares) / len(shares)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it but the maps as plain data, for JSON."""
+        return {
+            "answer": self.answer,
+            "visual_tokens": self.grid.stock,
+            "tokens": self.tokens,
+            "seconds": round(self.seconds, 3),
+            "peak_bytes": self.peak_bytes,
+            "sinks": int(self.sinks.sum()),
+            "coverage": {method: round(self.coverage(method), 4) for method in self.kept},
+            "coverage_without_sinks": {
+                method: round(self.coverage(method, sinks=False), 4) for method in self.kept
+            },
+            "words": [
+                {
+                    "word": word.text,
+                    "on_image": round(word.on_image, 4),
+                    "coverage": {m: round(word.coverage(mask), 4) for m, mask in self.kept.items()},
+                }
+                for word in self.words
+            ],
+        }
+
+
+def explain(
+    model: Any,
+    processor: Any,
+    image: Any,
+    question: str,
+    methods: Sequence[Selector | str] = ("hired",),
+    *,
+    answer: Sequence[int] | None = None,
+    max_new_tokens: int = 64,
+    eye: Preview | None = None,
+) -> Explanation:
+    """Explain the stock model's answer by what it looked at, and tell what methods keep of that.
+
+    Args:
+        model, processor: stock; only read.
+        image: a PIL image, a path or the bytes of a file.
+        question: text of the user.
+        methods: selectors, or lines such as `hired:budget=20%`.
+        answer: token ids of the answer; None to have the stock model write it, greedily.
+        max_new_tokens: of an answer that is written here.
+        eye: what looked at this image already, if anything did.
+
+    Raises:
+        InputError: image or question cannot be used, or the answer has no words.
+        ModelError: attention of a kind that cannot be read.
+        SettingError: no such method, setting, layer or head.
+    """
+    selectors = [as_selector(method) for method in methods]
+    picture, question = open_image(image), check_question(question)
+    eye = eye or Preview(model, processor)
+    stock = unwrap(model)
+    with device_turn(None), torch.inference_mode():
+        vision = eye.look(picture)
+        packed = _pack_stock(stock, processor, picture, question, vision, eye)
+        if answer is None:
+            options = {"max_new_tokens": max_new_tokens}
+            answer = generate(stock, packed, _ignore, lambda: False, **options).tokens
+        watch = Stopwatch(eye.device)
+        with MemoryProbe(eye.device) as probe, watch.phase("explain"):
+            words = read_words(stock, processor.tokenizer, packed, vision.grid, answer)
+    candidates = candidate_mask(vision.grid)
+    kept = {one.text: eye.select(picture, one).mask & candidates for one in selectors}
+    text = processor.tokenizer.decode(list(answer), skip_special_tokens=True).strip()
+    cost = len(answer), watch.seconds["explain"], probe.peak_bytes
+    return Explanation(text, vision.grid, words, kept, *cost)
+
+
+def _pack_stock(
+    model: Any, processor: Any, picture: Any, question: str, vision: Vision, eye: Preview
+) -> Packed:
+    """The stock prompt of an image that was looked at."""
+    inputs = prepare(processor, eye.tower.fit, picture, question)
+    everything = build("full").select(vision)
+    return pack(model, inputs.input_ids, inputs.attention_mask, [vision], [everything])
+
+
+def read_words(
+    model: Any, tokenizer: Any, packed: Packed, grid: TileGrid, answer: Sequence[int]
+) -> tuple[Word, ...]:
+    """The words of an answer with their maps; a word of several tokens has their mean.
+
+    Args:
+        model, tokenizer: stock.
+        packed: the stock prompt, every candidate kept.
+        grid: of its image.
+        answer: token ids.
+
+    Raises:
+        InputError: the answer has no words.
+    """
+    parts = split_words(tokenizer, answer)
+    if not parts:
+        raise InputError("There is no answer to explain: it has no words.")
+    order = canvas_order(grid)
+    places = (packed.input_ids[0].cpu() == model.config.image_token_id).nonzero()[:, 0]
+    patches = order != NEWLINE
+    rows = attention_rows(model, packed, answer, places[patches])
+    words = []
+    for text, tokens in parts:
+        on_image = rows[tokens].mean(0)
+        weights = torch.zeros(grid.nominal)
+        weights[order[patches]] = on_image / on_image.sum().clamp(min=1e-30)
+        words.append(Word(text, weights.view(grid.tiles, grid.patches), float(on_image.sum())))
+    return tuple(words)
+
+
+def split_words(tokenizer: Any, answer: Sequence[int]) -> list[tuple[str, list[int]]]:
+    """Words as (text, numbers of their tokens); punctuation and special tokens belong to none."""
+    ends = [0]
+    for count in range(1, len(answer) + 1):
+        ends.append(len(tokenizer.decode(list(answer[:count]), skip_special_tokens=True)))
+    text = tokenizer.decode(list(answer), skip_special_tokens=True)
+    words = []
+    for found in WORD.finditer(text):
+        spans = enumerate(pairwise(ends))
+        mine = [i for i, (low, high) in spans if max(low, found.start()) < min(high, found.end())]
+        if mine:
+            words.append((found[0], mine))
+    return words
+
+
+def _ignore(*_: Any) -> None:
+    """For an answer that is not shown while it is written."""

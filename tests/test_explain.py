@@ -1,0 +1,172 @@
+"""Attention of an answer's words on the image: what eager attention gives, and its words."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import make_image, make_tiny
+
+from hired import explain
+from hired.cli import main
+from hired.comparison.explain import Explanation, Word, split_words
+from hired.comparison.gaze import attention_rows
+from hired.errors import InputError
+from hired.generate import as_encoder_outputs
+from hired.inputs import prepare
+from hired.pack import Packed, pack
+from hired.selectors import build
+from hired.tiles import TileGrid
+from hired.wrapper import look
+
+EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
+ANSWER = [9, 14, 21, 7, 30]
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    """The embedded model and its processor."""
+    from hired.models.load import load
+
+    return load("shapes", device="cpu")
+
+
+def pack_stock(model, processor, size: tuple[int, int] = (90, 150)) -> Packed:
+    from hired.clip import read_tower
+
+    inputs = prepare(processor, read_tower(model).fit, make_image(*size), "what is it ?")
+    seen = look(model, inputs.pixel_values, inputs.image_sizes, build("full"))
+    return pack(model, inputs.input_ids, inputs.attention_mask, *zip(*seen, strict=True))
+
+
+def eager_rows(model, packed: Packed, answer: list[int]) -> torch.Tensor:
+    """(A, L) by `output_attentions=True`, over the prompt."""
+    slow = copy.deepcopy(model)
+    slow.set_attn_implementation("eager")
+    prompt = packed.input_ids.shape[1]
+    ids = torch.cat([packed.input_ids, torch.tensor([answer])], dim=1)
+    with torch.inference_mode():
+        output = slow(
+            input_ids=ids,
+            mm_encoder_outputs=as_encoder_outputs(packed.features),
+            output_attentions=True,
+        )
+    rows = torch.stack(output.attentions).float().mean((0, 2))[0]
+    return rows[prompt - 1 : -1, :prompt]
+
+
+@pytest.mark.parametrize("text", ["llama", "mistral", "qwen2"])
+@pytest.mark.parametrize("kind", ["llava_next", "llava"])
+def test_rows_equal_eager_attention(kind, text):
+    model, processor = make_tiny(kind, text)
+    packed = pack_stock(model, processor)
+    places = torch.arange(packed.input_ids.shape[1])
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+
+    rows = attention_rows(model, packed, ANSWER, places)
+
+    assert model.config._attn_implementation == "sdpa"
+    assert not any(module._forward_hooks for module in model.modules())
+    assert all((before[name] == value).all() for name, value in model.state_dict().items())
+    assert (rows - eager_rows(model, packed, ANSWER)).abs().max() < 1e-5
+    assert rows[0].sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_rows_see_no_further_than_a_sliding_window():
+    model, processor = make_tiny("llava_next", "mistral")
+    model = copy.deepcopy(model)
+    model.config.text_config.sliding_window = 40
+    packed = pack_stock(model, processor)
+    places = torch.arange(packed.input_ids.shape[1])
+
+    rows = attention_rows(model, packed, ANSWER, places)
+
+    assert (rows - eager_rows(model, packed, ANSWER)).abs().max() < 1e-5
+    assert not rows[:, : len(places) - 40].any()
+
+
+def test_rows_in_half_precision_are_near_those_of_float32():
+    model, processor = make_tiny()
+    packed = pack_stock(model, processor)
+    places = torch.arange(packed.input_ids.shape[1])
+    half = copy.deepcopy(model).bfloat16()
+    low = Packed(packed.input_ids, packed.attention_mask, [f.bfloat16() for f in packed.features])
+
+    rows = attention_rows(half, low, ANSWER, places)
+
+    assert rows.dtype == torch.float32
+    assert (rows - attention_rows(model, packed, ANSWER, places)).abs().max() < 0.05
+
+
+def test_rows_need_an_answer():
+    model, processor = make_tiny()
+    with pytest.raises(InputError, match="no tokens"):
+        attention_rows(model, pack_stock(model, processor), [], torch.arange(3))
+
+
+def test_everything_kept_covers_everything():
+    model, processor = make_tiny()
+    image, methods = make_image(90, 150), ["full", "hired:budget=5"]
+    found = explain(model, processor, image, "what is it ?", methods, max_new_tokens=3)
+    assert found.coverage("full") == pytest.approx(1)
+    assert 0 < found.coverage("hired:budget=5") < 0.5
+    assert found.kept["hired:budget=5"].sum() == 5
+    for word in found.words:
+        assert word.weights.sum() == pytest.approx(1, abs=1e-5)
+        assert 0 < word.on_image < 1
+
+
+def test_words_are_explained_apart_and_as_plain_data():
+    weights = torch.zeros(2, 1, 4)
+    weights[0, 0] = torch.tensor([0.7, 0.3, 0.0, 0.0])
+    weights[1, 0] = torch.tensor([0.7, 0.0, 0.3, 0.0])
+    words = tuple(Word(text, one, 0.5) for text, one in zip(("red", "6"), weights, strict=True))
+    keeps = torch.tensor([[False, True, False, False]])
+    found = Explanation("red 6.", TileGrid((28, 28), 0, 0, 28, 14), words, {"hired": keeps})
+
+    told = found.as_dict()
+
+    assert [word["coverage"]["hired"] for word in told["words"]] == [0.3, 0.0]
+    assert told["coverage"]["hired"] == 0.15
+    assert words[0].coverage(keeps, without=torch.tensor([[True, False, False, False]])) == 1.0
+
+
+def test_a_token_without_letters_belongs_to_no_word():
+    _, processor = make_tiny()
+    ids = processor.tokenizer.convert_tokens_to_ids(["red", "circle", "</s>"])
+    assert split_words(processor.tokenizer, ids) == [("redcircle", [0, 1])]
+
+
+def test_the_digit_of_a_right_answer_is_covered_and_of_a_broken_one_is_not(shapes):
+    found = {
+        name: explain(*shapes, EXAMPLES / f"{name}.png", question, ["hired", "random"])
+        for name, question in (
+            ("sparse", "Can you read the number on the red heart?"),
+            ("dense", "Can you read the number on the pink circle?"),
+        )
+    }
+    shares = {
+        name: {method: round(one.words[-1].coverage(mask), 2) for method, mask in one.kept.items()}
+        for name, one in found.items()
+    }
+    assert [one.words[-1].text for one in found.values()] == ["2", "6"]
+    assert shares == {
+        "sparse": {"hired": 0.74, "random": 0.19},
+        "dense": {"hired": 0.10, "random": 0.35},
+    }
+
+
+def test_the_command_prints_words_with_their_coverage(capsys):
+    image, question = str(EXAMPLES / "sparse.png"), "Can you read the number on the red heart?"
+    lanes = ["--lane", "hired", "--lane", "random:budget=40%"]
+
+    assert main(["explain", image, question, *lanes, "--device", "cpu"]) == 0
+    table = capsys.readouterr().out
+    assert "| 2 | 55 | 74 | " in table
+    assert main(["explain", image, question, *lanes, "--device", "cpu", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+
+    assert told["answer"] == "The red heart shows the digit 2."
+    assert told["words"][-1]["coverage"].keys() == {"hired", "random:budget=40%"}
+    assert told["seconds"] > 0

@@ -32,6 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     report = add_report(commands)
     report.add_argument("--figure", type=Path, metavar="PATH", help="write a .svg or .png there")
     report.set_defaults(run=run_report)
+    _add_coverage(commands)
     maps = commands.add_parser("attention", help="the attention HiRED reads, as a figure")
     maps.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="default: 3 examples")
     maps.add_argument("--model", default="shapes")
@@ -40,6 +41,45 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     words = "measure on this many posters how well each layer finds the shapes; no figure then"
     maps.add_argument("--posters", type=int, metavar="N", help=words)
     maps.set_defaults(run=run_attention)
+
+
+def _add_coverage(commands: argparse._SubParsersAction) -> None:
+    words = "how much of what the stock answer looked at a method keeps; do answers break without?"
+    parser = commands.add_parser("coverage", help=words, description=words)
+    add = parser.add_argument
+    add(
+        "--lane",
+        action="append",
+        dest="lanes",
+        metavar="LANE",
+        help="a method with its settings; once per method (default: every method at 20%% and 40%%)",
+    )
+    add("--posters", type=int, default=24, metavar="N", help="validation posters (default: 24)")
+    add("--split", default="sparse", help="sparse or large (default: sparse)")
+    add("--seed", type=int, default=0, help="of posters and questions (default: 0)")
+    add("--model", default="shapes")
+    add("--device", default="auto")
+    parser.set_defaults(run=run_coverage)
+
+
+def run_coverage(args: argparse.Namespace) -> int:
+    """Coverage of right and broken answers per lane, and how well it tells them apart."""
+    from hired.bench.sweep import METHODS
+    from hired.evaluation.coverage import coverage_table, measure_coverage
+    from hired.models.load import load
+    from hired.selectors import SELECTORS, parse
+
+    usual = [
+        f"{name}:budget={budget}" if SELECTORS[name].fixed_count else name
+        for name in METHODS
+        for budget in ("20%", "40%")
+    ]
+    lanes = {text: parse(text) for text in args.lanes or usual}
+    loaded = load(args.model, device=args.device)
+    told = (lanes, args.posters, args.split, args.seed)
+    cases = measure_coverage(*loaded, *told, tell=lambda more: _say("."))
+    sys.stdout.write(coverage_table(cases) + "\n")
+    return 0
 
 
 def run_eval(args: argparse.Namespace) -> int:

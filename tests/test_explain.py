@@ -170,3 +170,11 @@ def test_the_command_prints_words_with_their_coverage(capsys):
     assert told["answer"] == "The red heart shows the digit 2."
     assert told["words"][-1]["coverage"].keys() == {"hired", "random:budget=40%"}
     assert told["seconds"] > 0
+
+
+def test_the_words_of_another_method_looked_only_at_what_it_keeps():
+    model, processor = make_tiny()
+    image, lane = make_image(90, 150), "hired:budget=9,newline=rows"
+    found = explain(model, processor, image, "what is it ?", [lane], reader=lane, max_new_tokens=3)
+    assert found.coverage(lane) == pytest.approx(1)
+    assert all((word.weights > 0).sum() == 9 for word in found.words)

@@ -17,14 +17,13 @@ from torch import Tensor
 from hired.comparison.gaze import attention_rows
 from hired.comparison.preview import Preview
 from hired.comparison.run import device_turn
-from hired.encode import Vision
 from hired.errors import InputError
 from hired.generate import generate
 from hired.images import open_image
 from hired.inputs import check_question, prepare
 from hired.metrics import MemoryProbe, Stopwatch
-from hired.pack import NEWLINE, Packed, canvas_order, pack
-from hired.selectors import Selector, as_selector, build, candidate_mask
+from hired.pack import NEWLINE, Packed, pack, sequence
+from hired.selectors import Selection, Selector, as_selector, candidate_mask
 from hired.stock import unwrap
 from hired.tiles import TileGrid
 
@@ -134,6 +133,7 @@ def explain(
     question: str,
     methods: Sequence[Selector | str] = ("hired",),
     *,
+    reader: Selector | str = "full",
     answer: Sequence[int] | None = None,
     max_new_tokens: int = 64,
     eye: Preview | None = None,
@@ -145,7 +145,9 @@ def explain(
         image: a PIL image, a path or the bytes of a file.
         question: text of the user.
         methods: selectors, or lines such as `hired:budget=20%`.
-        answer: token ids of the answer; None to have the stock model write it, greedily.
+        reader: whose answer it is, the stock model's by default; another method's words can have
+            looked only at what it keeps.
+        answer: token ids of the answer; None to have it written here, greedily.
         max_new_tokens: of an answer that is written here.
         eye: what looked at this image already, if anything did.
 
@@ -154,44 +156,36 @@ def explain(
         ModelError: attention of a kind that cannot be read.
         SettingError: no such method, setting, layer or head.
     """
-    selectors = [as_selector(method) for method in methods]
+    selectors, reader = [as_selector(method) for method in methods], as_selector(reader)
     picture, question = open_image(image), check_question(question)
     eye = eye or Preview(model, processor)
-    stock = unwrap(model)
+    stock, selection = unwrap(model), eye.select(picture, reader)
+    inputs = prepare(processor, eye.tower.fit, picture, question)
+    asked = inputs.input_ids, inputs.attention_mask
+    watch = Stopwatch(eye.device)
     with device_turn(None), torch.inference_mode():
-        vision = eye.look(picture)
-        packed = _pack_stock(stock, processor, picture, question, vision, eye)
+        packed = pack(stock, *asked, [eye.look(picture)], [selection])
         if answer is None:
             options = {"max_new_tokens": max_new_tokens}
             answer = generate(stock, packed, _ignore, lambda: False, **options).tokens
-        watch = Stopwatch(eye.device)
         with MemoryProbe(eye.device) as probe, watch.phase("explain"):
-            words = read_words(stock, processor.tokenizer, packed, vision.grid, answer)
-    candidates = candidate_mask(vision.grid)
+            words = read_words(stock, processor.tokenizer, packed, selection, answer)
+    candidates = candidate_mask(selection.grid)
     kept = {one.text: eye.select(picture, one).mask & candidates for one in selectors}
     text = processor.tokenizer.decode(list(answer), skip_special_tokens=True).strip()
     cost = len(answer), watch.seconds["explain"], probe.peak_bytes
-    return Explanation(text, vision.grid, words, kept, *cost)
-
-
-def _pack_stock(
-    model: Any, processor: Any, picture: Any, question: str, vision: Vision, eye: Preview
-) -> Packed:
-    """The stock prompt of an image that was looked at."""
-    inputs = prepare(processor, eye.tower.fit, picture, question)
-    everything = build("full").select(vision)
-    return pack(model, inputs.input_ids, inputs.attention_mask, [vision], [everything])
+    return Explanation(text, selection.grid, words, kept, *cost)
 
 
 def read_words(
-    model: Any, tokenizer: Any, packed: Packed, grid: TileGrid, answer: Sequence[int]
+    model: Any, tokenizer: Any, packed: Packed, selection: Selection, answer: Sequence[int]
 ) -> tuple[Word, ...]:
     """The words of an answer with their maps; a word of several tokens has their mean.
 
     Args:
         model, tokenizer: stock.
-        packed: the stock prompt, every candidate kept.
-        grid: of its image.
+        packed: the prompt with what is kept of its one image.
+        selection: what is kept of it.
         answer: token ids.
 
     Raises:
@@ -200,7 +194,7 @@ def read_words(
     parts = split_words(tokenizer, answer)
     if not parts:
         raise InputError("There is no answer to explain: it has no words.")
-    order = canvas_order(grid)
+    grid, order = selection.grid, sequence(selection)
     places = (packed.input_ids[0].cpu() == model.config.image_token_id).nonzero()[:, 0]
     patches = order != NEWLINE
     rows = attention_rows(model, packed, answer, places[patches])

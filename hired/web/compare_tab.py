@@ -10,6 +10,7 @@ import gradio as gr
 from hired.comparison.evidence import ENOUGH
 from hired.web import form, keeps, panes, pictures, why_box
 from hired.web.examples import Example
+from hired.web.explain_box import add_explain_box
 from hired.web.form import Form
 from hired.web.form_changes import FormChanges
 from hired.web.handlers import NO_IMAGE, Handlers
@@ -96,6 +97,7 @@ def add_compare_tab(demo: gr.Blocks, handlers: Handlers, header: gr.HTML) -> Ask
             add_model_box(handlers, demo, asked, header)
         with gr.Column(elem_id="happens", scale=3, min_width=320):
             shown = _happens()
+            add_explain_box(handlers, asked.image, shared.last)
     _wire_preview(handlers, asked, shown)
     _wire_runs(demo, handlers, asked, shown, shared, [start, stop], chips)
     shared.wire(handlers, asked, shown.results)

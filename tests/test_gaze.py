@@ -1,0 +1,48 @@
+"""The box "What did it look at?": offered after a run, filled when asked for, inert as HTML."""
+
+import re
+
+import pytest
+from conftest import make_image
+
+from hired.selectors import parse
+from hired.web import explain_box, gaze
+from hired.web.engine import Engine
+from hired.web.handlers import Handlers
+
+
+@pytest.fixture(scope="module")
+def engine(tiny):
+    return Engine.holding(*tiny, name="tiny")
+
+
+def test_every_word_brings_its_map_and_the_share_that_each_lane_kept(engine) -> None:
+    lanes = [parse("full"), parse("hired:budget=10%"), parse("random:budget=30%")]
+    told = gaze.look_back(engine.get(), make_image(90, 150), "what is it ?", lanes, 3)
+
+    assert told.count('class="looked"') == 3
+    assert re.search(
+        r"Of what the stock model looked at for «.+?», HiRED kept \d+ %, .+ \d+ %", told
+    )
+    assert "looked at when it wrote" in told
+    assert told.count('aria-pressed="true"') == 1
+    assert len(re.findall('tabindex="0"', told)) == 3
+    assert "Crossed: HiRED dropped it." in told
+
+
+def test_two_lanes_of_one_method_are_told_apart_by_their_settings(engine) -> None:
+    lanes = [parse("hired:budget=10%"), parse("hired:budget=50%")]
+    told = gaze.look_back(engine.get(), make_image(90, 150), "what is it ?", lanes, 2)
+    assert re.search(r"hired:budget=10% kept \d+ %, hired:budget=50% kept \d+ %", told)
+
+
+def test_stock_alone_is_shown_without_shares(engine) -> None:
+    told = gaze.look_back(engine.get(), make_image(90, 150), "what is it ?", [parse("full")], 2)
+    assert "<small>" not in told.partition("Bright patches")[0].rpartition("<p>")[0]
+    assert "Crossed" not in told
+
+
+def test_nothing_is_offered_before_a_run_or_of_another_picture(engine) -> None:
+    handlers = Handlers(engine)
+    assert explain_box.offer(handlers, None, None) == ""
+    assert explain_box.offer(handlers, "/tmp/other.png", {"format": "none"}) == ""

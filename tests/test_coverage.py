@@ -8,8 +8,8 @@ from hired.errors import SettingError
 from hired.evaluation.coverage import Case, coverage_table, measure_coverage, rank_area, separate
 
 
-def case(poster: int, right: bool, share: float, title: str = "hired") -> Case:
-    return Case(title, poster, right, (share, share, share))
+def case(poster: int, right: bool, share: float, kind: str = "digit") -> Case:
+    return Case("hired", poster, kind, right, (share, share, share))
 
 
 def test_the_area_counts_pairs_in_order_and_ties_half():
@@ -28,9 +28,16 @@ def test_the_interval_is_of_posters_and_holds_the_value():
 
 def test_nothing_is_separated_where_nothing_breaks():
     assert separate([case(0, True, 0.5), case(1, True, 0.1)]) is None
-    assert "| `hired` | 2 | 0 | 30.0 | 30.0 |" in coverage_table(
+    assert "| `hired` | 2 | 0 | 30 / – |  |" in coverage_table(
         [case(0, True, 0.5), case(1, True, 0.1)]
     )
+
+
+def test_only_answers_to_the_same_kind_of_question_are_compared():
+    cases = [case(0, True, 0.2), case(1, False, 0.1), case(2, False, 0.9, "describe")]
+    assert separate(cases).value == 1
+    assert separate(cases, alike=False).value == 0.5
+    assert separate([cases[0], cases[2]]) is None
 
 
 def test_no_posters_are_refused():
@@ -43,6 +50,6 @@ def test_the_command_measures_and_prints_a_line_per_lane(capsys):
     assert main(["eval", "coverage", "--posters", "1", "--device", "cpu", *lanes]) == 0
     lines = capsys.readouterr().out.splitlines()
     full = next(line for line in lines if line.startswith("| `full`")).split(" | ")
-    assert full[2:5] == ["0", "100.0", "100.0"]
+    assert full[2:4] == ["0", "100 / –"]
     assert int(full[1]) >= 3
     assert any(line.startswith("| `hired:budget=10%`") for line in lines)

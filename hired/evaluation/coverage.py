@@ -22,6 +22,7 @@ from hired.shapes.scenes import render
 
 RESAMPLES = 1000
 TOGETHER = 8  # lanes answered at once
+SHOWN = ("Right / broken, %", "AUC")
 OVER = ("all words", "new words", "least of these")
 
 
@@ -32,6 +33,7 @@ class Case:
     Attributes:
         title: the lane's.
         poster: its number.
+        kind: of the question.
         right: whether the lane's answer is right too.
         coverage: one for each of `OVER`: mean over the words of the stock answer, mean over those
             that scoring compares and the question does not hold, and the least of these.
@@ -39,6 +41,7 @@ class Case:
 
     title: str
     poster: int
+    kind: str
     right: bool
     coverage: tuple[float, float, float]
 
@@ -118,7 +121,7 @@ def _ask_lanes(
             mask = kept[title].mask & candidates
             for (question, look), reply in zip(fine, answers, strict=True):
                 shares = _cover(look.words, question, mask)
-                yield Case(title, index, is_right(reply, question), shares)
+                yield Case(title, index, question.kind, is_right(reply, question), shares)
 
 
 def _cover(words: Sequence[Word], question: Question, mask: Tensor) -> tuple[float, float, float]:
@@ -131,26 +134,43 @@ def _cover(words: Sequence[Word], question: Question, mask: Tensor) -> tuple[flo
     return float(np.mean(every)), float(np.mean(new)), min(new)
 
 
-def separate(cases: Sequence[Case], over: int = 0) -> Separation | None:
-    """How well coverage tells right from broken; None where all are right or all broken.
+def separate(cases: Sequence[Case], over: int = 0, alike: bool = True) -> Separation | None:
+    """How well coverage tells right from broken; None where nothing can be compared.
 
     Args:
         cases: of one lane or several.
         over: which of `OVER`.
+        alike: compare only answers to the same kind of question; kinds differ in both, how much
+            of the image their words look at and how easily they break.
     """
-    right = np.array([case.right for case in cases])
     share = np.array([case.coverage[over] for case in cases])
-    poster = np.array([case.poster for case in cases])
-    if right.all() or not right.any():
+    right = np.array([case.right for case in cases])
+    _, group = np.unique([case.kind if alike else "" for case in cases], return_inverse=True)
+    _, poster = np.unique([case.poster for case in cases], return_inverse=True)
+    found = _pooled(share, right, group)
+    if found is None:
         return None
-    places = [np.flatnonzero(poster == one) for one in np.unique(poster)]
-    rng, found = np.random.default_rng(0), []
+    places = [np.flatnonzero(poster == one) for one in range(poster.max() + 1)]
+    rng, draws = np.random.default_rng(0), []
     for _ in range(RESAMPLES):
         drawn = np.concatenate([places[i] for i in rng.integers(len(places), size=len(places))])
-        if 0 < right[drawn].sum() < len(drawn):
-            found.append(rank_area(share[drawn], right[drawn]))
-    low, high = np.quantile(found, (0.025, 0.975))
-    return Separation(rank_area(share, right), float(low), float(high))
+        draws.append(_pooled(share[drawn], right[drawn], group[drawn]))
+    low, high = np.quantile([one for one in draws if one is not None], (0.025, 0.975))
+    return Separation(found, float(low), float(high))
+
+
+def _pooled(
+    values: NDArray[np.float64], positive: NDArray[np.bool_], group: NDArray[np.intp]
+) -> float | None:
+    """The area over all pairs inside the groups; None without a pair."""
+    won = pairs = 0.0
+    for one in np.unique(group):
+        mine = group == one
+        count = int(positive[mine].sum()) * int((~positive[mine]).sum())
+        if count:
+            won += count * rank_area(values[mine], positive[mine])
+            pairs += count
+    return won / pairs if pairs else None
 
 
 def rank_area(values: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
@@ -162,24 +182,27 @@ def rank_area(values: NDArray[np.float64], positive: NDArray[np.bool_]) -> float
 
 
 def coverage_table(cases: Sequence[Case]) -> str:
-    """Lanes down; coverage of right and of broken answers in %, and the area under the curve."""
-    head = ["Lane", "Right", "Broken"]
-    head += [f"coverage of right, {over}" for over in OVER[:2]]
-    head += [f"of broken, {over}" for over in OVER[:2]]
-    head += [f"AUC, {over}" for over in OVER]
-    rows = []
-    for title in [*dict.fromkeys(case.title for case in cases), None]:
-        mine = [case for case in cases if title in (None, case.title)]
-        groups = [[case for case in mine if case.right is right] for right in (True, False)]
-        means = [_mean(group, over) for group in groups for over in (0, 1)]
-        areas = [_show(separate(mine, over)) for over in range(len(OVER))]
-        named = "all together" if title is None else f"`{title}`"
-        rows.append([named, *(str(len(group)) for group in groups), *means, *areas])
-    return markdown(head, rows)
+    """Lanes down, then kinds of question; coverage of right and of broken answers in %, areas."""
+    parts = [(f"`{title}`", [case for case in cases if case.title == title])
+             for title in dict.fromkeys(case.title for case in cases)]  # fmt: skip
+    parts.append(("all together", list(cases)))
+    parts += [(f"all on {kind}", [case for case in cases if case.kind == kind])
+              for kind in dict.fromkeys(case.kind for case in cases)]  # fmt: skip
+    head = ["", "Right", "Broken", *(f"{what}, {over}" for over in OVER for what in SHOWN)]
+    head.append(f"AUC over all kinds, {OVER[1]}")
+    return markdown(head, [[name, *_row(mine)] for name, mine in parts])
+
+
+def _row(cases: Sequence[Case]) -> list[str]:
+    groups = [[case for case in cases if case.right is right] for right in (True, False)]
+    cells = [str(len(group)) for group in groups]
+    for over in range(len(OVER)):
+        cells += [" / ".join(_mean(group, over) for group in groups), _show(separate(cases, over))]
+    return [*cells, _show(separate(cases, 1, alike=False))]
 
 
 def _mean(cases: Sequence[Case], over: int) -> str:
-    return f"{100 * np.mean([case.coverage[over] for case in cases]):.1f}" if cases else ""
+    return f"{100 * np.mean([case.coverage[over] for case in cases]):.0f}" if cases else "–"
 
 
 def _show(found: Separation | None) -> str:

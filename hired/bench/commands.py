@@ -72,8 +72,8 @@ def run_select(args: argparse.Namespace) -> int:
     for row in measure_selecting(args.methods or (), parse_budget(args.budget), args.repeats):
         rows.append(row)
         best = min(row["select_s"])
-        line = f"{row['patches']} {row['content']} {row['method']}: {best * 1e3:.1f} ms\n"
-        sys.stderr.write(line)
+        name = row.get("method") or row["floor"]
+        sys.stderr.write(f"{row['patches']} {row['content']} {name}: {best * 1e3:.1f} ms\n")
     record = make_record(rows, "python -m hired " + shlex.join(sys.argv[1:]))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

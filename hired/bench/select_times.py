@@ -4,11 +4,15 @@ Features, keys and attention are drawn at the size of CLIP ViT-L/14: LLaVA-NeXT'
 2,880 patches of 1,024 numbers, and 37 partitions. Noise, in which everything is equally unlike
 everything, is the hardest case for methods that compare patches; `scenes` has 60 kinds of patches
 in stripes, as walls and skies make them. Seconds are of this process's own CPU time.
+
+Beside the methods stand two bare products of the same features: what comparing costs on this
+machine before anything is chosen. VisPruner and SCOPE need all pairs of a tile; DivPrune needs
+every patch against every kept one, unless it can tell without.
 """
 
 import os
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import process_time
@@ -17,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hired.budget import total_budget
 from hired.encode import Vision
 from hired.errors import SettingError
 from hired.metrics import seconds
@@ -71,24 +76,46 @@ def measure_selecting(
         for edge in edges:
             for content in CONTENTS:
                 vision = draw_vision(edge, content, width)
+                about = {"patches": vision.grid.candidates, "width": width, "content": content}
                 for lane in lanes:
-                    yield {
-                        "patches": vision.grid.candidates,
-                        "width": width,
-                        "content": content,
-                        "method": lane.name,
-                        "kept": lane.select(vision).kept,  # warms up
-                        "select_s": [_time(lane, vision) for _ in range(repeats)],
-                    }
+                    kept = lane.select(vision).kept  # warms up
+                    times = [_time(lane, vision) for _ in range(repeats)]
+                    yield {**about, "method": lane.name, "kept": kept, "select_s": times}
+                kept = total_budget(budget, vision.grid.nominal, vision.grid.candidates)
+                for floor, product in bare_products(vision, kept).items():
+                    times = [_clock(product) for _ in range(repeats + 1)]
+                    yield {**about, "floor": floor, "select_s": times[1:]}
     finally:
         torch.set_num_threads(threads)
 
 
+def bare_products(vision: Vision, kept: int) -> dict[str, Callable[[], None]]:
+    """What no exact method that needs these similarities can be faster than, by name."""
+    rows = vision.features.flatten(0, 1)
+
+    def tiles() -> None:
+        for tile in vision.features:
+            tile @ tile.T
+
+    def against_kept() -> None:
+        for block in rows[:kept].split(256):
+            block @ rows.T
+
+    return {"all pairs of a tile": tiles, "all against the kept": against_kept}
+
+
 def _time(lane: Any, vision: Vision) -> float:
+    def choose() -> None:
+        init = lane.taps(LAYER).init
+        shares = lane.budgets(vision.grid, None if init is None else vision.cls[init][0])
+        lane.select(replace(vision, budgets=None if shares is None else tuple(shares)))
+
+    return _clock(choose)
+
+
+def _clock(work: Callable[[], None]) -> float:
     begin = process_time()
-    init = lane.taps(LAYER).init
-    shares = lane.budgets(vision.grid, None if init is None else vision.cls[init][0])
-    lane.select(replace(vision, budgets=None if shares is None else tuple(shares)))
+    work()
     return process_time() - begin
 
 
@@ -109,14 +136,15 @@ def describe_selecting(record: dict[str, Any]) -> str:
     """A Markdown table, a line per method: the median of its times."""
     rows = record["rows"]
     columns = list(dict.fromkeys((row["patches"], row["content"]) for row in rows))
+    names = [f"`{row['method']}`" if "method" in row else row["floor"] for row in rows]
     times = {
-        (row["method"], row["patches"], row["content"]): seconds(statistics.median(row["select_s"]))
-        for row in rows
+        (name, row["patches"], row["content"]): seconds(statistics.median(row["select_s"]))
+        for name, row in zip(names, rows, strict=True)
     }
     head = ["Method", *(f"{patches:,} patches, {content}" for patches, content in columns)]
     lines = [head, ["---"] * len(head)]
-    for method in dict.fromkeys(row["method"] for row in rows):
-        lines.append([f"`{method}`", *(times.get((method, *column), "–") for column in columns)])
+    for name in sorted(dict.fromkeys(names), key=lambda name: not name.startswith("`")):
+        lines.append([name, *(times.get((name, *column), "–") for column in columns)])
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return (
         f"{table}\n\nCPU time of choosing on one thread, {record['device_name']}, torch "

@@ -1,8 +1,10 @@
 """The farthest point again and again, with as few distances as the choice needs.
 
 The choice is that of the whole matrix of distances 1 − cosine (n, n), never built: memory grows
-with n. On a CPU a distance is computed only where it can decide. On a device, where every look at
-a number waits for it, each chosen row's distances are computed as it is chosen.
+with n. On a CPU a distance is computed only where it can decide, by products of whole blocks: what
+remains is their arithmetic (`python -m hired bench select` prints bare products beside it). On a
+device, where every look at a number waits for it, each chosen row's distances are computed as it
+is chosen.
 """
 
 from dataclasses import dataclass

@@ -45,3 +45,8 @@ def lift(scores: Tensor, mask: Tensor, level: int = 1) -> Tensor:
 def even_sample(indices: Tensor, count: int) -> Tensor:
     """`count` of `indices`: the middle of each of as many equal stretches."""
     return indices[(torch.arange(count) * 2 + 1) * len(indices) // max(1, 2 * count)]
+
+
+def take_rows(rows: Tensor, indices: Tensor) -> Tensor:
+    """Rows of a tile (N, D) by rising indices; not copied where they are all of them."""
+    return rows if len(indices) == len(rows) else rows[indices]

@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from hired.encode import Taps, Vision
 from hired.selectors.base import Selection, candidate_mask, keep_best
-from hired.selectors.per_tile import PerTile, even_sample, lift, mean_attention
+from hired.selectors.per_tile import PerTile, even_sample, lift, mean_attention, take_rows
 from hired.tiles import TileGrid
 
 NEIGHBOURS = 32
@@ -46,11 +46,10 @@ class PruMerge(PerTile):
             candidates = open_[tile].nonzero().flatten()
             kept = selection.mask[tile, candidates].nonzero().flatten()
             if len(kept):
-                features = vision.features[tile, candidates].float()
+                features = take_rows(vision.features[tile], candidates).float()
+                keys = take_rows(vision.keys[tile], candidates).float()
                 weights = attention[tile, candidates].to(features.device)
-                added = add_neighbours(
-                    features, vision.keys[tile, candidates].float(), weights, kept
-                )
+                added = add_neighbours(features, keys, weights, kept)
                 merged[tile, candidates[kept]] = added.to(merged.dtype)
         return merged
 

@@ -1,8 +1,8 @@
 """Real tokenizers, cut to their first 4,000 merges, on tiny models of the backbones LLaVA has.
 
 `mistral_v1.txt` and `tekken_v3.txt` hold the first entries of Mistral's sentencepiece model and of
-its byte-level BPE; `tokenizers/README.md` tells where they are from. What surrounds them is as in the
-repositories of llava-hf: the space before a text, byte fallback, BOS by post-processor.
+its byte-level BPE; `tokenizers/README.md` tells where they are from. What surrounds them is as in
+the repositories of llava-hf: the space before a text, byte fallback, BOS by post-processor.
 """
 
 from base64 import b64decode

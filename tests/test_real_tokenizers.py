@@ -90,6 +90,10 @@ OPTIONS = {
     "lookup": {"prompt_lookup_num_tokens": 3},
     "no cache": {"use_cache": False},
     "another layer": {"vision_feature_layer": -3},
+    "the same layer, named": {
+        "vision_feature_layer": -2,
+        "vision_feature_select_strategy": "default",
+    },
     "scores": {"return_dict_in_generate": True, "output_scores": True, "output_logits": True},
     "no criteria": {"stopping_criteria": [], "logits_processor": []},
 }
@@ -136,6 +140,26 @@ def test_at_budget_1_every_option_gives_the_stock_ids(backbone, name):
         results = [result.sequences for result in results]
     assert torch.equal(*results)
     assert results[0].shape[1] > inputs["input_ids"].shape[1]
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_at_budget_1_what_reaches_it_otherwise_gives_the_stock_ids(backbone):
+    """Pixels and sizes in lists, no mask, and a length that the model's own configuration sets."""
+    model, processor = make_real(backbone)
+    ours = HiredModel(model, HiRED(budget=1.0))
+    inputs = batch_of(processor, 1)
+    stock = model.generate(**inputs, max_new_tokens=7)
+    others = {"pixel_values": list(inputs["pixel_values"])}
+    if "image_sizes" in inputs:
+        others["image_sizes"] = inputs["image_sizes"].tolist()
+    given = {key: value for key, value in {**inputs, **others}.items() if key != "attention_mask"}
+    assert torch.equal(ours.generate(**given, max_new_tokens=7), stock)
+    before = model.generation_config.max_length
+    model.generation_config.max_length = inputs["input_ids"].shape[1] + 4
+    try:
+        assert torch.equal(ours.generate(**inputs), model.generate(**inputs))
+    finally:
+        model.generation_config.max_length = before
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

@@ -1,8 +1,8 @@
 """Kept patches -> projector -> the language model's sequence, placeholders cut to fit.
 
-Knows the stock projector and packing, nothing of how patches were chosen. Positions are
-re-packed contiguously: the kept tokens are a subsequence of the stock sequence, overview first,
-then the crops in raster order of the canvas.
+Knows the stock projector and packing, nothing of how patches were chosen. The kept tokens are a
+subsequence of the stock sequence, overview first, then the crops in raster order of the canvas.
+They close ranks, or keep the positions they have in that sequence.
 """
 
 from collections.abc import Sequence
@@ -31,12 +31,19 @@ class Packed:
         attention_mask: (B, L).
         features: (K, E) of each image, newline embeddings included, in prompt order.
         finite: whether no feature is NaN or infinite, () on their device; None without images.
+        position_ids: (B, L) in the stock sequence, 0 on padding; None where they count up.
     """
 
     input_ids: Tensor
     attention_mask: Tensor
     features: list[Tensor]
     finite: Tensor | None = None
+    position_ids: Tensor | None = None
+
+    def extras(self, device: torch.device) -> dict[str, Tensor]:
+        """What `generate` and a forward pass take beside ids, mask and features."""
+        places = self.position_ids
+        return {} if places is None else {"position_ids": places.to(device)}
 
 
 def pack(
@@ -62,10 +69,12 @@ def pack(
     stock = [selection.stock for selection in selections]
     kept = [len(feature) for feature in features]
     ids, mask = shrink(input_ids, attention_mask, stock, kept, *_special_ids(model))
+    image_id = model.config.image_token_id
+    positions = place_tokens(ids, mask, selections, image_id)
     finite = None
     if features:  # read with the first token, so that nothing waits for it
         finite = torch.stack([part.isfinite().all() for part in features]).all()
-    return Packed(ids, mask, features, finite)
+    return Packed(ids, mask, features, finite, positions)
 
 
 def project(model: Any, visions: Sequence[Vision], selections: Sequence[Selection]) -> list[Tensor]:
@@ -122,6 +131,41 @@ def sequence(selection: Selection) -> Tensor:
         order = order[order != NEWLINE]
     keep = torch.cat([selection.mask.flatten(), torch.ones(1, dtype=torch.bool)])  # [-1]: newline
     return order[keep[order]]
+
+
+def stock_places(selection: Selection) -> Tensor:
+    """Where each token of `sequence` stands among the image's stock tokens: (K,) on the CPU."""
+    order = canvas_order(selection.grid)
+    keep = torch.cat([selection.mask.flatten(), torch.tensor([selection.newlines > 0])])
+    return keep[order].nonzero()[:, 0]  # [-1]: newline
+
+
+def place_tokens(
+    input_ids: Tensor, mask: Tensor, selections: Sequence[Selection], image_id: int
+) -> Tensor | None:
+    """Stock positions of shortened prompts, (B, L), 0 on padding; None where none are asked for.
+
+    Args:
+        input_ids, mask: (B, L) as `shrink` gives them.
+        selections: one per image, in prompt order.
+        image_id: the placeholder.
+    """
+    if not any(one.positions == "original" and not one.everything for one in selections):
+        return None
+    steps = mask.cpu().long().clone()  # from each token to the one before it in the stock sequence
+    visual = (input_ids.cpu() == image_id) & (steps > 0)
+    rows, columns = visual.nonzero(as_tuple=True)
+    start = 0
+    for one in selections:
+        places = stock_places(one)
+        end = start + len(places)
+        if one.positions == "original" and len(places):
+            row, mine = rows[start], columns[start:end]
+            steps[row, mine] = places.diff(prepend=torch.tensor([-1]))
+            if mine[-1] + 1 < steps.shape[1]:
+                steps[row, mine[-1] + 1] += one.stock - 1 - places[-1]
+        start = end
+    return ((steps.cumsum(1) - 1) * mask.cpu()).to(input_ids.device)
 
 
 def canvas_order(grid: TileGrid) -> Tensor:

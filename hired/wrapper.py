@@ -185,6 +185,7 @@ class HiredModel:
                 input_ids=packed.input_ids.to(device),
                 attention_mask=packed.attention_mask.to(device),
                 mm_encoder_outputs=as_encoder_outputs(packed.features),
+                **packed.extras(device),
                 logits_processor=LogitsProcessorList(processors),
                 **options,
             )

@@ -165,6 +165,7 @@ def test_the_register():
     assert tuple(settings_of("hired")) == (
         "budget",
         "newline",
+        "positions",
         "alpha",
         "init_layer",
         "final_layer",

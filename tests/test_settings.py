@@ -89,7 +89,10 @@ def test_one_form_for_each_lane(text, same):
         ("hird", "Did you mean 'hired'?"),
         ("", "method is one of full, hired"),
         ("hired:alpa=0.3", "has no setting 'alpa'.*Did you mean 'alpha'?"),
-        ("hired:contextual=0.5", "has no setting 'contextual'; it has budget, newline, alpha"),
+        (
+            "hired:contextual=0.5",
+            "has no setting 'contextual'; it has budget, newline, positions, alpha",
+        ),
         ("hired:alpha", "'alpha' in 'hired:alpha' is not NAME=VALUE"),
         ("hired:alpha=0,3", "'3' in 'hired:alpha=0,3' is not NAME=VALUE"),
         ("hired:alpha=.1,alpha=.2", "alpha stands twice"),
@@ -150,7 +153,8 @@ def test_a_new_method_is_there_at_every_door(toy, capsys):
     given = {"weight": -0.5, "rounds": 9, "order": "down", "strict": True}
     assert parse_method(text.replace("budget=30,", "")).settings == given
     server = resolve({"method": "toy", **given}, None)
-    assert server == {"method": "toy", "budget": 0.2, "newline": "none", **given}
+    usual = {"budget": 0.2, "newline": "none", "positions": "packed"}
+    assert server == {"method": "toy", **usual, **given}
     with pytest.raises(SettingError, match=r"rounds is a whole number from 1 to 9; got 0"):
         resolve({"method": "toy", "rounds": 0}, None)
 

@@ -48,15 +48,18 @@ def attention_rows(model: Any, packed: Packed, answer: Sequence[int], places: Te
     with torch.inference_mode():
         # A plain cache: one made for a sliding window would drop keys that rows here still need.
         cache = DynamicCache()
+        places_of = packed.extras(device).get("position_ids")
+        start = ids.shape[1] - 1 if places_of is None else int(places_of[0, -1])
         model(
             input_ids=ids[:, :-1],
             mm_encoder_outputs=as_encoder_outputs(packed.features),
             **{CACHE: cache},
+            **({} if places_of is None else {"position_ids": places_of[:, :-1]}),
             use_cache=True,
             logits_to_keep=1,
         )
         states = model.get_input_embeddings()(rows)
-        return _mean_rows(_language(model), states, cache, places)
+        return _mean_rows(_language(model), states, cache, start, places)
 
 
 def _language(model: Any) -> Any:
@@ -69,13 +72,14 @@ def _language(model: Any) -> Any:
     return language
 
 
-def _mean_rows(language: Any, states: Tensor, cache: Any, places: Tensor) -> Tensor:
+def _mean_rows(language: Any, states: Tensor, cache: Any, start: int, places: Tensor) -> Tensor:
     """Mean over layers of what `_layer_rows` gives, the tokens' states taken from layer to layer.
 
     By hand: the stock pass would have to be asked for all states, and leaves hooks for it.
     """
     past, count = cache.get_seq_length(), states.shape[1]
-    positions = torch.arange(past, past + count, device=states.device)[None]
+    rows = torch.arange(past, past + count, device=states.device)
+    positions = rows[None] - past + start
     about = {"config": language.config, "inputs_embeds": states, "attention_mask": None}
     about |= {CACHE: cache, "position_ids": positions}
     masks = [create_causal_mask(**about), None]
@@ -93,7 +97,7 @@ def _mean_rows(language: Any, states: Tensor, cache: Any, places: Tensor) -> Ten
             use_cache=True,
             **{CACHE: cache},
         )
-        total += _layer_rows(layer, before, kept.keys[0], turn, positions[0], places)
+        total += _layer_rows(layer, before, kept.keys[0], turn, rows, places)
     return total / len(language.layers)
 
 
@@ -112,7 +116,7 @@ def _layer_rows(
         states: (1, A, E), what goes into it.
         keys: (H of the keys, L, d), turned.
         turn: cosine and sine of the rows' positions.
-        positions: (A,) of the rows.
+        positions: (A,) of the rows in the sequence, whatever they were turned by.
         places: (K,) the columns to keep.
     """
     attention = layer.self_attn

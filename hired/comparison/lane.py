@@ -249,7 +249,8 @@ def _look(tower: Tower, inputs: Inputs, selector: Selector, watch: Stopwatch) ->
 def _check_length(prompt: Prompt, packed: Packed) -> None:
     limit = getattr(prompt.model.config.get_text_config(), "max_position_embeddings", None)
     new = prompt.generate_kwargs["max_new_tokens"]
-    length = packed.input_ids.shape[1]
+    places = packed.position_ids
+    length = packed.input_ids.shape[1] if places is None else int(places.max()) + 1
     if limit is not None and length + new > limit:
         raise InputError(
             f"The prompt has {length} tokens, images included, and the answer may have {new} "

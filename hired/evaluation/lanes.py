@@ -109,6 +109,7 @@ def ablations(tower: Tower) -> list[str]:
         "heads=max",
         *(f"heads={head}" for head in sorted({0, heads // 2})),
         "fuse=True",
+        "positions=original",
     ]
     alike = ["fastervlm", EVEN, "hired-release:exact=True"]
     return ["hired", *alike, *(f"hired:{change}" for change in changed)]

@@ -23,6 +23,7 @@ PARTS = {
     "fuse": "with EViT's fused token",
     "exact": "release's shares, same exact count",
     "newline": "newline tokens: {}",
+    "positions": "positions: {}",
 }
 CHANGED = {
     "hired": "as the paper has it",

@@ -24,6 +24,7 @@ from hired.tiles import TileGrid
 
 SELECTORS: dict[str, type["Selector"]] = {}
 NEWLINES = ("none", "rows")
+POSITIONS = ("packed", "original")
 BUDGET = Budget(
     label="Budget to keep",
     help="what is kept per image: a rate such as 20% or 0.2, or a count such as 640; 1 is one "
@@ -44,6 +45,8 @@ class Selection:
         scores: (T, N) float32 on the CPU, what the patches were ranked by.
         features: (T, N, D), to project at the kept places instead of the tower's, for methods
             that merge; None for all others and wherever nothing is dropped.
+        positions: "packed", the kept tokens close ranks, or "original", every token, the text
+            after the image too, has the position of the stock sequence.
     """
 
     grid: TileGrid
@@ -52,6 +55,7 @@ class Selection:
     newline: str = "none"
     scores: Tensor | None = None
     features: Tensor | None = None
+    positions: str = "packed"
 
     @cached_property
     def kept(self) -> int:
@@ -101,6 +105,8 @@ class Selector(ABC):
         budget: what is kept per image: a rate (float in (0, 1]) or a count (int >= 1).
         newline: "none", or "rows" for one newline token per unpadded canvas row. A selection
             that keeps every candidate has all of them whatever this says.
+        positions: "packed" as the paper has it, or "original": kept tokens and the text after them
+            keep the positions of the stock sequence (arXiv 2506.21873).
     """
 
     budget: float | int = declared(0.2, BUDGET)
@@ -110,6 +116,16 @@ class Selector(ABC):
             choices=NEWLINES,
             label="Newlines",
             help="none, or rows: one newline token per row of the unpadded image",
+        ),
+        kw_only=True,
+    )
+    positions: str = declared(
+        "packed",
+        Choice(
+            choices=POSITIONS,
+            label="Positions",
+            help="packed: kept tokens close ranks, as the paper has it; original: each keeps its "
+            "place in the stock sequence, and so does the text after them",
         ),
         kw_only=True,
     )
@@ -196,7 +212,10 @@ class Selector(ABC):
             budgets = mask.sum(dim=1).tolist()
         else:
             mask = keep_best(scores, budgets, grid)
-        return self.finish(vision, Selection(grid, mask, list(budgets), self.newline, scores))
+        return self.finish(
+            vision,
+            Selection(grid, mask, list(budgets), self.newline, scores, positions=self.positions),
+        )
 
 
 def read_finite(values: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ class Full(Selector):
     title: ClassVar[str] = "All tokens (stock)"
     paper: ClassVar[str] = "https://llava-vl.github.io/blog/2024-01-30-llava-next/"
     summary: ClassVar[str] = "Every patch and newline, exactly what the stock model reads."
-    unused: ClassVar[tuple[str, ...]] = ("budget", "newline")
+    unused: ClassVar[tuple[str, ...]] = ("budget", "newline", "positions")
 
     def total(self, grid: TileGrid) -> int:
         """Every candidate, whatever the budget."""

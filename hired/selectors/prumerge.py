@@ -106,7 +106,9 @@ class PruMergeAdaptive(PruMerge):
         if not mask.any():
             mask = keep_best(attention, [1] + [0] * (grid.tiles - 1), grid)
         counts = mask.sum(dim=1).tolist()
-        return self.finish(vision, Selection(grid, mask, counts, self.newline, attention))
+        return self.finish(
+            vision, Selection(grid, mask, counts, self.newline, attention, positions=self.positions)
+        )
 
     def pick(self, attention: Tensor) -> Tensor:
         """Which of a tile's candidates stay, bool (n,) from their CLS attention (n,)."""

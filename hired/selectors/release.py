@@ -70,5 +70,7 @@ class HiREDRelease(HiRED):
         mask = torch.zeros_like(candidate_mask(vision.grid))
         for row, budget in enumerate(budgets):
             mask[row, scores[row].topk(budget).indices] = True
-        selection = Selection(vision.grid, mask, list(budgets), self.newline, scores)
+        selection = Selection(
+            vision.grid, mask, list(budgets), self.newline, scores, positions=self.positions
+        )
         return self.finish(vision, selection)

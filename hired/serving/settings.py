@@ -60,7 +60,13 @@ def make_selector(settings: Mapping[str, Any]) -> Selector:
             f"{name!r} keeps a number of tokens that depends on the image's content, and a server "
             f"has to reserve them before it sees the image. Use one of: {', '.join(offered())}."
         )
-    return build(name, **given)
+    selector = build(name, **given)
+    if selector.positions != "packed":
+        raise SettingError(
+            "vLLM counts the positions of a prompt itself and takes none for the tokens kept of an "
+            "image, so a server has positions=packed only. Use hired.HiredModel for original ones."
+        )
+    return selector
 
 
 def settings_from(selector: Selector) -> Settings:

@@ -18,13 +18,14 @@ from torch import Tensor
 from hired.encode import Vision
 from hired.errors import SettingError
 from hired.generate import CACHE, as_encoder_outputs
-from hired.pack import project
+from hired.pack import place_tokens, project
 from hired.selectors import Selection, Selector
 from hired.selectors.random import Random
 from hired.shapes.questions import KINDS, Question, content, draw
 from hired.shapes.scenes import SPLITS, STREAMS, Scene, render, scene_for
 from hired.wrapper import look
 
+NAMES = ("input_ids", "attention_mask")
 LONGEST, SHORTEST = 110, 32
 """New tokens at most: of an answer that names objects (six take 60), and of any other."""
 
@@ -104,17 +105,24 @@ def answer_all(
     pad = partial(processor.tokenizer.pad, padding_side="left", return_tensors="pt")
     heads = pad({"input_ids": [ids[0][:end] for ids, end in zip(rows, ends, strict=True)]})
     heads = heads.to(model.device)
-    cache = _read_images(model, heads, features)
+    kept = [selection for _, selection in seen]
+    places = place_tokens(heads["input_ids"], heads["attention_mask"], kept, image_id)
+    cache = _read_images(model, heads, places, features)
     replies = [[""] * len(asked) for asked in questions]
-    places = [(image, row) for image, asked in enumerate(questions) for row in range(len(asked))]
+    asked_at = [(image, row) for image, asked in enumerate(questions) for row in range(len(asked))]
     for limit in (SHORTEST, LONGEST):
-        mine = [(image, row) for image, row in places if new_tokens(questions[image][row]) == limit]
+        mine = [
+            (image, row) for image, row in asked_at if new_tokens(questions[image][row]) == limit
+        ]
         if not mine:
             continue
         images = torch.tensor([image for image, _ in mine], device=model.device)
         tails = pad({"input_ids": [rows[image][row][ends[image] :] for image, row in mine]})
         tails = tails.to(model.device)
-        both = {name: torch.cat([heads[name][images], tails[name]], dim=1) for name in tails}
+        both = {name: torch.cat([heads[name][images], tails[name]], dim=1) for name in NAMES}
+        rows_kept = [kept[image] for image, _ in mine]
+        if (places := place_tokens(*both.values(), rows_kept, image_id)) is not None:
+            both["position_ids"] = places
         shared = copy.deepcopy(cache)
         shared.batch_select_indices(images)
         output = model.generate(**both, **{CACHE: shared}, max_new_tokens=limit, do_sample=False)
@@ -125,12 +133,13 @@ def answer_all(
     return replies
 
 
-def _read_images(model: Any, heads: Any, features: list[Tensor]) -> Any:
+def _read_images(model: Any, heads: Any, places: Tensor | None, features: list[Tensor]) -> Any:
     """KV cache of the left-padded prompts' beginnings, up to the last token of the image."""
-    mask = heads["attention_mask"]
+    if places is None:
+        places = (heads["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
     output = model(
         **heads,
-        position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
+        position_ids=places,
         mm_encoder_outputs=as_encoder_outputs(features),
         use_cache=True,
         logits_to_keep=1,

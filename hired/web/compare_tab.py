@@ -25,8 +25,8 @@ from hired.web.views import View
 from hired.web.wiring import FREE, GPU, LOOK, OPEN, QUIET
 
 WATCHED = ("left", "right", "third", "kind", "rate", "count", "alpha", "init_layer",
-           "final_layer", "heads", "newline", "seed", "contextual", "important", "fuse", "exact",
-           "centred")  # fmt: skip
+           "final_layer", "heads", "newline", "positions", "seed", "contextual", "important",
+           "fuse", "exact", "centred")  # fmt: skip
 SIDES = ("left", "right", "third")
 REVEAL = """() => {  // a phone has the panes far below the button that fills them
   if (innerWidth >= 900) return;

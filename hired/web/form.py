@@ -24,7 +24,7 @@ AUTO = "auto"  # the final layer is the one that feeds the projector
 ORDER = ("one after the other", "one after the other, swapped", "race (times are shared)")
 FIELDS = (
     "left", "right", "third", "kind", "rate", "count", "alpha", "init_layer", "final_layer",
-    "heads", "newline", "seed", "contextual", "important", "fuse", "exact", "centred",
+    "heads", "newline", "positions", "seed", "contextual", "important", "fuse", "exact", "centred",
     "max_new_tokens", "order", "repeats",
 )  # fmt: skip
 

@@ -44,6 +44,7 @@ class Settings:
     final_layer: int | None = None
     heads: str | int = "sum"
     newline: str = "none"
+    positions: str = "packed"
     seed: int = 0
     contextual: float = SELECTORS["visionzip"].contextual
     important: float = SELECTORS["vispruner"].important

@@ -1,10 +1,8 @@
 """Training tiles: targets say what lies under each patch."""
 
-import numpy as np
-
 from hired.shapes.scenes import SIDE, TILE, Thing
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
-from hired.shapes.tiles import IGNORE, UNREADABLE, batches, target
+from hired.shapes.tiles import IGNORE, UNREADABLE, target
 
 
 def test_target_of_one_object():
@@ -29,10 +27,3 @@ def test_squeezed_digit_is_unreadable():
 def test_object_outside_leaves_no_trace():
     found = target([Thing("circle", "blue", 5, 400, 100, 34)], (0, 0, TILE, TILE))
     assert found.count == 0 and (found.colour == 0).all() and (found.digit == IGNORE).all()
-
-
-def test_batches_repeat_and_are_in_range():
-    first, second = (next(batches(7, 4)) for _ in range(2))
-    assert all(np.array_equal(first[name], second[name]) for name in first)
-    assert first["pixels"].shape == (4, 3, TILE, TILE) and first["pixels"].dtype == np.float32
-    assert set(np.unique(first["digit"])) <= {IGNORE, *range(11)}

@@ -49,11 +49,16 @@ def test_it_goes_on_from_its_checkpoint(trained):
 def test_checkpoints_of_another_run_are_refused(trained, capsys):
     for said, given in (
         ("run with seed 0", ["--seed=1"]),
-        ("another vision tower", ["--vision-steps=3"]),
+        ("had another schedule: VisionSchedule(steps=2", ["--vision-steps=3"]),
+        ("had another schedule: VisionSchedule(steps=2", ["--documents=1"]),
         ("no model.safetensors", [f"--resume-from={trained}"]),
     ):
         assert train(trained, *given) == 1
         assert said in capsys.readouterr().err
+    (trained / "vision.pt").rename(trained / "kept.pt")
+    assert train(trained, "--vision-steps=3") == 1
+    assert "another vision tower" in capsys.readouterr().err
+    (trained / "kept.pt").replace(trained / "vision.pt")
     assert train(trained, f"--resume-from={trained / 'model'}") == 1
     assert "began with other weights" in capsys.readouterr().err
 
@@ -61,6 +66,7 @@ def test_checkpoints_of_another_run_are_refused(trained, capsys):
 @pytest.mark.parametrize("wrong", [
     "--threads=3", "--threads=0", "--threads=16", "--posters=1", "--held-out=0", "--seed=-1",
     "--vision-steps=0", "--language-steps=0",
+    "--documents=16", "--documents=-1",
 ])  # fmt: skip
 def test_numbers_out_of_range_are_refused_at_once(tmp_path, capsys, wrong):
     assert train(tmp_path / "none", wrong) == 2

@@ -3,7 +3,6 @@
 import itertools
 import json
 
-import numpy as np
 import pytest
 import torch
 
@@ -31,9 +30,15 @@ def test_shift_moves_a_code_to_its_neighbour():
 def test_every_poster_once_per_round():
     model = build_model()
     posters = list(encode_tiles(model, 0, 0, 10))
-    batches = shuffled_batches(posters, 4, np.random.default_rng(0))
-    seen = [id(p) for _ in range(3) for p in next(batches)]
-    assert sorted(seen) == sorted(map(id, posters))
+    batches = shuffled_batches(posters, 4, [0])
+    rounds = [[[id(p) for p in next(batches)] for _ in range(3)] for _ in range(3)]
+    for one in rounds:
+        assert sorted(itertools.chain(*one)) == sorted(map(id, posters))
+    assert rounds[0] != rounds[1]
+    told = list(itertools.chain(*rounds))
+    for first in (1, 3, 7):
+        later = shuffled_batches(posters, 4, [0], first)
+        assert [id(p) for p in next(later)] == told[first]
 
 
 def test_start_copies_words_to_the_output_and_pairs_twins():

@@ -40,6 +40,8 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     add = train.add_argument
     add("--seed", type=int, default=0)
     add("--vision-steps", type=int, default=6500)
+    add("--documents", type=int, default=0, help="document tiles among the 16 of a vision step")
+    add("--only-vision", action="store_true", help="end after the vision stage, saving no model")
     add("--align-steps", type=int, default=120, help="projector onto word embeddings")
     add("--lesson-steps", type=int, default=100, help="first lesson: posters of one tile")
     add("--language-steps", type=int, default=12900)

@@ -25,7 +25,7 @@ def load_checkpoint(path: Path, seed: int, start: str = "") -> dict[str, Any] | 
     """What `save_checkpoint` wrote; None without a file.
 
     Raises:
-        ModelError: it is of a run with another seed, or one that began with other weights.
+        ModelError: it is of a run with another seed, other first weights or another schedule.
     """
     if not path.exists():
         return None
@@ -37,7 +37,8 @@ def load_checkpoint(path: Path, seed: int, start: str = "") -> dict[str, Any] | 
         )
     if saved.get("start", "") != start:
         raise ModelError(
-            f"{path} is of a run that began with other weights than this one's (--resume-from). "
+            f"{path} is of a run that began with other weights than this one's (--resume-from), or "
+            f"had another schedule: {saved.get('start') or 'none'}, this one {start or 'none'}. "
             f"Give another folder with --checkpoints, or remove the file."
         )
     return saved

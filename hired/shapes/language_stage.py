@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerBase
 
+from hired.shapes.batches import Batches
 from hired.shapes.journal import Journal, load_checkpoint, save_checkpoint
 from hired.shapes.llama_start import MARK
 from hired.shapes.posters import Poster, shuffled_batches
@@ -25,7 +26,7 @@ from hired.shapes.questions import COLUMNS, ROWS, Question, draw
 from hired.shapes.reader import Spelling, answer_loss, lay_out, score
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 from hired.shapes.tiles import UNREADABLE
-from hired.shapes.vision_stage import Stream, rate
+from hired.shapes.vision_stage import drawn, rate
 from hired.shapes.words import UNREADABLE_WORD
 
 SHARES = {
@@ -93,10 +94,8 @@ def align(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokeniz
     """The alignment start: regress the projector onto word-embedding sums."""
     projector = model.model.multi_modal_projector
     adam = torch.optim.AdamW(projector.parameters(), lr=3e-3, weight_decay=0.0)
-    stream = torch.utils.data.DataLoader(
-        Stream(seed + 900 + rank(), 16), batch_size=None, num_workers=1
-    )
-    for step, batch in zip(range(steps), stream, strict=False):
+    stream = drawn(Batches(seed + 900 + rank(), 16), range(steps))
+    for step, batch in enumerate(stream):
         for group in adam.param_groups:
             group["lr"] = rate(step * 4, steps * 4, 3e-3)
         with torch.no_grad():
@@ -149,10 +148,11 @@ def learnable(model: LlavaNextForConditionalGeneration) -> list[torch.nn.Paramet
 
 
 def steps_of(posters: list[Poster], size: int, many: int, seed: int,
-             spelling: Spelling) -> Iterator:  # fmt: skip
-    """Endless batches of posters with fresh questions."""
-    rng = np.random.default_rng([3, seed, rank()])
-    for batch in shuffled_batches(posters, size, rng):
+             spelling: Spelling, first: int = 0) -> Iterator:  # fmt: skip
+    """Endless batches of posters with fresh questions, from step `first` on."""
+    entropy = [3, seed, rank()]
+    for step, batch in enumerate(shuffled_batches(posters, size, entropy, first), first):
+        rng = np.random.default_rng([*entropy, 1, step])
         yield lay_out(batch, ask_all(batch, rng, many), spelling)
 
 
@@ -187,7 +187,7 @@ def train(
         first = saved["step"]
     journal = Journal(folder / "language.jsonl", 20, log, first)
     check = partial(checked, model, held_out, spelling)
-    source = steps_of(posters, size, many, seed + first, spelling)
+    source = steps_of(posters, size, many, seed, spelling, first)
     left = tqdm(range(first, steps), "language", steps, initial=first, disable=rank() > 0 or None)
     for step, pages in zip(left, source, strict=False):
         for group in adam.param_groups:

@@ -5,6 +5,7 @@ poster is the features in the order in which LLaVA-NeXT packs them (overview, th
 crops row by row with a newline after each row). No token is ever left out.
 """
 
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -106,10 +107,14 @@ def encode(
 
 
 def shuffled_batches(
-    posters: list[Poster], size: int, rng: np.random.Generator
+    posters: list[Poster], size: int, entropy: list[int], first: int = 0
 ) -> Iterator[list[Poster]]:
-    """Endless batches of posters of similar length, every poster once per round."""
-    while True:
+    """Endless batches of posters of similar length from number `first` on, every poster once per
+    round. The seed's `entropy` and a batch's number decide alone what is in it.
+    """
+    skipped, rounds = first, -(-len(posters) // size)
+    for turn in itertools.count(skipped // rounds):
+        rng = np.random.default_rng([*entropy, turn])
         order = rng.permutation(len(posters))
         # Sort within chunks, so that batches need little padding and rounds stay shuffled.
         chunk = size * 16
@@ -117,5 +122,6 @@ def shuffled_batches(
         for start in range(0, len(order), chunk):
             part = sorted(order[start : start + chunk], key=lambda i: len(posters[i].newline))
             batches += [part[i : i + size] for i in range(0, len(part), size)]
-        for number in rng.permutation(len(batches)):
+        assert len(batches) == rounds
+        for number in rng.permutation(rounds)[max(0, skipped - turn * rounds) :]:
             yield [posters[i] for i in batches[number]]

@@ -5,7 +5,6 @@ borders, letterbox bars) and overviews (a whole poster squeezed to a square). Mo
 than posters so that each carries more to learn from; sparse and empty ones are mixed in.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,14 +55,22 @@ class Targets:
 
 
 class Backgrounds:
-    """A pool of big backgrounds that tiles cut random windows from (drawing each is slow)."""
+    """A pool of big backgrounds that tiles cut random windows from (drawing each is slow).
 
-    def __init__(self, rng: np.random.Generator, size: int = 192) -> None:
-        self.pool = [background(rng, 560, 560) for _ in range(size)]
+    Each is drawn when it is first needed; the seed's `entropy` and its number decide how it looks.
+    """
+
+    def __init__(self, entropy: list[int], size: int = 192) -> None:
+        self.entropy = entropy
+        self.pool: list[np.ndarray | None] = [None] * size
 
     def cut(self, rng: np.random.Generator, width: int, height: int) -> np.ndarray:
         """A random (height, width, 3) window, possibly mirrored; a fresh array."""
-        big = self.pool[rng.integers(len(self.pool))]
+        number = int(rng.integers(len(self.pool)))
+        big = self.pool[number]
+        if big is None:
+            big = background(np.random.default_rng([*self.entropy, number]), 560, 560)
+            self.pool[number] = big
         x, y = rng.integers(560 - width + 1), rng.integers(560 - height + 1)
         window = big[y : y + height, x : x + width]
         return window[:: rng.choice((1, -1)), :: rng.choice((1, -1))].copy()
@@ -187,17 +194,3 @@ def overview_tile(rng: np.random.Generator, grounds: Backgrounds) -> tuple[np.nd
 def normalise(pixels: np.ndarray) -> np.ndarray:
     """uint8 (..., H, W, 3) to CLIP-normalised float32 (..., 3, H, W)."""
     return np.moveaxis((pixels.astype(np.float32) / 255 - MEAN) / STD, -1, -3)
-
-
-def batches(seed: int, size: int, stream: int = 1) -> Iterator[dict[str, np.ndarray]]:
-    """Endless training batches: `pixels` (B, 3, 168, 168) and the stacked fields of `Targets`."""
-    rng = np.random.default_rng([stream, 77, seed])
-    grounds = Backgrounds(rng)
-    while True:
-        makers = [crop_tile if rng.random() < 0.62 else overview_tile for _ in range(size)]
-        tiles = [maker(rng, grounds) for maker in makers]
-        batch = {"pixels": normalise(np.stack([pixels for pixels, _ in tiles]))}
-        for name in Targets.__dataclass_fields__:
-            batch[name] = np.stack([getattr(targets, name) for _, targets in tiles])
-        batch["overview"] = np.array([maker is overview_tile for maker in makers])
-        yield batch

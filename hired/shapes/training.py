@@ -22,6 +22,7 @@ from hired.shapes import language_stage, llama_start, vision_stage
 from hired.shapes.assemble import build_model, build_processor, load_weights, save
 from hired.shapes.journal import load_checkpoint
 from hired.shapes.posters import encode
+from hired.shapes.schedule import VisionSchedule
 from hired.shapes.single import encode_tiles
 
 SIZE = 8
@@ -45,7 +46,10 @@ def train_all(args: Namespace, log: Callable[[str], None] = say) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if args.resume_from is None:
         torch.set_num_threads(args.threads)
-        vision_stage.train(folder, args.vision_steps, args.seed, log=log)
+        schedule = VisionSchedule(args.vision_steps, documents=args.documents)
+        vision_stage.train(folder, schedule, args.seed, log=log)
+        if args.only_vision:
+            return
     elif not (args.resume_from / "model.safetensors").exists():
         raise ModelError(f"{args.resume_from} holds no model.safetensors to start from.")
     check_checkpoint(args)
@@ -73,6 +77,11 @@ def check_numbers(args: Namespace) -> None:
         if getattr(args, name) < 1:
             flag = name.replace("_", "-")
             raise SettingError(f"--{flag} is at least 1; got {getattr(args, name)}.")
+    if not 0 <= args.documents < VisionSchedule.size:
+        raise SettingError(
+            f"--documents is one of 0 to {VisionSchedule.size - 1}, tiles of a step of the vision "
+            f"stage's {VisionSchedule.size}; got {args.documents}."
+        )
     if args.posters < SIZE:
         raise SettingError(f"--posters is at least {SIZE}, one step's; got {args.posters}.")
 

@@ -6,7 +6,8 @@ and what the CLS token holds there must name all objects of the tile. Nothing su
 attention weights themselves, and no token is ever dropped.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,19 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import CLIPVisionModel
 
+from hired.shapes.batches import Batches, held_out_scraps
 from hired.shapes.journal import Journal, load_checkpoint, save_checkpoint
+from hired.shapes.schedule import VisionSchedule
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
-from hired.shapes.tiles import COMBOS, IGNORE, UNREADABLE, batches
+from hired.shapes.text_heads import TextHeads, reading, text_loss
+from hired.shapes.tiles import COMBOS, IGNORE, UNREADABLE
 from hired.shapes.tower import FEATURE_BLOCK, LAYERS, WIDTH, new_tower
 
 BAG = COMBOS + 10 + len(COLOUR_NAMES) + len(SHAPES) + 1
 """CLS targets: coloured shapes present, digits present, counts per colour and shape, and in all."""
+
+CHECK_EVERY = 500
+"""Steps between two looks at how the tower reads what training does not show."""
 
 SLOW = ("q_proj", "k_proj", "position_embedding", "norm1", "pre_layrnorm", "patch_embedding")
 
@@ -30,7 +37,7 @@ SLOW = ("q_proj", "k_proj", "position_embedding", "norm1", "pre_layrnorm", "patc
 class Heads(nn.Module):
     """The stage's read-outs, thrown away after training: none of them is part of the model."""
 
-    def __init__(self) -> None:
+    def __init__(self, reads: bool = False) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(WIDTH)
         sizes = {"shape": len(SHAPES) + 1, "colour": len(COLOUR_NAMES) + 1, "digit": 11}
@@ -44,6 +51,7 @@ class Heads(nn.Module):
             nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, BAG)) for _ in range(LAYERS)
         )
         self.fetched = nn.ModuleList(nn.Linear(WIDTH, BAG) for _ in range(LAYERS))
+        self.text = TextHeads() if reads else None
 
 
 def run(tower: CLIPVisionModel, pixels: torch.Tensor, blocks: int) -> tuple[list, list]:
@@ -131,7 +139,11 @@ def step_loss(tower: CLIPVisionModel, heads: Heads, batch: dict, blocks: int) ->
     total = total + sum(s * p for s, p in zip(shares, pulls, strict=False))
     parts = {k: v.item() for k, v in patch.items()}
     parts |= {"bag": bags[FEATURE_BLOCK].item(), "pull": pulls[FEATURE_BLOCK].item()}
-    return total, parts | {"bag0": bags[0].item()}
+    parts |= {"bag0": bags[0].item()}
+    if heads.text is not None:
+        written, more = text_loss(heads.text, states, fetched, batch)
+        return total + written, parts | more
+    return total, parts
 
 
 def rate(step: int, steps: int, peak: float) -> float:
@@ -146,17 +158,21 @@ def to_tensors(batch: dict) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(value) for name, value in batch.items()}
 
 
-class Stream(torch.utils.data.IterableDataset):
-    """Training batches, drawn in worker processes, each from its own seed."""
+class Stream(torch.utils.data.Dataset):
+    """`Batches` as tensors, drawn in worker processes."""
 
-    def __init__(self, seed: int, size: int) -> None:
-        self.seed, self.size = seed, size
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
 
-    def __iter__(self):  # noqa: ANN204
-        worker = torch.utils.data.get_worker_info()
-        number = worker.id if worker else 0
-        for batch in batches(self.seed * 100 + number, self.size):
-            yield to_tensors(batch)
+    def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
+        return to_tensors(self.batches[step])
+
+
+def drawn(batches: Batches, steps: range, workers: int = 1) -> Iterator[dict[str, torch.Tensor]]:
+    """The batches of these steps, in order; `workers` processes draw ahead."""
+    ahead = {"prefetch_factor": 8} if workers else {}
+    return iter(torch.utils.data.DataLoader(Stream(batches), batch_size=None, sampler=steps,
+                                            num_workers=workers, **ahead))  # fmt: skip
 
 
 def optimiser(tower: nn.Module, heads: nn.Module, peak: float) -> torch.optim.AdamW:
@@ -180,43 +196,62 @@ def optimiser(tower: nn.Module, heads: nn.Module, peak: float) -> torch.optim.Ad
 
 def train(
     folder: Path,
-    steps: int,
+    schedule: VisionSchedule,
     seed: int = 0,
-    size: int = 16,
-    peak: float = 5e-4,
+    device: str = "cpu",
+    workers: int = 1,
     log: Callable[[str], None] = lambda line: None,
 ) -> CLIPVisionModel:
-    """Train for `steps` batches, from the checkpoint in `folder` if there is one.
+    """Train by the schedule, on from the checkpoint in `folder` if there is one.
 
     Writes `vision.pt` (tower, heads, optimiser, step, seed) and one line per 50 steps to
-    `vision.jsonl`.
+    `vision.jsonl`. A training that was interrupted ends with the same weights as one that was not.
+
+    Raises:
+        ModelError: the checkpoint is of another run, or a loss is not finite.
     """
-    stream = Stream(seed, size)
-    tower = new_tower(seed, next(iter(Stream(seed + 50, 64)))["pixels"])
-    heads = Heads()
-    adam = optimiser(tower, heads, peak)
+    steps, start = schedule.steps, str(schedule)
+    tower = new_tower(seed, to_tensors(Batches(seed + 50, 64)[0])["pixels"]).to(device)
+    heads = Heads(reads=schedule.documents > 0).to(device)
+    adam = optimiser(tower, heads, schedule.peak)
     state, first = folder / "vision.pt", 0
-    if saved := load_checkpoint(state, seed):
+    if saved := load_checkpoint(state, seed, start):
         tower.load_state_dict(saved["tower"])
         heads.load_state_dict(saved["heads"])
         adam.load_state_dict(saved["optimiser"])
         first = saved["step"]
-        stream = Stream(seed + first + 1, size)
-    loader = iter(torch.utils.data.DataLoader(stream, batch_size=None, num_workers=1,
-                                              prefetch_factor=8))  # fmt: skip
+    batches = Batches(seed, schedule.size, schedule.documents)
+    source = drawn(batches, range(first, steps), workers)
     journal = Journal(folder / "vision.jsonl", 50, log, first)
+    check = partial(checked, tower, heads, seed)
     for step in tqdm(range(first, steps), "vision", steps, initial=first, disable=None):
         for group in adam.param_groups:
-            group["lr"] = rate(step, steps, peak) * group["share"]
+            group["lr"] = rate(step, steps, schedule.peak) * group["share"]
         # The last block feeds nothing but its own CLS read-out: train it near the end only.
         blocks = LAYERS if step >= 0.9 * steps else LAYERS - 1
-        total, parts = step_loss(tower, heads, next(loader), blocks)
+        batch = {name: value.to(device) for name, value in next(source).items()}
+        with torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
+            total, parts = step_loss(tower, heads, batch, blocks)
         adam.zero_grad()
         total.backward()
         nn.utils.clip_grad_norm_([*tower.parameters(), *heads.parameters()], 2.0)
         adam.step()
         last = step + 1 == steps
-        journal.add(step + 1, parts, last=last)
+        more = check if heads.text and (last or (step + 1) % CHECK_EVERY == 0) else dict
+        journal.add(step + 1, parts, more, last)
         if journal.due(last):
-            save_checkpoint(state, step + 1, seed, tower=tower, heads=heads, optimiser=adam)
+            save_checkpoint(state, step + 1, seed, start, tower=tower, heads=heads, optimiser=adam)
     return tower
+
+
+@torch.no_grad()
+def checked(tower: CLIPVisionModel, heads: Heads, seed: int, count: int = 48) -> dict[str, Any]:
+    """How well the tower reads fonts, sizes and grounds that no training page has, in shares, as a
+    field of a journal line.
+    """
+    assert heads.text is not None
+    device = next(tower.parameters()).device
+    batch = {k: torch.from_numpy(v).to(device) for k, v in held_out_scraps(seed, count).items()}
+    states, _ = run(tower, batch["pixels"], FEATURE_BLOCK + 1)
+    found = reading(heads.text, states, batch)
+    return {"held_out": {name: round(a / max(1, b), 4) for name, (a, b) in found.items()}}

@@ -1,0 +1,43 @@
+"""The closed list of words that documents are written with, and the forms of their open numbers."""
+
+import re
+
+GOODS = (
+    "apples", "bananas", "beans", "bread", "butter", "cake", "carrots", "cheese", "chicken",
+    "coffee", "cookies", "eggs", "fish", "flour", "grapes", "honey", "juice", "lemons", "milk",
+    "nuts", "oil", "onions", "pasta", "potatoes", "rice", "salt", "soup", "sugar", "tea",
+    "tomatoes", "water", "yogurt",
+)  # fmt: skip
+CITIES = (
+    "athens", "basel", "berlin", "bern", "bruges", "dublin", "geneva", "ghent", "hamburg",
+    "krakow", "lisbon", "london", "lyon", "madrid", "milan", "munich", "naples", "oslo", "paris",
+    "porto", "prague", "rome", "turin", "vienna", "warsaw", "zurich",
+)  # fmt: skip
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+SHOPS = ("bakery", "cafe", "market", "shop")
+HEADINGS = ("cash", "departures", "platform", "prices", "receipt", "sales", "thanks", "time", "to",
+            "total")  # fmt: skip
+WORDS = (*GOODS, *CITIES, *DAYS, *SHOPS, *HEADINGS)
+FORMS = {
+    "whole": re.compile(r"\d{1,4}"),
+    "price": re.compile(r"\d{1,2}\.\d\d"),
+    "time": re.compile(r"\d\d:\d\d"),
+    "percent": re.compile(r"\d{1,3}%"),
+}
+"""How numbers are written; none has more than `SLOTS` digits."""
+FORM_NAMES = tuple(FORMS)
+SLOTS = 4
+BLANK = 10
+"""Stands in a slot that a shorter number leaves empty."""
+
+
+def number(text: str) -> tuple[int, tuple[int, ...]] | None:
+    """Form (index into `FORM_NAMES`) and digits of a written number, None for a word.
+
+    The digits stand at the right of `SLOTS` slots: 4.50 is (BLANK, 4, 5, 0).
+    """
+    for form, pattern in enumerate(FORMS.values()):
+        if pattern.fullmatch(text):
+            digits = [int(c) for c in text if c.isdigit()]
+            return form, (*[BLANK] * (SLOTS - len(digits)), *digits)
+    return None

@@ -1,0 +1,77 @@
+"""A training that was interrupted ends with the very weights of one that was not."""
+
+import json
+
+import pytest
+import torch
+
+from hired.shapes import language_stage, vision_stage
+from hired.shapes.assemble import build_model, build_processor
+from hired.shapes.schedule import VisionSchedule
+from hired.shapes.single import encode_tiles
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Save at every step; `interrupt(stage, n)` ends the stage's training right after step n."""
+    monkeypatch.setattr("hired.shapes.journal.Journal.due", lambda self, last: True)
+    monkeypatch.setattr(vision_stage, "CHECK_EVERY", 2)
+
+    def wire(stage, at):
+        def save(path, step, *args, **parts):
+            real(path, step, *args, **parts)
+            if step == at:
+                raise Interrupted
+
+        real = stage.save_checkpoint
+        monkeypatch.setattr(stage, "save_checkpoint", save)
+        return lambda: monkeypatch.setattr(stage, "save_checkpoint", real)
+
+    return wire
+
+
+def same(one, two):
+    pairs = zip(one.state_dict().items(), two.state_dict().values(), strict=True)
+    return [name for (name, a), b in pairs if not torch.equal(a, b)] == []
+
+
+def test_the_vision_stage_goes_on_to_the_same_bits(tmp_path, interrupt):
+    schedule = VisionSchedule(3, size=3, documents=2)
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    whole = vision_stage.train(tmp_path / "whole", schedule, workers=0)
+    mend = interrupt(vision_stage, 2)
+    with pytest.raises(Interrupted):
+        vision_stage.train(tmp_path / "parts", schedule, workers=0)
+    mend()
+    assert same(vision_stage.train(tmp_path / "parts", schedule, workers=1), whole)
+    log = tmp_path / "parts" / "vision.jsonl"
+    told = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["step"] for line in told] == [3]
+    assert set(told[0]["held_out"]) == {"words", "digits", "numbers"}
+    saved = [torch.load(tmp_path / n / "vision.pt", weights_only=True) for n in ("whole", "parts")]
+    for name, value in saved[0]["heads"].items():
+        assert torch.equal(value, saved[1]["heads"][name]), name
+
+
+def test_the_language_stage_goes_on_to_the_same_bits(tmp_path, interrupt):
+    tokenizer = build_processor().tokenizer
+
+    def run(folder):
+        torch.manual_seed(0)
+        model = build_model()
+        posters = list(encode_tiles(model, 0, 0, 5))
+        folder.mkdir(exist_ok=True)
+        language_stage.train(model, tokenizer, posters, posters[:1], folder, 5, size=2, many=2)
+        return model
+
+    whole = run(tmp_path / "whole")
+    mend = interrupt(language_stage, 4)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "parts")
+    mend()
+    assert same(run(tmp_path / "parts"), whole)

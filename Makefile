@@ -144,7 +144,7 @@ $(VENV)-lmms/.done: $(LMMS) requirements.txt
 	@echo "Installing lmms-eval ..."
 	@$(MAKE) --no-print-directory VENV=$(VENV)-lmms $(VENV)-lmms/.app
 	@$(PIP:$(BIN)/%=$(VENV)-lmms/bin/%) install -r hired/lmms/requirements.txt
-	@$(PIP:$(BIN)/%=$(VENV)-lmms/bin/%) install --no-deps "lmms-eval==0.7.3" ./hired/lmms/plugin
+	@$(PIP:$(BIN)/%=$(VENV)-lmms/bin/%) install --no-deps "lmms-eval==0.7.3" decord ./hired/lmms/plugin
 	@touch $@
 
 $(VENV)-lowest/.done: requirements.txt tests/requirements.txt

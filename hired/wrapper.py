@@ -28,6 +28,7 @@ SHARED = {
     "config", "device", "dtype", "generation_config", "get_input_embeddings", "hf_device_map",
     "input_modalities", "main_input_name", "name_or_path", "output_modalities", "parameters",
     "training",
+    "_modules", "modules",  # accelerate's `unwrap_model` looks for compiled parts there
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import copy
 
+import accelerate
 import pytest
 import torch
 import transformers
@@ -219,6 +220,7 @@ def test_it_has_what_evaluation_loops_ask(tiny):
         assert getattr(wrapped, name) is getattr(model, name) or getattr(wrapped, name) == getattr(
             model, name
         )
+    assert accelerate.Accelerator(cpu=True).unwrap_model(wrapped) is wrapped
     assert wrapped.can_generate() and wrapped.eval() is wrapped and wrapped.to("cpu") is wrapped
     assert next(wrapped.parameters()) is next(model.parameters())
     with pytest.raises(ModelError, match="only generates"):

@@ -125,3 +125,30 @@ def test_lmms_eval_measures_what_eval_measures(method, tmp_path):
         for reply, question in zip(answers, asked, strict=True)
     ]
     assert theirs == pytest.approx(sum(right) / len(right), abs=1e-6) and len(right) > 10
+
+
+@pytest.mark.lmms
+def test_lmms_evals_own_adapter_takes_the_wrapped_model():
+    """The adapter of the stock model, with nothing changed but the model it holds."""
+    pytest.importorskip("lmms_eval")
+    pytest.importorskip("decord")  # the adapter imports it, for videos
+    from lmms_eval.api.instance import Instance
+    from lmms_eval.models.simple.llava_hf import LlavaHf
+
+    template = "<s><user> {{ messages[0]['content'] }} <assistant>"
+    folder = str(ROOT / "assets" / "shapes")
+    adapter = LlavaHf(folder, device="cpu", device_map="cpu", chat_template=template)
+    adapter.task_dict = {"posters": {"test": [Image.open(ROOT / "assets/examples/sparse.png")]}}
+    stock = adapter.model
+
+    def ask(model):
+        adapter._model = model
+        question = "Can you read the number on the red heart?"
+        arguments = (question, {"max_new_tokens": 16}, lambda one: [one], 0, "posters", "test")
+        about = {"task": "posters", "doc_id": 0, "repeats": 1}
+        (answer,) = adapter.generate_until([Instance("generate_until", arguments, 0, about)])
+        return answer
+
+    full = ask(stock)
+    assert full and ask(HiredModel(stock, "full")) == full
+    assert ask(HiredModel(stock, build("hired", budget=1))) not in ("", full)

@@ -141,7 +141,8 @@ def test_answers_what_the_library_answers(engine, posters, budget) -> None:
 def test_reserves_exactly_what_is_kept(engine, posters) -> None:
     for settings in ({"budget": 0.1}, {"budget": 100}, {"budget": 0.2, "newline": "rows"},
                      {"budget": 1.0}, {"method": "full"}, {"method": "visionzip"}):  # fmt: skip
-        selector = build(settings.get("method", "hired"), **settings)
+        own = {key: value for key, value in settings.items() if key != "method"}
+        selector = build(settings.get("method", "hired"), **own)
         for image, question in posters[:6]:
             mine, _ = both_selections(engine, image, selector)
             output = ask(engine, [request(image, question, **settings)])[0]

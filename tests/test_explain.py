@@ -123,7 +123,9 @@ def test_words_are_explained_apart_and_as_plain_data():
     weights[1, 0] = torch.tensor([0.7, 0.0, 0.3, 0.0])
     words = tuple(Word(text, one, 0.5) for text, one in zip(("red", "6"), weights, strict=True))
     keeps = torch.tensor([[False, True, False, False]])
-    found = Explanation("red 6.", TileGrid((28, 28), 0, 0, 28, 14), words, {"hired": keeps})
+    found = Explanation(
+        "red 6.", TileGrid((28, 28), 0, 0, 28, 14), words, {"hired": keeps}, torch.ones(1, 4)
+    )
 
     told = found.as_dict()
 
@@ -178,3 +180,24 @@ def test_the_words_of_another_method_looked_only_at_what_it_keeps():
     found = explain(model, processor, image, "what is it ?", [lane], reader=lane, max_new_tokens=3)
     assert found.coverage(lane) == pytest.approx(1)
     assert all((word.weights > 0).sum() == 9 for word in found.words)
+
+
+def test_sinks_and_outliers_are_marked_counted_and_left_out():
+    grid = TileGrid((280, 280), 0, 0, 280, 14)
+    weights = torch.full((2, 1, 400), 0.5 / 396)
+    weights[:, 0, 0] = 0.3  # whatever is written
+    weights[0, 0, 1] = weights[1, 0, 2] = 0.2
+    weights[0, 0, 2] = weights[1, 0, 1] = weights[:, 0, 3] = 0.0
+    cls = torch.ones(1, 400)
+    cls[0, :4] = torch.tensor([50.0, 1.0, 50.0, 50.0])
+    keeps = torch.zeros(1, 400, dtype=torch.bool)
+    keeps[0, [0, 3]] = True
+    words = tuple(Word(text, one, 0.5) for text, one in zip("ab", weights, strict=True))
+    found = Explanation("a b", grid, words, {"hired": keeps}, cls)
+
+    assert found.sinks.nonzero().tolist() == [[0, 0]]
+    assert found.outliers.nonzero().tolist() == [[0, 3]]  # the other two were looked at
+    told = found.as_dict()
+    assert (told["sinks"], told["outliers"]) == ({"all": 1, "hired": 1}, {"all": 1, "hired": 1})
+    assert told["coverage"] == {"hired": 0.3}
+    assert told["coverage_without_sinks"] == {"hired": 0.0}

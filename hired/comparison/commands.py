@@ -59,6 +59,7 @@ def describe_explanation(found: "Explanation") -> str:
     lines.append(
         f"\n{found.tokens} tokens of the answer over {found.grid.stock} visual tokens: "
         f"{found.seconds:.2f} s, {found.peak_bytes / 1e6:.0f} MB above rest. Patches that draw "
-        f"attention in every word: {int(found.sinks.sum())}."
+        f"attention in every word: {int(found.sinks.sum())}; that draw the CLS token's and little "
+        f"of the answer's: {int(found.outliers.sum())}."
     )
     return "\n".join(lines)

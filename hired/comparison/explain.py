@@ -20,7 +20,7 @@ from hired.comparison.run import device_turn
 from hired.errors import InputError
 from hired.generate import generate
 from hired.images import open_image
-from hired.inputs import check_question, prepare
+from hired.inputs import prepare
 from hired.metrics import MemoryProbe, Stopwatch
 from hired.pack import NEWLINE, Packed, pack, sequence
 from hired.selectors import Selection, Selector, as_selector, candidate_mask
@@ -28,7 +28,7 @@ from hired.stock import unwrap
 from hired.tiles import TileGrid
 
 WORD = re.compile(r"\w+(?:[^\w\s]\w+)*")
-SINK = 10.0  # times the mean patch's attention, in every word
+SINK = 10.0  # times the mean patch's attention: in every word, or of the CLS token
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +66,7 @@ class Explanation:
         grid: where the tiles lie.
         words: of the answer, in order.
         kept: method, with its settings as text -> bool (T, N), the patches it keeps.
+        cls: (T, N) float32, attention of the CLS token in the layer that feeds the projector.
         tokens: of the answer, an end token included.
         seconds: what the two passes over prompt and answer took.
         peak_bytes: memory above the resting level meanwhile.
@@ -75,6 +76,7 @@ class Explanation:
     grid: TileGrid
     words: tuple[Word, ...]
     kept: dict[str, Tensor]
+    cls: Tensor
     tokens: int = 0
     seconds: float = 0.0
     peak_bytes: int = 0
@@ -91,6 +93,15 @@ class Explanation:
         least = torch.stack([word.weights for word in self.words]).amin(0)
         return least * self.grid.candidates >= SINK
 
+    @property
+    def outliers(self) -> Tensor:
+        """Patches with `SINK` times their tile's mean CLS attention that the answer looked at less
+        than at the mean patch, bool (T, N): most likely background (DAMRO, arXiv 2410.04514).
+        """
+        looked = torch.stack([word.weights for word in self.words]).mean(0)
+        high = self.cls >= SINK * self.cls.mean(1, keepdim=True)
+        return high & (looked * self.grid.candidates < 1)
+
     def coverage(self, method: str, sinks: bool = True) -> float:
         """Share of the answer's attention that a method keeps, mean over its words.
 
@@ -102,6 +113,11 @@ class Explanation:
         shares = [word.coverage(self.kept[method], without) for word in self.words]
         return sum(shares) / len(shares)
 
+    def _count(self, marked: Tensor) -> dict[str, int]:
+        """How many are marked, and of these how many each method keeps."""
+        each = {method: int((mask & marked).sum()) for method, mask in self.kept.items()}
+        return {"all": int(marked.sum()), **each}
+
     def as_dict(self) -> dict[str, Any]:
         """All of it but the maps as plain data, for JSON."""
         return {
@@ -110,7 +126,8 @@ class Explanation:
             "tokens": self.tokens,
             "seconds": round(self.seconds, 3),
             "peak_bytes": self.peak_bytes,
-            "sinks": int(self.sinks.sum()),
+            "sinks": self._count(self.sinks),
+            "outliers": self._count(self.outliers),
             "coverage": {method: round(self.coverage(method), 4) for method in self.kept},
             "coverage_without_sinks": {
                 method: round(self.coverage(method, sinks=False), 4) for method in self.kept
@@ -156,25 +173,25 @@ def explain(
         ModelError: attention of a kind that cannot be read.
         SettingError: no such method, setting, layer or head.
     """
-    selectors, reader = [as_selector(method) for method in methods], as_selector(reader)
-    picture, question = open_image(image), check_question(question)
+    selectors, picture = [as_selector(method) for method in methods], open_image(image)
     eye = eye or Preview(model, processor)
-    stock, selection = unwrap(model), eye.select(picture, reader)
-    inputs = prepare(processor, eye.tower.fit, picture, question)
-    asked = inputs.input_ids, inputs.attention_mask
+    stock, selection = unwrap(model), eye.select(picture, as_selector(reader))
+    asked = prepare(processor, eye.tower.fit, picture, question)
     watch = Stopwatch(eye.device)
     with device_turn(None), torch.inference_mode():
-        packed = pack(stock, *asked, [eye.look(picture)], [selection])
+        ids = asked.input_ids  # one prompt: no padding to mask
+        packed = pack(stock, ids, None, [eye.look(picture)], [selection])
         if answer is None:
-            options = {"max_new_tokens": max_new_tokens}
-            answer = generate(stock, packed, _ignore, lambda: False, **options).tokens
+            limit = {"max_new_tokens": max_new_tokens}
+            answer = generate(stock, packed, _ignore, lambda: False, **limit).tokens
         with MemoryProbe(eye.device) as probe, watch.phase("explain"):
             words = read_words(stock, processor.tokenizer, packed, selection, answer)
     candidates = candidate_mask(selection.grid)
+    cls = eye.attention(picture, eye.feature_tap).masked_fill(~candidates, 0.0)
     kept = {one.text: eye.select(picture, one).mask & candidates for one in selectors}
-    text = processor.tokenizer.decode(list(answer), skip_special_tokens=True).strip()
+    text = processor.tokenizer.decode(answer, skip_special_tokens=True).strip()
     cost = len(answer), watch.seconds["explain"], probe.peak_bytes
-    return Explanation(text, selection.grid, words, kept, *cost)
+    return Explanation(text, selection.grid, words, kept, cls, *cost)
 
 
 def read_words(

@@ -18,6 +18,7 @@ POINTS = """const draw = (word) => {
   const box = word.closest('.gaze'), canvas = box.querySelector('canvas');
   const read = (text) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
   const levels = read(word.dataset.map), kept = box.dataset.kept && read(box.dataset.kept);
+  const sinks = box.dataset.sinks && read(box.dataset.sinks);
   const own = !word.querySelector('small'), side = Number(box.dataset.side);
   const pen = canvas.getContext('2d');
   pen.clearRect(0, 0, canvas.width, canvas.height);
@@ -31,6 +32,12 @@ POINTS = """const draw = (word) => {
       const high = Math.round(top + (row + 1) * step) - y;
       pen.fillStyle = `rgba(10, 12, 30, ${0.82 * (1 - level)})`;
       pen.fillRect(x, y, wide, high);
+      if (sinks?.[place]) {
+        pen.strokeStyle = 'white';
+        pen.beginPath();
+        pen.arc(x + wide / 2, y + high / 2, wide / 3, 0, 2 * Math.PI);
+        pen.stroke();
+      }
       if (level > 0.45) {
         pen.lineWidth = 1;
         pen.strokeStyle = `rgba(250, 204, 21, ${level})`;

@@ -48,10 +48,11 @@ def look_back(
     rows += [_row(title, found, {}) for title, found in zip(titles.values(), others, strict=True)]
     boxes = ";".join(",".join(map(str, box)) for box in layout.boxes)
     dropped = f' data-kept="{_bytes(stock.kept[dropping[0].text].numpy())}"' if dropping else ""
+    sinks = f' data-sinks="{_bytes(stock.sinks.numpy())}"'
     crossed = f"Crossed: {esc(next(iter(titles.values())))} dropped it." if dropping else ""
     return (
         f'<section class="gaze" aria-label="What did it look at?" data-boxes="{boxes}" '
-        f'data-side="{stock.grid.side}"{dropped}><h4>What did it look at?</h4>'
+        f'data-side="{stock.grid.side}"{dropped}{sinks}><h4>What did it look at?</h4>'
         f'<div class="frame" style="aspect-ratio:{width}/{height}">'
         f'<img alt="The image as the model sees it" src="{data_uri(draw_plain(layout))}">'
         f'<canvas width="{width}" height="{height}" aria-hidden="true"></canvas></div>'
@@ -99,7 +100,9 @@ def _sinks(found: Explanation) -> str:
     if not count:
         return ""
     patches = "1 patch draws" if count == 1 else f"{count} patches draw"
-    return f" {patches} attention in every word, whatever it says."
+    kept = ", ".join(f"{int((mask & found.sinks).sum())}" for mask in found.kept.values())
+    of = f" (kept: {kept})" if kept else ""
+    return f" Ringed: {patches} attention in every word, whatever it says{of}."
 
 
 def _bytes(values: NDArray[Any]) -> str:

@@ -55,7 +55,8 @@ class _Processor(LogitsProcessor):
 
 class _Streamer(BaseStreamer):
     def __init__(self, inner: Any, restored: Restored) -> None:
-        self.inner, self.prompt = inner, restored.prompt
+        self.inner = inner
+        self.prompt: Tensor | None = restored.prompt
 
     def put(self, value: Tensor) -> None:
         """The caller's prompt first, then the tokens as they come."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hired.errors import InputError, ModelError, SettingError
 from hired.stock import unwrap
@@ -21,9 +21,9 @@ from hired.tiles import TileGrid
 class Tower:
     """A read-only view of the vision side of a stock LLaVA model."""
 
-    embeddings: nn.Module
-    norm: nn.Module
-    blocks: Sequence[nn.Module]
+    embeddings: Any  # these three: stock CLIP modules, or what has the same parts
+    norm: Any
+    blocks: Sequence[Any]
     feature_layers: tuple[int, ...]  # indices into hidden_states: 0 = embeddings, i = block i - 1
     tile: int
     patch: int
@@ -89,7 +89,7 @@ def read_tower(model: Any, feature_layer: int | Sequence[int] | None = None) -> 
             f"got {type(model).__name__ if kind is None else kind!r}."
         )
     body = getattr(model, "model", None)
-    if not hasattr(body, "vision_tower") or not hasattr(model, "generate"):
+    if body is None or not hasattr(body, "vision_tower") or not hasattr(model, "generate"):
         raise ModelError(
             f"HiRED needs the whole stock model, such as LlavaNextForConditionalGeneration, with "
             f"its language model's head; got {type(model).__name__}."
@@ -111,7 +111,7 @@ def _check_weights(model: Any) -> None:
 def inspect_tower(
     config: Any,
     tower: Any,
-    blocks: Sequence[nn.Module] | None = None,
+    blocks: Sequence[Any] | None = None,
     feature_layer: int | Sequence[int] | None = None,
 ) -> Tower:
     """A vision tower under a LLaVA config, checked.
@@ -244,7 +244,7 @@ def _check_pixels(tower: Tower, pixel_values: Any) -> Tensor:
     return torch.cat([part.reshape(-1, *shape) for part in parts])
 
 
-def cls_attention(block: nn.Module, hidden: Tensor) -> Tensor:
+def cls_attention(block: Any, hidden: Tensor) -> Tensor:
     """Attention of the CLS query to the patches in one ViT block (HiRED, Eq. 2).
 
     q·k and softmax in float32 over CLS and patches, whatever the tower computes in; the CLS column
@@ -269,7 +269,7 @@ def cls_attention(block: nn.Module, hidden: Tensor) -> Tensor:
     return torch.softmax(logits.squeeze(2), dim=-1)[..., 1:]
 
 
-def patch_keys(block: nn.Module, hidden: Tensor) -> Tensor:
+def patch_keys(block: Any, hidden: Tensor) -> Tensor:
     """Attention keys of the patches in one ViT block, heads side by side.
 
     Args:

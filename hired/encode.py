@@ -87,12 +87,12 @@ def encode(
         SettingError: a tap is out of range.
     """
     check_taps(tower, taps)
-    layers = {taps.final, *extra_taps}
+    layers = _given(taps.final, *extra_taps)
     with torch.inference_mode():
         if plan is not None and taps.init is not None:
-            traces = [_Trace(tower, layers - {None}, taps.keys) for _ in range(2)]
+            traces = [_Trace(tower, layers, taps.keys) for _ in range(2)]
             return _encode_planned(tower, images, grids, taps.init, traces, plan)
-        trace = _Trace(tower, (layers | {taps.init}) - {None}, taps.keys)
+        trace = _Trace(tower, layers | _given(taps.init), taps.keys)
         budgets = [plan(grid, None) if plan else None for grid in grids]
         wanted = [_wanted(grid, shares) for grid, shares in zip(grids, budgets, strict=True)]
         pixels = [
@@ -183,6 +183,10 @@ def _wanted(grid: TileGrid, budgets: Sequence[int] | None) -> list[int]:
     return [tile for tile in range(grid.tiles) if budgets is None or budgets[tile] > 0]
 
 
+def _given(*layers: int | None) -> set[int]:
+    return {layer for layer in layers if layer is not None}
+
+
 class _Trace:
     """What some tiles left behind on their way through the blocks: taps, keys and features."""
 
@@ -253,7 +257,8 @@ def _collect(
             layer, attention = overview
             seen = _scatter(attention, [image], [0], grid)
             cls[layer] = torch.cat([seen[:1], cls.get(layer, seen)[1:]])
-        shares = None if budgets[image] is None else tuple(budgets[image])
+        plan = budgets[image]
+        shares = None if plan is None else tuple(plan)
         keys = [_scatter(seen, rows, tiles, grid) for seen in trace.keys.values()]
         seen = _scatter(features, rows, tiles, grid)
         visions.append(Vision(grid, seen, cls, tower.feature_tap, shares, *keys))

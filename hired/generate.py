@@ -97,10 +97,10 @@ class LogitsWatch(LogitsProcessor):
         bad = rows.any()
         if self._copy is None:
             self._copy = torch.zeros((), dtype=torch.bool, pin_memory=scores.is_cuda)
-            if self.packed.finite is not None:
-                bad = bad | ~self.packed.finite.to(bad.device)
-        else:
+        if self._bad is not None:
             bad = bad | self._bad
+        elif self.packed.finite is not None:
+            bad = bad | ~self.packed.finite.to(bad.device)
         self._bad = bad
         self._copy.copy_(bad, non_blocking=True)
         return scores.masked_fill(rows, 0.0)
@@ -195,7 +195,8 @@ def devices_of(model: Any) -> tuple[torch.device, ...]:
 
 def as_encoder_outputs(features: list[Tensor]) -> dict[str, BaseModelOutputWithPooling]:
     """Visual features in the form `generate(mm_encoder_outputs=...)` takes them; {} without."""
-    return {"image": BaseModelOutputWithPooling(pooler_output=features)} if features else {}
+    images: Any = features  # one tensor per image, as the stock `get_image_features` gives them
+    return {"image": BaseModelOutputWithPooling(pooler_output=images)} if features else {}
 
 
 def cache_bytes(cache: Any) -> int:

@@ -122,7 +122,8 @@ class Number(Setting):
         """The number as float; booleans and NaN are none."""
         if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError
-        if not self.low <= value <= self.high:  # before `float`: a whole number may be beyond it
+        number: Any = value  # that it can be compared is not in `Real`
+        if not self.low <= number <= self.high:  # before `float`: a whole number may be beyond it
             raise ValueError
         return float(value)
 

@@ -38,7 +38,7 @@ def unwrap(model: Any) -> Any:
             return model
 
 
-def device_of(layer: nn.Module) -> torch.device | None:
+def device_of(layer: Any) -> torch.device | None:
     """Where a layer computes; None where its weight is offloaded and a module around it knows."""
     place = getattr(getattr(layer, "_hf_hook", None), "execution_device", None)
     if place is not None:

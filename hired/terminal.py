@@ -123,13 +123,14 @@ class Screen:
 def capped(lane: Lane, metrics: Metrics | None) -> str:
     """That an image has fewer patches than a lane was asked to keep; "" where it has enough."""
     asked = getattr(lane.selector, "budget", None)
-    if metrics is None or not isinstance(asked, int) or not lane.selector.fixed_count:
+    kept = None if metrics is None else metrics.kept_tokens
+    if kept is None or not isinstance(asked, int) or not lane.selector.fixed_count:
         return ""
-    if metrics.kept_tokens >= asked:
+    if kept >= asked:
         return ""
     return (
         f"{lane.name}: {asked:,} patches per image were asked for, and this image has "
-        f"{metrics.kept_tokens:,}: all are kept."
+        f"{kept:,}: all are kept."
     )
 
 
@@ -165,6 +166,7 @@ def verdict(baseline: Step, other: Step) -> str:
     One run cannot show a difference of times, so it claims none.
     """
     ours, stock = other.metrics, baseline.metrics
+    assert ours is not None and stock is not None  # of lanes that answered
     tokens = _change(ours.visual_tokens, stock.visual_tokens, "fewer", "visual tokens")
     cache = _change(ours.kv_cache_bytes, stock.kv_cache_bytes, "less", "KV cache")
     same = "same answer" if other.text.strip() == baseline.text.strip() else "different answer"
@@ -174,8 +176,9 @@ def verdict(baseline: Step, other: Step) -> str:
     return f"{tokens} · {cache} · {same} · {times} in one run each: no comparison of speed"
 
 
-def _change(ours: int, stock: int, less: str, name: str) -> str:
+def _change(ours: int | None, stock: int | None, less: str, name: str) -> str:
     """A ratio as "76% fewer …" or "3% more …"; never rounded up to all or nothing."""
+    assert ours is not None and stock is not None  # a server may not tell, a model here does
     if ours == stock:
         return f"as many {name}" if less == "fewer" else f"as much {name}"
     percent = abs(1 - ours / stock) * 100

@@ -105,10 +105,10 @@ def _speedup(group: Group) -> "Figure":
             [gain.high - gain.median for gain in gains],
         ]
         axes.errorbar(tokens, middle, spread, marker=marker, capsize=2, lw=1, ms=5, label=title)
-    best = _by_tokens(rows)
+    best = [(row.metrics["visual_tokens"].median, row.bound) for row in _by_tokens(rows)]
     axes.plot(
-        [row.metrics["visual_tokens"].median for row in best],
-        [row.bound for row in best],
+        [tokens for tokens, bound in best if bound is not None],
+        [bound for _, bound in best if bound is not None],
         "k--",
         label="bound",
     )

@@ -220,12 +220,12 @@ def _prepare(prompt: Prompt, tower: Tower, device: torch.device) -> Inputs:
     ]
     if len(parts) == 1:
         return parts[0]
-    sizes = [part.image_sizes for part in parts]
+    sizes = [part.image_sizes for part in parts if part.image_sizes is not None]
     return Inputs(
         torch.cat([part.input_ids for part in parts]),
         torch.cat([part.attention_mask for part in parts]),
         torch.cat([part.pixel_values for part in parts]),
-        None if sizes[0] is None else torch.cat(sizes),
+        torch.cat(sizes) if sizes else None,
         parts[0].prompt_tokens,
         parts[0].grid,
     )

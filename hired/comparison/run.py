@@ -142,16 +142,15 @@ def plan_warm_up(
     kwargs = {**prompt.generate_kwargs, "max_new_tokens": 2}
     kwargs.pop("min_new_tokens", None)
     short = replace(prompt, generate_kwargs=kwargs)
-    few = build("hired", budget=8)
     tower = read_tower(prompt.model)
     if device.type != "cpu":
         grid = tower.fit((prompt.image.height, prompt.image.width))
         return [((repr(lane.selector), grid), short, lane.selector) for lane in lanes]
     if sum(weight.nbytes for weight in prompt.model.parameters()) <= SMALL_BYTES:
-        return [("full", short, build("full")), ("few", short, few)]
+        return [("full", short, build("full")), ("few", short, build("hired", budget=8))]
     tile = Image.new("RGB", (tower.tile, tower.tile))
     tiny = Prompt(prompt.model, prompt.processor, tile, "?", kwargs)
-    return [("few", tiny, replace(few, alpha=1.0))]
+    return [("few", tiny, build("hired", budget=8, alpha=1.0))]
 
 
 def _ignore(**_: Any) -> None:

@@ -39,7 +39,7 @@ def measure_focus(
     posters: int,
     split: str = "sparse",
     seed: int = 0,
-    tell: Callable[[int], None] = lambda more: None,
+    tell: Callable[[int], object] = lambda more: None,
 ) -> dict[str, list[Focus]]:
     """How well each layer finds the shapes on validation posters: "crops" and "overviews".
 

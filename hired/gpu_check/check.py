@@ -207,7 +207,7 @@ def _examine(
     except Exception as error:
         return _unloaded(precision, False, str(error))
     subject = Subject(model, processor, describe(model), device, repeats)
-    run = {"precision": precision, "model": subject.about, "rows": subject.rows}
+    run: dict[str, Any] = {"precision": precision, "model": subject.about, "rows": subject.rows}
     run["image"] = describe_image("noise", subject.pictures["square"])
     run["load_s"] = round(perf_counter() - begin, 2)
     run["parts"] = _look(subject, precision, before, clock)

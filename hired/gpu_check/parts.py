@@ -12,7 +12,7 @@ from hired.clip import inspect_tower, split_tiles
 from hired.comparison.lane import Lane
 from hired.comparison.preview import Preview
 from hired.encode import Taps, Vision, encode
-from hired.gpu_check.subject import NEW_TOKENS, Finding, Subject, held_bytes, keep
+from hired.gpu_check.subject import GREEDY, NEW_TOKENS, Finding, Subject, held_bytes, keep
 from hired.models import quantization as bits
 from hired.pack import pack
 from hired.selectors import SELECTORS, build
@@ -51,8 +51,7 @@ def check_stock(subject: Subject) -> Iterator[Finding]:
         "pixel_values": inputs.pixel_values.to(subject.model.model.vision_tower.dtype),
         "image_sizes": inputs.image_sizes,
     }
-    options = {"max_new_tokens": NEW_TOKENS, "min_new_tokens": NEW_TOKENS, "do_sample": False,
-               "return_dict_in_generate": True, "output_logits": True}  # fmt: skip
+    options = GREEDY | {"return_dict_in_generate": True, "output_logits": True}
     with torch.inference_mode():
         stock = subject.model.generate(**given, **options)
         ours = HiredModel(subject.model, build("full")).generate(**given, **options)
@@ -106,7 +105,7 @@ def check_methods(subject: Subject) -> Iterator[Finding]:
 
 def _overlap(one: torch.Tensor, other: torch.Tensor) -> float:
     """The share of patches of the larger selection that are in both."""
-    return float((one & other).sum() / max(1, one.sum(), other.sum()))
+    return int((one & other).sum()) / max(1, int(one.sum()), int(other.sum()))
 
 
 def _reference(subject: Subject, shape: str, preview: Preview) -> Vision:

@@ -20,6 +20,11 @@ from hired.selectors import Selector, build
 
 QUESTION = "What is in this picture?"
 NEW_TOKENS = 16
+GREEDY: dict[str, Any] = {  # of `generate`: greedy, exactly so many
+    "max_new_tokens": NEW_TOKENS,
+    "min_new_tokens": NEW_TOKENS,
+    "do_sample": False,
+}
 _ATEN = torch.ops.aten
 READS = (_ATEN._local_scalar_dense.default, _ATEN.item.default, _ATEN.is_nonzero.default)
 

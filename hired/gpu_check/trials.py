@@ -10,7 +10,7 @@ from PIL import Image
 from hired.comparison.lane import Lane
 from hired.comparison.run import compare
 from hired.errors import HiredError
-from hired.gpu_check.subject import NEW_TOKENS, Finding, Reads, Subject, keep
+from hired.gpu_check.subject import GREEDY, NEW_TOKENS, Finding, Reads, Subject, keep
 from hired.models.allowed import ALLOWED, SHAPES
 from hired.models.hardware import list_devices
 from hired.models.load import describe, load
@@ -80,19 +80,18 @@ def try_wrapper(subject: Subject) -> Iterator[Finding]:
         "pixel_values": inputs.pixel_values,
         "image_sizes": inputs.image_sizes,
     }
-    options = {"max_new_tokens": NEW_TOKENS, "min_new_tokens": NEW_TOKENS, "do_sample": False}
     wrapped, length = HiredModel(subject.model, keep(0.2)), inputs.input_ids.shape[1]
-    alone = wrapped.generate(**given, **options)[0, length:].tolist()
+    alone = wrapped.generate(**given, **GREEDY)[0, length:].tolist()
     lane = subject.ask(keep(0.2))
     yield Finding(
         "HiredModel says what the lane says", alone == lane["tokens"], f"{len(alone)} tokens"
     )
     twice = {key: torch.cat([value, value]) for key, value in given.items() if value is not None}
-    both = wrapped.generate(**twice, **options)[:, length:]
+    both = wrapped.generate(**twice, **GREEDY)[:, length:]
     yield Finding(
         "a batch of two gives two equal answers", bool((both[0] == both[1]).all()), str(both.shape)
     )
-    beams = wrapped.generate(**given, **options, num_beams=2)
+    beams = wrapped.generate(**given, **GREEDY, num_beams=2)
     yield Finding("beams work", beams.shape[1] == length + NEW_TOKENS, str(tuple(beams.shape)))
 
 

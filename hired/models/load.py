@@ -223,7 +223,8 @@ def _read_model(
     asked = {} if settings is None else {"quantization_config": settings}
     # With a device map the weights travel in threads of transformers' own, which ZeroGPU does not
     # watch and where MPS may crash. Quantising needs one, and is done in this thread.
-    model, report = AutoModelForImageTextToText.from_pretrained(
+    loader: Any = AutoModelForImageTextToText  # its type knows no `output_loading_info`
+    model, report = loader.from_pretrained(
         folder,
         dtype=dtype,
         device_map={"": device} if quantised else None,

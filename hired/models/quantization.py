@@ -79,7 +79,9 @@ def convert_blank(model: nn.Module, config: Any) -> None:
     """Give a model on the meta device the quantised layers that its checkpoint was saved with."""
     from transformers.quantizers import AutoHfQuantizer
 
-    quantizer = AutoHfQuantizer.from_config(_own_settings(config), pre_quantized=True)
+    settings = _own_settings(config)
+    assert settings is not None  # `find_own` found them
+    quantizer = AutoHfQuantizer.from_config(settings, pre_quantized=True)
     quantizer.preprocess_model(model=model, config=config, device_map={"": "meta"})
 
 
@@ -162,7 +164,7 @@ def find_kind(model: nn.Module) -> str | None:
     return next((kind for kind, name in KINDS.items() if name in names), None)
 
 
-def has_quantised_tower(model: nn.Module) -> bool:
+def has_quantised_tower(model: Any) -> bool:
     """Whether the attention that methods read comes from quantised layers."""
     return find_kind(model.model.vision_tower) is not None
 
@@ -180,8 +182,8 @@ def needed_bytes(model: nn.Module, dtype: torch.dtype, quantization: str | None)
         shrinks = type(module) is nn.Linear and not name.startswith(SKIP)
         kind = _KIND_OF.get(type(module).__name__) or (quantization if shrinks else None)
         for key, value in module.named_parameters(recurse=False):
-            packed = kind and key == "weight"
-            total += value.numel() * (BYTES[kind] if packed else dtype.itemsize)
+            packed = BYTES[kind] if kind is not None and key == "weight" else dtype.itemsize
+            total += value.numel() * packed
     return int(total)
 
 
@@ -209,7 +211,7 @@ def held_tensors(model: nn.Module) -> Iterator[Tensor]:
 
 def _quantised(model: nn.Module) -> Iterator[nn.Linear]:
     for module in model.modules():
-        if type(module).__name__ in KINDS.values():
+        if isinstance(module, nn.Linear) and type(module).__name__ in KINDS.values():
             yield module
 
 

@@ -146,7 +146,7 @@ def build_model(
     for module in model.modules():
         for name, empty in list(module.named_parameters(recurse=False)):
             values = _draw(name, empty, device, dtype, generator)
-            parameter = _pack(module, empty, values) if name == "weight" else _frozen(values)
+            parameter: Any = _pack(module, empty, values) if name == "weight" else _frozen(values)
             parameter._is_hf_initialized = True  # what stock initialisation below leaves alone
             module.register_parameter(name, parameter)
         for name, buffer in module.named_buffers(recurse=False):
@@ -175,14 +175,15 @@ def _frozen(values: Tensor) -> nn.Parameter:
     return nn.Parameter(values, requires_grad=False)
 
 
-def _pack(module: nn.Module, empty: nn.Parameter, values: Tensor) -> nn.Parameter:
+def _pack(module: Any, empty: nn.Parameter, values: Tensor) -> nn.Parameter:
     """The weight as its module holds it: plain, or quantised by bitsandbytes on the way."""
-    kind = type(empty)
+    kind: Any = type(empty)
     if kind is nn.Parameter:
         return _frozen(values)
     import bitsandbytes
 
     module._is_hf_initialized = True
+    held: Any
     if kind is bitsandbytes.nn.Int8Params:
         held = kind(values.to("cpu"), requires_grad=False, has_fp16_weights=False)
     else:

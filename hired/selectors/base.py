@@ -182,6 +182,13 @@ class Selector(ABC):
         """
         return None
 
+    def shares(self, vision: Vision) -> list[int] | None:
+        """`budgets` of what was seen: those planned before the crops were encoded, if any were."""
+        if vision.budgets is not None:
+            return list(vision.budgets)
+        init = self.taps(vision.feature_tap).init
+        return self.budgets(vision.grid, None if init is None else vision.cls[init][0])
+
     @abstractmethod
     def scores(self, vision: Vision) -> Tensor:
         """Feature importance of every patch, (T, N); higher is kept first."""
@@ -203,10 +210,7 @@ class Selector(ABC):
         """Keep the best patches of each tile inside its budget; ties to the lower raster index."""
         grid = vision.grid
         scores = read_finite(self.scores(vision))
-        budgets = vision.budgets
-        if budgets is None:
-            init = self.taps(vision.feature_tap).init
-            budgets = self.budgets(grid, None if init is None else vision.cls[init][0])
+        budgets = self.shares(vision)
         if budgets is None:
             mask = keep_best(scores.view(1, -1), [self.total(grid)], grid).view_as(scores)
             budgets = mask.sum(dim=1).tolist()
@@ -214,7 +218,7 @@ class Selector(ABC):
             mask = keep_best(scores, budgets, grid)
         return self.finish(
             vision,
-            Selection(grid, mask, list(budgets), self.newline, scores, positions=self.positions),
+            Selection(grid, mask, budgets, self.newline, scores, positions=self.positions),
         )
 
 

@@ -26,9 +26,9 @@ def fuse_dropped(features: Tensor, selection: Selection) -> Tensor:
     """
     fused = features.clone()
     open_ = candidate_mask(selection.grid)
-    for tile, (mask, scores) in enumerate(
-        zip(selection.mask & open_, selection.scores, strict=True)
-    ):
+    assert selection.scores is not None  # `select` notes them
+    for tile, mask in enumerate(selection.mask & open_):
+        scores = selection.scores[tile]
         kept = mask.nonzero().flatten()
         dropped = (open_[tile] & ~mask).nonzero().flatten()
         if not len(kept) or not len(dropped):

@@ -17,7 +17,8 @@ from torch import Tensor
 ROWS = 128  # compared with everybody at once, while the first point is looked for
 POOL, AHEAD = 64, 256  # points that must be up to date, and that are brought up to date with them
 
-Floats, Indices = NDArray[np.float32], NDArray[np.int64]
+Floats = NDArray[np.float32]
+Indices = NDArray[np.int64]
 
 
 def pick_farthest(unit: Tensor, count: int) -> Tensor:

@@ -42,6 +42,7 @@ class GlobalCom2(Selector):
 
     def budgets(self, grid: TileGrid, overview: Tensor | None) -> list[int]:
         """B in proportion to R·N for the overview and r_i times its candidates for each crop."""
+        assert overview is not None  # `taps` asks for it
         attention = read_finite(overview.float().mean(dim=0))
         weights = [1.0, *crop_ratios(grid, attention)]
         shares = [weight * cap for weight, cap in zip(weights, grid.caps, strict=True)]

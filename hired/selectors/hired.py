@@ -85,12 +85,14 @@ class HiRED(Selector):
 
     def budgets(self, grid: TileGrid, overview: Tensor | None) -> list[int]:
         """The overview's share first, then the crops by their content (section 4.2)."""
+        assert overview is not None  # `taps` asks for it
         content = self.content(grid, overview)
         return split_budget(self.total(grid), self.alpha, content, grid.caps)
 
     def scores(self, vision: Vision) -> Tensor:
         """Feature importance f_p (HiRED, Eq. 2): final-layer CLS attention over the heads."""
-        return merge_heads(vision.cls[self.taps(vision.feature_tap).final], self.heads)
+        layer = vision.feature_tap if self.final_layer is None else self.final_layer
+        return merge_heads(vision.cls[layer], self.heads)
 
     def merge(self, vision: Vision, selection: Selection) -> Tensor | None:
         """With `fuse`, one token per tile for all that is dropped from it."""
@@ -107,9 +109,10 @@ def merge_heads(attention: Tensor, heads: str | int) -> Tensor:
         return attention.sum(dim=-2)
     if heads == "max":
         return attention.amax(dim=-2)
-    if heads >= attention.shape[-2]:
+    index = int(heads)
+    if index >= attention.shape[-2]:
         raise SettingError(
             f"heads must be 'sum', 'max' or a head of this vision tower, 0 to "
             f"{attention.shape[-2] - 1}; got {heads}."
         )
-    return torch.select(attention, -2, heads)
+    return torch.select(attention, -2, index)

@@ -27,6 +27,12 @@ class PerTile(Selector):
         """The same rate for every tile: known before anything is encoded."""
         return allocate(self.total(grid), grid.caps, grid.caps)
 
+    def shares(self, vision: Vision) -> list[int]:
+        """Patches for each tile; they never depend on the scores here."""
+        found = super().shares(vision)
+        assert found is not None
+        return found
+
     def scores(self, vision: Vision) -> Tensor:
         """CLS attention, mean over the heads."""
         return mean_attention(vision)

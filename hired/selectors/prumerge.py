@@ -40,6 +40,7 @@ class PruMerge(PerTile):
 
     def merge(self, vision: Vision, selection: Selection) -> Tensor:
         """Every kept patch with its neighbours added."""
+        assert vision.keys is not None  # `taps` asks for them
         merged, attention = vision.features.clone(), mean_attention(vision)
         open_ = candidate_mask(vision.grid)
         for tile in range(vision.grid.tiles):
@@ -68,7 +69,7 @@ class PruMergePlus(PruMerge):
     def scores(self, vision: Vision) -> Tensor:
         """Attention; the even sample is lifted above the rest and the outliers above it."""
         grid, attention = vision.grid, mean_attention(vision)
-        shares = vision.budgets or self.budgets(grid, None)
+        shares = self.shares(vision)
         quarter = [-(-share // 4) for share in shares]
         outliers = keep_best(attention, quarter, grid)
         rest, sample = candidate_mask(grid) & ~outliers, torch.zeros_like(outliers)

@@ -49,6 +49,7 @@ class HiREDRelease(HiRED):
 
     def budgets(self, grid: TileGrid, overview: Tensor | None) -> list[int]:
         """Truncated shares; remainder and excess are lost unless `exact`."""
+        assert overview is not None  # `taps` asks for it
         content = self.content(grid, overview)
         if self.exact:
             return split_budget(self.total(grid), self.alpha, content, grid.caps)
@@ -64,13 +65,12 @@ class HiREDRelease(HiRED):
         if self.exact:
             return super().select(vision)
         scores = read_finite(self.scores(vision))
-        budgets = vision.budgets
-        if budgets is None:
-            budgets = self.budgets(vision.grid, vision.cls[self.init_layer][0])
+        budgets = self.shares(vision)
+        assert budgets is not None  # the scores play no part in them
         mask = torch.zeros_like(candidate_mask(vision.grid))
         for row, budget in enumerate(budgets):
             mask[row, scores[row].topk(budget).indices] = True
         selection = Selection(
-            vision.grid, mask, list(budgets), self.newline, scores, positions=self.positions
+            vision.grid, mask, budgets, self.newline, scores, positions=self.positions
         )
         return self.finish(vision, selection)

@@ -37,7 +37,7 @@ class Scope(PerTile):
     def scores(self, vision: Vision) -> Tensor:
         """Chosen patches by the order they were chosen in their tile, 0 for the others."""
         grid, attention = vision.grid, mean_attention(vision)
-        shares = vision.budgets or self.budgets(grid, None)
+        shares = self.shares(vision)
         open_, scores = candidate_mask(grid), torch.zeros(grid.tiles, grid.patches)
         # One copy of all, as every step asks for numbers.
         features = vision.features.cpu()

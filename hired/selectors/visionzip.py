@@ -55,6 +55,7 @@ class VisionZip(PerTile):
 
     def merge(self, vision: Vision, selection: Selection) -> Tensor:
         """Contextual tokens in the places of their targets."""
+        assert vision.keys is not None  # `taps` asks for them
         merged = vision.features.clone()
         others = candidate_mask(vision.grid) & ~selection.mask
         _, targets = self._parts(vision)
@@ -69,7 +70,7 @@ class VisionZip(PerTile):
     def _parts(self, vision: Vision) -> tuple[Tensor, Tensor]:
         """Dominant patches and contextual targets, bool (T, N) each."""
         grid = vision.grid
-        shares = vision.budgets or self.budgets(grid, None)
+        shares = self.shares(vision)
         counts = [floor_share(self.contextual, share) for share in shares]
         first = [share - count for share, count in zip(shares, counts, strict=True)]
         dominant = keep_best(mean_attention(vision), first, grid)

@@ -49,7 +49,7 @@ class VisPruner(PerTile):
     def scores(self, vision: Vision) -> Tensor:
         """Attention; distinct patches are lifted above the rest and important ones above them."""
         grid, attention = vision.grid, mean_attention(vision)
-        shares = vision.budgets or self.budgets(grid, None)
+        shares = self.shares(vision)
         first = [floor_share(self.important, share) for share in shares]
         important = keep_best(attention, first, grid)
         rest = candidate_mask(grid) & ~important

@@ -6,7 +6,7 @@ over is shorter. Selection is the library's: the same pass, selectors and packin
 
 import logging
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -31,10 +31,15 @@ from hired.serving.settings import from_tensor, make_selector
 from hired.tiles import TileGrid
 from hired.wrapper import fit_grids, plan_for
 
+if TYPE_CHECKING:  # what the mixed-in class stands before
+    from vllm.model_executor.models.interfaces import SupportsMultiModal as Vllm
+else:
+    Vllm = object
+
 log = logging.getLogger(__name__)
 
 
-class HiredVision:
+class HiredVision(Vllm):
     """The vision side of both models."""
 
     @cached_property

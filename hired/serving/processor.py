@@ -6,7 +6,7 @@ another budget never finds this one's entry.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import BatchFeature
@@ -28,14 +28,20 @@ from hired.errors import SettingError
 from hired.serving.settings import KEY, Settings, make_selector, resolve, to_tensor
 from hired.tiles import TileGrid
 
+if TYPE_CHECKING:  # what the mixed-in classes stand before
+    from vllm.multimodal.processing import BaseMultiModalProcessor as Processor
+    from vllm.multimodal.processing import BaseProcessingInfo as Info
+else:
+    Info = Processor = object
+
 FIELD = "hired_settings"  # of each image, on its way to the model
 STOCK = {"method": "full"}  # what the server's memory is measured with: the most a request can ask
 
 
-class HiredInfo:
+class HiredInfo(Info):
     """What both processors know of the model and the server."""
 
-    def resolve(self, kwargs: Mapping[str, object]) -> Settings:
+    def resolve(self, kwargs: Mapping[str, Any]) -> Settings:
         """The settings of one request, checked as far as this model allows.
 
         Raises:
@@ -78,7 +84,7 @@ class HiredLlavaInfo(HiredInfo, LlavaProcessingInfo):
     """LLaVA-1.5."""
 
 
-class HiredProcessor:
+class HiredProcessor(Processor):
     """What both processors do beside vLLM's own."""
 
     info: Any
@@ -112,7 +118,7 @@ class HiredProcessor:
     def _postprocess_hf_mm_data(
         self,
         mm_inputs: Mapping[str, object],
-        hf_processor_mm_kwargs: Mapping[str, object],
+        hf_processor_mm_kwargs: Mapping[str, Any],
         processed_data: BatchFeature,
     ) -> BatchFeature:
         data = super()._postprocess_hf_mm_data(mm_inputs, hf_processor_mm_kwargs, processed_data)
@@ -130,7 +136,7 @@ class HiredProcessor:
     def _get_prompt_updates(
         self,
         mm_items: MultiModalDataItems,
-        hf_processor_mm_kwargs: Mapping[str, object],
+        hf_processor_mm_kwargs: Mapping[str, Any],
         out_mm_kwargs: MultiModalKwargsItems,
     ) -> Sequence[PromptUpdate]:
         stock = super()._get_prompt_updates(mm_items, hf_processor_mm_kwargs, out_mm_kwargs)

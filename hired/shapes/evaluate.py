@@ -177,7 +177,7 @@ def evaluate(
     split: str = "sparse",
     limit: int = 2000,
     seed: int = 0,
-    tell: Callable[[int], None] = lambda more: None,
+    tell: Callable[[int], object] = lambda more: None,
 ) -> dict[str, Any]:
     """Accuracy of one method on the first `limit` questions of a test stream.
 

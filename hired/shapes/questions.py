@@ -170,8 +170,8 @@ def count(scene: Scene, rng: np.random.Generator) -> Question | None:
         things, one = [t for t in scene.things if t.shape == kind], kind
     else:
         names = [name(t) for t in scene.things]
-        one = names[rng.integers(len(names))] if names and rng.random() < 0.7 else None
-        one = one or f"{rng.choice(COLOUR_NAMES)} {rng.choice(SHAPES)}"
+        met = names[rng.integers(len(names))] if names and rng.random() < 0.7 else None
+        one = met or f"{rng.choice(COLOUR_NAMES)} {rng.choice(SHAPES)}"
         things = [t for t in scene.things if name(t) == one]
     if len(things) >= len(NUMBERS):
         return None

@@ -245,7 +245,7 @@ def thing_patches(scene: Scene, share: float = 0.25) -> np.ndarray:
 
 def object_patches(scene: Scene, share: float = 0.25) -> np.ndarray:
     """Patches of which one object covers at least `share`: bool (T, N), overview first."""
-    return thing_patches(scene, share).any(axis=0)
+    return np.logical_or.reduce(thing_patches(scene, share), axis=0)
 
 
 def background(rng: np.random.Generator, width: int, height: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from hired.bench.measure import run_sweep
 from hired.bench.summary import Row
 from hired.bench.sweep import Entry, Sweep
 from hired.cli import main
-from hired.web import benchmarks_tab, overhead
+from hired.web import accuracy, benchmarks_tab, overhead
 from hired.web.benchmarks_tab import EMPTY, HEADS, choose, open_tab, read_results
 from hired.web.engine import Engine
 from hired.web.settings import Settings
@@ -115,3 +115,33 @@ def test_a_page_that_costs_nothing_is_said_in_words() -> None:
     facts |= {"cores": 2, "versions": {"torch": "2"}}
     assert "**1.0%** less than" in overhead.describe(facts | {"page_s": [0.99], "plain_s": [1.0]})
     assert "**2.0%** longer" in overhead.describe(facts | {"page_s": [1.02], "plain_s": [1.0]})
+
+
+def test_accuracy_comes_first_from_the_richest_record(tmp_path) -> None:
+    richest, *others = accuracy.read_accuracy(benchmarks_tab.RESULTS)
+    assert all(len(richest.scores) >= len(one.scores) for one in others) and others
+    assert {"full", "hired", "random"} <= set(richest.methods)
+    choice, about, switches, plot, table = accuracy.open_accuracy(benchmarks_tab.RESULTS)
+    assert choice["value"] == 0 and richest.about in about
+    assert "python -m hired eval" in about and "/tmp" not in about
+    assert set(plot["color_map"]) == set(richest.methods)
+    assert switches["value"] == richest.methods and "| `hired` |" in table
+    assert plot["value"]["columns"] == list(accuracy.KINDS)
+    drawn = plot["value"]["data"]
+    hired = [one for one in richest.scores if one.what == "hired"]
+    mine = [row for row in drawn if row[2] == "hired"]
+    assert len(mine) == len(hired) and len([row for row in drawn if row[2] == "full"]) == 2
+    for one, (tokens, right, _, interval) in zip(hired, mine, strict=True):
+        low, high = (float(bound) for bound in interval.split(" to "))
+        assert low < right == round(100 * one.accuracy, 1) < high
+        assert tokens == round(one.visual_tokens)
+    few = accuracy.switch(benchmarks_tab.RESULTS, 0, ["hired"])["value"]
+    assert few["data"] == mine
+    assert accuracy.switch(benchmarks_tab.RESULTS, 0, [])["value"]["data"] == []
+    assert accuracy.open_accuracy(tmp_path)[1] == accuracy.EMPTY
+
+
+def test_speed_opens_on_the_richest_record() -> None:
+    sizes = [len(result.group.rows) for result in read_results(benchmarks_tab.RESULTS)]
+    assert sizes == sorted(sizes, reverse=True) and sizes[0] > sizes[-1]
+    assert "/tmp" not in "".join(one.about for one in read_results(benchmarks_tab.RESULTS))

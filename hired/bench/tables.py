@@ -1,5 +1,6 @@
 """Recorded rounds as Markdown. Measures nothing and knows no model."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -52,7 +53,9 @@ def describe_sessions(lines: Sequence[dict[str, Any]]) -> str:
     first = sessions[0]
     days = sorted({line["date"][:10] for line in sessions})
     versions = ", ".join(f"{name} {number}" for name, number in first["versions"].items())
-    commands = "\n".join(dict.fromkeys(line["command"] for line in sessions))
+    # A folder of the machine it was measured on is nobody else's: without it, the usual file.
+    said = (re.sub(r" --out /\S+", "", line["command"]) for line in sessions)
+    commands = "\n".join(dict.fromkeys(said))
     threads = "1 thread" if first["threads"] == 1 else f"{first['threads']} threads"
     return (
         f"Measured on {first['device_name']} ({first['device']}, {threads}), "

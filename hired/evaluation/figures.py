@@ -18,11 +18,8 @@ from PIL import Image
 from hired.bench.records import rounds_in
 from hired.bench.sweep import BASELINE
 from hired.evaluation.summary import Score, summarise
-from hired.evaluation.tables import FIRST, is_ablation
+from hired.evaluation.tables import COLOURS, FIRST, is_ablation
 
-# Paul Tol's "bright" and "muted" sets; HiRED's own blue first.
-COLOURS = ("#0050a0", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#882255", "#999933",
-           "#44aa99", "#cc6677", "#555555", "#ddaa33", "#117733", "#332288")  # fmt: skip
 MARKERS = "oDsv^PX<>*hpd8"
 
 

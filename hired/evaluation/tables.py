@@ -13,6 +13,9 @@ from hired.evaluation.summary import Place, Score, compare, summarise
 from hired.selectors import SELECTORS
 from hired.shapes.scenes import grid_of, scene_for
 
+# Paul Tol's "bright" and "muted" sets; HiRED's own blue first.
+COLOURS = ("#0050a0", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#882255", "#999933",
+           "#44aa99", "#cc6677", "#555555", "#ddaa33", "#117733", "#332288")  # fmt: skip
 FIRST = "hired"
 ALL = show_budget(1.0)
 PARTS = {

@@ -1,4 +1,4 @@
-"""The Benchmarks tab: what `python -m hired bench` recorded, as a table to sort and as figures."""
+"""The Benchmarks tab: recorded accuracy, then recorded speed as a table to sort and as figures."""
 
 import base64
 import json
@@ -15,6 +15,7 @@ from hired.bench.summary import Group, Row, summarise_rounds
 from hired.bench.tables import describe_sessions, show_kept
 from hired.errors import HiredError
 from hired.web import panes
+from hired.web.accuracy import add_accuracy
 from hired.web.overhead import describe
 from hired.web.published import PUBLISHED
 from hired.web.wiring import LOOK, QUIET
@@ -55,6 +56,7 @@ class Result:
 
 def add_benchmarks_tab(tab: gr.Tab, folder: Path = RESULTS) -> None:
     """Results recorded in `folder`, read anew whenever the tab is opened, and the published."""
+    add_accuracy(tab, folder)
     about = gr.Markdown(EMPTY, elem_id="recorded")
     choice = gr.Dropdown([], label="Recorded", visible=False, elem_id="recorded-choice")
     table = gr.Dataframe(
@@ -70,7 +72,10 @@ def add_benchmarks_tab(tab: gr.Tab, folder: Path = RESULTS) -> None:
 
 
 def read_results(folder: Path = RESULTS) -> list[Result]:
-    """Every group of every record in a folder; what is no record is left out."""
+    """Every group of every record in a folder, the one with most lanes first.
+
+    What is no record is left out.
+    """
     found = []
     for path in sorted(folder.glob("*.jsonl")):
         try:
@@ -81,7 +86,7 @@ def read_results(folder: Path = RESULTS) -> list[Result]:
             where, day = lines[0]["device_name"], lines[0]["date"][:10]
             title = f"{group.title} · {where}, {day}"
             found.append(Result(title, f"### Measured here\n{describe_sessions(lines)}", group))
-    return found
+    return sorted(found, key=lambda one: -len(one.group.rows))
 
 
 def read_overhead(folder: Path) -> str:

@@ -22,11 +22,12 @@ class Scope(PerTile):
     of one more patch u is what the covers of all patches grow by, Σ_v max(0, sim(v, u) − cover);
     chosen is, again and again, the patch with the largest gain · a_u, a its CLS attention.
 
-    Written from the abstract and summaries of the paper, neither from its full text nor its code:
-    the gain is the usual one of set coverage, and saliency enters as a plain factor. Ours:
-    features before the projector, nothing is covered below 0 (a patch that is the opposite of all
-    chosen counts as uncovered), every tile keeps the same share of its candidates and is covered
-    by its own.
+    Written from the abstract and reviews of the paper, neither from its full text nor its code,
+    which has no licence. They confirm the greedy choice by coverage gain with saliency in it, and
+    cosine as the similarity. Not confirmed: that saliency enters without an exponent, and that the
+    gain is a sum over all patches, the usual one of set coverage. Ours: features before the
+    projector, nothing is covered below 0 (a patch that is the opposite of all chosen counts as
+    uncovered), every tile keeps the same share of its candidates and is covered by its own.
     """
 
     name: ClassVar[str] = "scope"

@@ -53,8 +53,8 @@ def describe_sessions(lines: Sequence[dict[str, Any]]) -> str:
     first = sessions[0]
     days = sorted({line["date"][:10] for line in sessions})
     versions = ", ".join(f"{name} {number}" for name, number in first["versions"].items())
-    # A folder of the machine it was measured on is nobody else's: without it, the usual file.
-    said = (re.sub(r" --out /\S+", "", line["command"]) for line in sessions)
+    # A folder of the machine it was measured on is nobody else's: the usual one in its place.
+    said = (re.sub(r"--out /\S*/", "--out assets/results/", line["command"]) for line in sessions)
     commands = "\n".join(dict.fromkeys(said))
     threads = "1 thread" if first["threads"] == 1 else f"{first['threads']} threads"
     return (

@@ -2,6 +2,8 @@
 
 from conftest import make_image, prompt
 
+from hired.web.settings import from_mapping
+
 SIZES = [(168, 168), (84, 252)]
 TEXTS = [prompt("what ?"), prompt("how many of it are there ?")]
 KINDS = ["llava_next", "llava"]
@@ -17,3 +19,8 @@ def answers(model, inputs, new=6, **options):
     """The new tokens, greedy; `model` may be a stock one or a `HiredModel`."""
     output = model.generate(**inputs, max_new_tokens=new, do_sample=False, **options)
     return output[:, inputs["input_ids"].shape[1] :]
+
+
+def shared(**values):
+    """Settings as links and files of before say them: all panes share one set."""
+    return from_mapping(values)

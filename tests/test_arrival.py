@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from asking import shared
 from conftest import make_image
 
 from hired.web import form, share, share_box
@@ -20,7 +21,7 @@ def handlers(tiny):
 def test_a_head_that_the_model_has_not_and_an_unknown_example_are_said(handlers) -> None:
     first = handlers.greeting.example()
     link = arrive({"heads": "77", "example": "nothing", "alpha": "0.25"}, handlers.greeting, 4, 4)
-    assert link.settings == Settings(alpha=0.25) and link.example is first
+    assert link.settings == shared(alpha=0.25) and link.example is first
     assert "heads=77" in link.told and "example=nothing" in link.told
     fine = arrive({"heads": "3", "example": first.key}, handlers.greeting, 4, 4)
     assert fine.settings.heads == 3 and not fine.told and fine.known == first.known

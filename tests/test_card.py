@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from asking import shared
 from conftest import make_image
 from PIL import ImageDraw
 from test_web import ABOUT, HIRED, STOCK
@@ -11,7 +12,6 @@ from hired.web import card
 from hired.web.card import MARGIN, WIDTH, draw_card, load_font, wrap
 from hired.web.engine import Engine
 from hired.web.record import Record
-from hired.web.settings import Settings
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def written(monkeypatch):
 
 def make(tiny, views, known="It shows a 7.", link="http://here/?budget=0.2"):
     engine, image = Engine.holding(*tiny), make_image(120, 160)
-    settings = Settings(third="random")
+    settings = shared(third="random")
     kept = [engine.get().preview.select(image, settings.selector(view.method)) for view in views]
     record = Record("Which digit is on it?", {}, settings, views, ABOUT)
     return draw_card(record, image, kept, known, link)

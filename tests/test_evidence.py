@@ -5,6 +5,7 @@ from itertools import combinations
 from math import comb
 
 import pytest
+from asking import shared
 
 from hired.comparison.evidence import ENOUGH, contrast, tokens_per_s
 from hired.web.identical import CLAIMS, MOST, RECORD, claims, describe, to_json
@@ -73,5 +74,5 @@ def test_who_begins_changes_from_repeat_to_repeat() -> None:
     orders = [order_of(Settings(), turn) for turn in range(4)]
     assert orders == [[0, 1], [1, 0], [0, 1], [1, 0]]
     assert order_of(Settings(swap=True), 0) == [1, 0]
-    three = [order_of(Settings(third="random"), turn)[0] for turn in range(3)]
+    three = [order_of(shared(third="random"), turn)[0] for turn in range(3)]
     assert sorted(three) == [0, 1, 2]

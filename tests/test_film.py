@@ -5,6 +5,7 @@ import re
 from html import unescape
 
 import pytest
+from asking import shared
 from conftest import make_image
 from test_sweep_tab import make_row
 
@@ -31,7 +32,7 @@ def make_rows(planned, lost_below):
 )  # fmt: skip
 def test_film_marks_where_the_answer_breaks(tiny, lost_below, index, told) -> None:
     engine, image = Engine.holding(*tiny), make_image(120, 160)
-    planned = plan_film(Settings(left="full", right="hired", repeats=3))
+    planned = plan_film(shared(left="full", right="hired", repeats=3))
     assert [round(settings.budget * 100) for settings in planned] == list(LADDER)
     assert {(settings.right, settings.repeats) for settings in planned} == {("hired", 1)}
     rows = make_rows(planned, lost_below)

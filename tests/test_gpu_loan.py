@@ -59,7 +59,7 @@ from hired.web.settings import Settings
 assert gpu.BORROWED
 engine, image = Engine.holding(*make_tiny()), make_image(120, 160)
 loaded = engine.get()
-settings = Settings(max_new_tokens=6, right="prumerge")
+settings = shared(max_new_tokens=6, right="prumerge")
 kept = [loaded.preview.select(image, settings.selector("hired")).kept for _ in range(2)]
 assert kept == [36, 36]
 views = list(run(loaded, image, "what is in the picture ?", settings, Stops()))[-1]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import real_examples
+from asking import shared
 from conftest import make_tiny
 from PIL import Image
 from test_web import ABOUT, HIRED, STOCK
@@ -64,7 +65,7 @@ def test_documents_are_drawn_by_the_code_beside_them() -> None:
 def test_first_answers_are_shown_to_who_comes_later(greeting) -> None:
     assert greeting.run() is None
     for changes in (
-        {"settings": Settings(budget=0.3)}, {"question": "another"},
+        {"settings": shared(budget=0.3)}, {"question": "another"},
         {"views": [STOCK, STOCK.__class__("hired", "stopped")]},
     ):  # fmt: skip
         greeting.keep(*first_run(greeting, **changes))

@@ -4,6 +4,7 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from asking import shared
 from conftest import make_image
 from gradio.route_utils import delete_files_created_by_app
 from test_greeting import first_run
@@ -70,7 +71,7 @@ def test_each_side_s_stop_has_its_name(demo) -> None:
 def test_a_refused_run_leaves_nothing_that_waits(tiny, tmp_path) -> None:
     handlers = Handlers(Engine.holding(*tiny))
     make_image(60, 60).save(tmp_path / "a.png")
-    values = form.write(Settings(third="random"))
+    values = form.write(shared(third="random"))
     asked = (VISITOR, str(tmp_path / "a.png"), "what is it ?", *values)
     begun = handlers.begin(*asked)
     assert "Waiting for the device" in begun[0]

@@ -4,6 +4,7 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from asking import shared
 from conftest import make_image
 
 from hired.errors import SettingError
@@ -11,7 +12,6 @@ from hired.selectors import HiRED
 from hired.web import boxes, form, readout
 from hired.web.engine import Engine
 from hired.web.page import build
-from hired.web.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_what_a_number_box_holds_reaches_the_form_and_is_refused_in_words(
     block_fn = next(
         fn for fn in demo.fns.values() if getattr(fn.fn, "__name__", "") == "look"
     )  # of the page; the form comes last
-    settings = Settings(budget=160 if name == "count" else 0.2)
+    settings = shared(budget=160 if name == "count" else 0.2)
     values = dict(zip(form.FIELDS, form.write(settings), strict=True))
     values |= {"rate": 20} if name == "count" else {"count": 160}
     values[name] = value

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from asking import shared
 from conftest import make_image
 from test_web import ABOUT, HIRED, STOCK
 
@@ -51,12 +52,12 @@ def test_a_change_of_picture_or_question_is_named(kept, picture, tmp_path) -> No
 
 
 def test_the_notice_says_what_the_answers_are_of_and_offers_run(kept, picture) -> None:
-    said = stale.notice(kept, None, "Another?", Settings(budget=0.5), False)
+    said = stale.notice(kept, None, "Another?", shared(budget=0.5), False)
     assert "Answers at 20 %, before the change of the picture, question and budget." in said
     assert 'class="run-again">Run</button>' in said
     assert stale.notice(kept, picture, QUESTION, Settings(), False) == ""
     assert stale.notice(None, picture, QUESTION, Settings(), False) == ""
-    counted = kept | {"settings": Settings(budget=64).as_dict()}
+    counted = kept | {"settings": shared(budget=64).as_dict()}
     assert "Answers at 64 patches," in stale.notice(counted, picture, QUESTION, Settings(), False)
 
 

@@ -4,12 +4,12 @@ import json
 import re
 
 import pytest
+from asking import shared
 from test_web import ABOUT, METRICS
 
 from hired.cli import main
 from hired.web import record, sweep_record
 from hired.web.examples import read_examples
-from hired.web.settings import Settings
 from hired.web.sweep import Progress, plan
 from hired.web.sweep_pictures import grid, outcome, plot
 from hired.web.views import View
@@ -69,7 +69,7 @@ def test_the_legend_stands_beside_the_lines(monkeypatch) -> None:
 
 
 def test_a_cell_opens_the_run_behind_it() -> None:
-    planned = plan(Settings(third="random", repeats=2), "10% 20%", "none", "", ["hired", "random"])
+    planned = plan(shared(third="random", repeats=2), "10% 20%", "none", "", ["hired", "random"])
     names = ["full", "hired", "hired", "random", "random"]
     views = [View(name, "done", f"answer {n}", metrics=METRICS) for n, name in enumerate(names)]
     rows = [{"text": view.text} for view in views]
@@ -80,7 +80,7 @@ def test_a_cell_opens_the_run_behind_it() -> None:
     kept = json.loads(json.dumps(kept))
     opened = record.from_json(record.dump(sweep_record.run_at(kept, 4)))
     assert (opened.question, opened.image, opened.about["date"]) == ("which?", size, ABOUT["date"])
-    assert opened.settings == Settings(left="full", right="random", budget=0.2, repeats=2)
+    assert opened.settings == shared(left="full", right="random", budget=0.2, repeats=2)
     assert [view.text for view in opened.views] == ["answer 0", "answer 4"]
     stock = record.from_json(record.dump(sweep_record.run_at(kept, 0)))
     assert [view.text for view in stock.views] == ["answer 0", "answer 1"]

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from asking import shared
 
 from hired.errors import SettingError
 from hired.web import form, panes, share
@@ -107,9 +108,9 @@ def test_heads_by_number() -> None:
 def test_form_and_settings_are_two_ways_of_saying_the_same() -> None:
     for settings in (
         Settings(),
-        Settings(budget=1.0, race=True, third="random"),
-        Settings(budget=1, swap=True, heads=2, final_layer=3, repeats=5, alpha=0.25),
-        Settings(contextual=0.3, important=0.1, fuse=True, exact=True, centred=True),
+        shared(budget=1.0, race=True, third="random"),
+        shared(budget=1, swap=True, heads=2, final_layer=3, repeats=5, alpha=0.25),
+        shared(contextual=0.3, important=0.1, fuse=True, exact=True, centred=True),
     ):
         values = [
             {"rate": 20, "count": 160, "final_layer": None}.get(name) if isinstance(v, dict) else v
@@ -123,11 +124,11 @@ def test_form_and_settings_are_two_ways_of_saying_the_same() -> None:
     "settings",
     [
         Settings(),
-        Settings(budget=1),
-        Settings(budget=1.0),
-        Settings(budget=0.05, alpha=0.0, heads=3, newline="rows", right="spatial", seed=9),
-        Settings(left="hired", third="full", final_layer=2, race=True, repeats=3),
-        Settings(contextual=0.3, important=0.1, fuse=True, exact=True, centred=True),
+        shared(budget=1),
+        shared(budget=1.0),
+        shared(budget=0.05, alpha=0.0, heads=3, newline="rows", right="spatial", seed=9),
+        shared(left="hired", third="full", final_layer=2, race=True, repeats=3),
+        shared(contextual=0.3, important=0.1, fuse=True, exact=True, centred=True),
     ],
 )
 def test_link_brings_the_settings_back(settings) -> None:
@@ -142,7 +143,7 @@ def test_link_is_clamped_not_refused() -> None:
          "right": "rm -rf", "heads": "9" * 500, "repeats": "x", "unknown": "y"},
         layers=4,
     )  # fmt: skip
-    assert settings == Settings(budget=1.0, alpha=0.0, init_layer=3, max_new_tokens=512, repeats=1)
+    assert settings == shared(budget=1.0, alpha=0.0, init_layer=3, max_new_tokens=512, repeats=1)
     assert len(changed) == 8 and changed[-1] == "unknown=y"
     assert share.from_query({"alpa": "0.5", "q": "x", "example": "e", "image": "own"})[1] == [
         "alpa=0.5 (Did you mean 'alpha'?)"
@@ -151,7 +152,7 @@ def test_link_is_clamped_not_refused() -> None:
     assert share.from_query({"budget": "nan"})[0].budget == 0.2
 
 
-@pytest.mark.parametrize("settings", [Settings(budget=1), Settings(third="random", seed=4)])
+@pytest.mark.parametrize("settings", [shared(budget=1), shared(third="random", seed=4)])
 def test_python_code_is_python_and_says_the_settings(settings) -> None:
     code = share.to_python(settings, "shapes", 'What\'s "this"?', "4bit")
     compile(code, "snippet", "exec")

@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+from asking import shared
 from test_web import ABOUT, METRICS, QUICK, RECORD, STOCK
 
 from hired.errors import InputError, SettingError
@@ -20,7 +21,7 @@ def test_export_and_import_show_the_same() -> None:
     assert [panes.pane(view, 0) for view in again.views] == [
         panes.pane(view, 0) for view in RECORD.views
     ]
-    counted = Record("?", {}, Settings(budget=1), [STOCK], ABOUT)
+    counted = Record("?", {}, shared(budget=1), [STOCK], ABOUT)
     assert type(record.from_json(record.to_json(counted)).settings.budget) is int
 
 

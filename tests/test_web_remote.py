@@ -1,6 +1,7 @@
 """The page on two servers: answers stream in, what they do not tell is shown as unknown."""
 
 import pytest
+from asking import shared
 from browsing import PATIENCE_MS, browser, serving
 from conftest import make_image
 from fake_server import FakeServer
@@ -37,7 +38,7 @@ def engine_on(servers):
 
 def views_of(servers, **settings):
     engine = engine_on(servers)
-    frames = list(run(engine.get(), IMAGE, QUESTION, Settings(**settings), Stops()))
+    frames = list(run(engine.get(), IMAGE, QUESTION, shared(**settings), Stops()))
     return engine, frames[-1]
 
 

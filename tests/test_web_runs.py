@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from asking import shared
 from conftest import make_image
 from serving import before_each_step
 
@@ -74,7 +75,7 @@ def test_a_new_image_is_not_looked_at_beside_a_lane_that_is_measured(engine, mon
 
 
 def test_three_panes_raced(engine, image) -> None:
-    settings = Settings(third="random", race=True, max_new_tokens=5)
+    settings = shared(third="random", race=True, max_new_tokens=5)
     views = last(run(engine.get(), image, QUESTION, settings, Stops()))
     assert [view.method for view in views] == ["full", "hired", "random"]
     assert all(view.phase == "done" and view.metrics["contended"] for view in views)
@@ -255,9 +256,9 @@ def test_a_method_that_finds_its_own_count_is_told_so(engine, image) -> None:
     rows = plan(Settings(max_new_tokens=1), "20%", "method", "prumerge-adaptive")
     end = last(sweep(engine.get(), image, QUESTION, rows, threading.Event()))
     assert [row["budget"] for row in end.rows] == ["stock", "its own"]
-    kept = pictures.select(engine.get(), image, Settings(right="prumerge-adaptive"))
+    kept = pictures.select(engine.get(), image, shared(right="prumerge-adaptive"))
     assert "Its own count" in readout.readout(kept, None)
-    stock = pictures.select(engine.get(), image, Settings(right="full"))
+    stock = pictures.select(engine.get(), image, shared(right="full"))
     assert "Its own count" not in readout.readout(stock, None), "stock finds no count"
     assert f"No budget: {stock.kept} of the 180" in readout.readout(stock, None)
 
@@ -270,7 +271,7 @@ def test_sweep_says_what_cannot_be(engine, image) -> None:
 
 @pytest.mark.parametrize("name", SELECTORS)
 def test_every_method_has_a_picture(engine, image, name) -> None:
-    settings = Settings(right=name, budget=0.3)
+    settings = shared(right=name, budget=0.3)
     selection = pictures.select(engine.get(), image, settings)
     for mode in pictures.MODES:
         shown = pictures.preview(engine.get(), image, settings, selection, mode)
@@ -293,6 +294,6 @@ def test_a_moved_slider_selects_once(tiny, image, tmp_path, monkeypatch, mode) -
 
 
 def test_walk_says_this_image_s_numbers(engine, image) -> None:
-    text = explain.walk(engine.get(), image, Settings(budget=0.2, alpha=0.25))
+    text = explain.walk(engine.get(), image, shared(budget=0.2, alpha=0.25))
     assert text.count("<li>") == 5 and "36 tokens in all" in text and "α = 0.25" in text
     assert "<td>9</td>" in text  # a quarter of 36 for the overview

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from asking import shared
 from PIL import Image
 
 import hired
@@ -57,7 +58,7 @@ def words(handlers, method, text, settings=None, question=None):
     example = EXAMPLES["dense"]
     image = Image.open(example.image).convert("RGB")
     views = [View("full", "done", RIGHT), View(method, "done", text)]
-    asked = (question or example.question, settings or Settings(right=method), views)
+    asked = (question or example.question, settings or shared(right=method), views)
     shown = why(handlers.engine.get(), image, example, *asked)
     return " ".join(re.sub(r"<[^>]+>", " ", shown).split()), shown
 
@@ -73,15 +74,15 @@ def test_it_says_how_much_was_kept_and_from_where_it_survives(handlers) -> None:
 
 def test_what_was_measured_with_other_settings_is_not_claimed(handlers) -> None:
     for told, shown in (
-        words(handlers, "hired", WRONG, Settings(alpha=0.9)),
+        words(handlers, "hired", WRONG, shared(alpha=0.9)),
         words(handlers, "visionzip", WRONG),
-        words(handlers, "hired", WRONG, Settings(heads="max")),
+        words(handlers, "hired", WRONG, shared(heads="max")),
     ):
         assert "survives" not in told and "data-percent=" in shown
 
 
 def test_a_right_answer_is_explained_without_a_remedy(handlers) -> None:
-    told, shown = words(handlers, "hired", RIGHT, Settings(budget=0.6))
+    told, shown = words(handlers, "hired", RIGHT, shared(budget=0.6))
     assert "What was kept of it" in told and "data-percent" not in shown
     assert "fail" not in told
 

@@ -100,7 +100,7 @@ def main() -> None:
     told["on_the_gpu"] = all(one in patching.cuda_aliases for one in loaded.model.parameters())
     spaces.zero.startup()
 
-    settings = Settings(max_new_tokens=5, right="prumerge")
+    settings = shared(max_new_tokens=5, right="prumerge")
     told["kept"] = loaded.preview.select(image, settings.selector("hired")).kept
     views = list(run(loaded, image, "How many shapes are there?", settings, Stops()))[-1]
     told["ended"] = [[view.phase, view.new_tokens, view.error] for view in views]

@@ -19,6 +19,10 @@ HEAT = np.array(
 )  # fmt: skip
 
 
+# Of two selections: far apart in luminance from each other's marks, so that shapes carry it.
+FIRST, SECOND, MARK, ABSENT = (96, 165, 250), (251, 191, 36), (15, 23, 42), (26, 29, 41)
+
+
 def draw_plain(image: Image.Image | Layout, grid: TileGrid | None = None) -> Image.Image:
     """The image as the model sees it, nothing marked."""
     return as_image(_layout(image, grid).plain)
@@ -44,6 +48,36 @@ def draw_kept(image: Image.Image | Layout, selection: Selection) -> Image.Image:
     lined = np.where(kept, layout.plain_edge, layout.dropped_edge)
     drawn = np.where(border, lined, np.where(kept, layout.plain, layout.dropped))
     return as_image(drawn)
+
+
+def draw_difference(
+    image: Image.Image | Layout, first: Selection, second: Selection
+) -> Image.Image:
+    """Where two selections of one image differ; RGBA. Kept by both is plain, kept by neither
+    dimmed; what only the first keeps is striped, what only the second keeps is dotted.
+    """
+    layout = _layout(image, first.grid)
+    drawn = []
+    masks = (first.mask.numpy(), second.mask.numpy())
+    for index, tile in enumerate(layout.tiles):
+        edge, side = tile.shape[0], layout.grid.side
+        one, two = (spread(mask[index].reshape(side, side), edge) for mask in masks)
+        down, right = np.mgrid[0:edge, 0:edge]
+        striped, dotted = (down + right) % 8 < 3, (down % 7 < 3) & (right % 7 < 3)
+        faint = (0.25 * tile + 0.75 * np.array(ABSENT)).astype(np.uint8)
+        lit = np.where((one | two)[..., None], tile, faint)
+        for alone, marks, colour in ((one & ~two, striped, FIRST), (two & ~one, dotted, SECOND)):
+            lit = np.where(alone[..., None], 0.45 * tile + 0.55 * np.array(colour), lit)
+            lit = np.where((alone & marks)[..., None], np.array(MARK), lit)
+        drawn.append(lit.astype(np.uint8))
+    return as_image(layout.assemble(drawn))
+
+
+def count_difference(first: Selection, second: Selection) -> tuple[int, int, int]:
+    """Patches that reach the model in both selections, in the first only, in the second only."""
+    open_ = candidate_mask(first.grid)
+    one, two = first.mask & open_, second.mask & open_
+    return int((one & two).sum()), int((one & ~two).sum()), int((two & ~one).sum())
 
 
 def draw_attention(

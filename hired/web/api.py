@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from hired.comparison.overlay import describe_kept
-from hired.errors import InputError
+from hired.errors import InputError, SettingError
 from hired.images import describe_image
 from hired.selectors import split_lane
 from hired.web import record
@@ -18,7 +18,7 @@ from hired.web.plain import plain_errors
 from hired.web.record import Record
 from hired.web.runs import run
 from hired.web.settings import Settings, from_mapping
-from hired.web.sweep import plan, sweep
+from hired.web.sweep import AXES, plan, sweep
 from hired.web.uploads import read_image
 from hired.web.views import View
 from hired.web.wiring import GPU, LOOK
@@ -38,8 +38,13 @@ WORDS = {
     "newline": "none, or rows for a newline token after each row",
     "seed": "of the random method",
     "max_new_tokens": "tokens per answer at most",
+    "lanes": "all panes as text, parted by spaces, in place of the parameters of one method: "
+    "full hired:budget=20% hired:budget=40%,alpha=0.3",
+    "lane": "a method with its settings as text, in place of the other parameters: "
+    "hired:budget=20%,alpha=0.3",
+    "methods": "what is swept, parted by spaces: names, or lanes as text such as hired:alpha=0.3",
     "budgets": "rates and counts, parted by spaces",
-    "axis": "what else is swept: none, method, alpha, init_layer or final_layer",
+    "axis": f"what else is swept: {', '.join(AXES)}",
     "values": "values of the axis, parted by spaces",
 }
 
@@ -69,6 +74,7 @@ def add_endpoints(engine: Engine) -> None:
             _number(0, "seed"),
         ]
         tokens = _number(64, "max_new_tokens")
+        lanes, lane, methods = _text("", "lanes"), _text("", "lane"), _text("", "methods")
         budgets = _text("10% 20% 40%", "budgets")
         axis, values = _text("none", "axis"), _text("", "values")
         texts = [gr.Textbox(label="stock answer so far"), gr.Textbox(label="answer so far")]
@@ -77,12 +83,11 @@ def add_endpoints(engine: Engine) -> None:
     do = Endpoints(engine)
     asked = [image, question]
     buttons[0].click(
-        do.compare, [*asked, *choice, tokens], [*texts, details], api_name="compare", **GPU
+        do.compare, [*asked, *choice, tokens, lanes], [*texts, details], api_name="compare", **GPU
     )
-    buttons[1].click(do.select, [image, *choice], selection, api_name="select", **LOOK)
-    buttons[2].click(
-        do.sweep, [*asked, budgets, axis, values, tokens], rows, api_name="sweep", **GPU
-    )
+    buttons[1].click(do.select, [image, *choice, lane], selection, api_name="select", **LOOK)
+    swept = [*asked, budgets, axis, values, tokens, methods]
+    buttons[2].click(do.sweep, swept, rows, api_name="sweep", **GPU)
 
 
 class Endpoints:
@@ -105,18 +110,20 @@ class Endpoints:
         newline: str = "none",
         seed: int = 0,
         max_new_tokens: int = 64,
+        lanes: str = "",
     ) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Answer a question about an image with all visual tokens and with a method's choice.
 
-        Streams both answers as they grow; the last value has the metrics of both lanes. Counts
+        Streams the first two answers as they grow; the last value has text and metrics of every
+        lane. Counts
         and bytes of the KV cache in them are exact; times and peak memory are of one run, which
         shows no difference between the lanes: call it five times and compare the ranges. A
         budget is what is kept: "0.2" or "20%" is a share of all patches, "640" a count, so "1.0"
-        is everything and "1" a single token. Cancelling the job stops both lanes.
+        is everything and "1" a single token. Cancelling the job stops all lanes.
         """
         chosen = (method, budget, alpha, init_layer, final_layer, heads, newline, seed)
         with plain_errors(html=False):
-            settings = _settings(*chosen, max_new_tokens=max_new_tokens)
+            settings = _settings(*chosen, lanes=lanes, max_new_tokens=max_new_tokens)
             frames = run(
                 self.engine.start(), _open(image), question, settings, Stops(), self.engine.limits
             )
@@ -137,6 +144,7 @@ class Endpoints:
         heads: str = "sum",
         newline: str = "none",
         seed: int = 0,
+        lane: str = "",
     ) -> dict[str, Any]:
         """Which patches of an image a method keeps, without asking anything.
 
@@ -144,11 +152,11 @@ class Endpoints:
         overview first, crops row by row) and `patches`: the kept raster indices of each.
         """
         with plain_errors(html=False):
-            settings = _settings(
-                method, budget, alpha, init_layer, final_layer, heads, newline, seed
-            )
+            given = (method, budget, alpha, init_layer, final_layer, heads, newline, seed)
+            lanes = f"{Settings().texts[0]} {lane}" if lane else ""
+            last = _settings(*given, lanes=lanes).lanes[-1]
             picture, loaded = self.engine.limits.check_image(_open(image)), self.engine.get()
-            chosen = loaded.preview.select(picture, settings.selector(settings.right))
+            chosen = loaded.preview.select(picture, last)
         return {
             "kept": chosen.kept,
             "nominal": chosen.nominal,
@@ -169,13 +177,15 @@ class Endpoints:
         axis: str = "none",
         values: str = "",
         max_new_tokens: int = 64,
+        methods: str = "",
     ) -> Iterator[list[dict[str, Any]]]:
         """One prompt at many budgets, and at several values of one more setting if asked.
 
         Streams the rows measured so far, the stock baseline first. Cancelling the job ends it.
         """
         with plain_errors(html=False):
-            planned = plan(from_mapping({"max_new_tokens": max_new_tokens}), budgets, axis, values)
+            settings = from_mapping({"max_new_tokens": max_new_tokens})
+            planned = plan(settings, budgets, axis, values, methods.split())
             picture, stops = _open(image), Stops()
             frames = sweep(
                 self.engine.start(), picture, question, planned, stops.everything,
@@ -195,8 +205,23 @@ class Endpoints:
         return record.as_dict(Record(question, shown, settings, views, facts))
 
 
-def _settings(*chosen: Any, **more: Any) -> Settings:
+def _settings(*chosen: Any, lanes: str = "", **more: Any) -> Settings:
+    """What an endpoint was asked: lanes as text, or stock beside one method.
+
+    Raises:
+        SettingError: both are given, or one of them is wrong.
+    """
     given = dict(zip(DROPPING, chosen, strict=True))
+    if lanes.strip():
+        usual = inspect.signature(Endpoints.select).parameters
+        names = ["method" if name == "right" else name for name in DROPPING]
+        for name, value in zip(names, chosen, strict=True):
+            if value != usual[name].default:
+                raise SettingError(
+                    f"lanes say all of a pane, and {name} is of the form without them. Write it "
+                    f"into the lane, such as hired:budget=10%,alpha=0.3."
+                )
+        return from_mapping({"lanes": lanes, **more})
     given["right"], own = split_lane(str(given["right"]))
     return from_mapping(given | own | more)
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from hired.comparison.evidence import ENOUGH
-from hired.web import form, keeps, panes, pictures, why_box
+from hired.web import form, panes, pictures, why_box
 from hired.web.examples import Example
 from hired.web.explain_box import add_explain_box
 from hired.web.form import Form
@@ -16,18 +17,15 @@ from hired.web.form_changes import FormChanges
 from hired.web.handlers import NO_IMAGE, Handlers
 from hired.web.model_box import add_model_box
 from hired.web.place import add_place
-from hired.web.settings import Settings
+from hired.web.settings import MOST, Settings
 from hired.web.share_box import Shared, add_share_box
 from hired.web.survive import keep_form, note_run
-from hired.web.turns import take_turns
 from hired.web.verdict import verdict
 from hired.web.views import View
 from hired.web.wiring import FREE, GPU, LOOK, OPEN, QUIET
 
-WATCHED = ("left", "right", "third", "kind", "rate", "count", "alpha", "init_layer",
-           "final_layer", "heads", "newline", "positions", "seed", "contextual", "important",
-           "fuse", "exact", "centred")  # fmt: skip
-SIDES = ("left", "right", "third")
+SIDES = ("left", "right", "third", "fourth")
+ROWS = Path(__file__).with_name("lanes.js").read_text(encoding="utf-8")
 REVEAL = """() => {  // a phone has the panes far below the button that fills them
   if (innerWidth >= 900) return;
   const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
@@ -45,6 +43,7 @@ class Asked:
     Attributes:
         known: the right answer by the question it belongs to.
         brought: what stands in the picture's place where a run came without its file.
+        methods: what the rows of the panes are made of.
         examples: a row for the embedded model and one for all others.
         reopened: what `Handlers.show_record` fills, in both columns.
     """
@@ -55,6 +54,7 @@ class Asked:
     note: gr.HTML
     brought: gr.State
     form: Form
+    methods: gr.HTML
     examples: list[gr.Row]
     reopened: list[Any] = field(default_factory=list)
 
@@ -98,7 +98,6 @@ def add_compare_tab(demo: gr.Blocks, handlers: Handlers, header: gr.HTML) -> Ask
         with gr.Column(elem_id="happens", scale=3, min_width=320):
             shown = _happens()
             add_explain_box(handlers, asked.image, shared.last)
-    _wire_preview(handlers, asked, shown)
     _wire_runs(demo, handlers, asked, shown, shared, [start, stop], chips)
     shared.wire(handlers, asked, shown.results)
     return replace(asked, reopened=shared.reopened(asked, shown.results))
@@ -139,14 +138,16 @@ def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, Chips]:
         stop = gr.Button(
             "Stop", variant="stop", elem_id="stop", scale=1, min_width=70, interactive=False
         )
-    with gr.Accordion("Methods and settings", open=False, elem_id="more"):
+    with gr.Accordion("Settings of the run", open=False, elem_id="more"):
         form.build_settings(parts)
-    asked = Asked(image, question, gr.State({}), note, gr.State(""), Form(parts), rows)
+    methods = gr.HTML("", elem_id="methods", elem_classes="hidden", js_on_load=ROWS)
+    asked = Asked(image, question, gr.State({}), note, gr.State(""), Form(parts), methods, rows)
     return asked, start, stop, chips
 
 
 def _happens() -> Shown:
-    views = [View(method) for method in Settings().methods]
+    views = [View(text) for text in Settings().texts]
+    views += [View("")] * (MOST - len(views))
     gr.HTML('<h2 class="hidden">What the model reads and answers</h2>', elem_id="heading")
     with gr.Column(elem_id="sight"):
         with gr.Row(elem_id="sightbar"):
@@ -164,41 +165,24 @@ def _happens() -> Shown:
     sides, halts = [], []
     with gr.Row(elem_id="panes"):
         for index, name in enumerate(SIDES):
-            with gr.Column(
-                elem_classes="side", min_width=280, visible=index < 2, elem_id=f"side-{index}"
-            ) as column:
-                first = panes.pane(views[index], index) if index < 2 else ""
+            with gr.Column(elem_classes="side", min_width=280, elem_id=f"side-{index}"):
+                gr.HTML(
+                    f'<div class="lane-form" data-index="{index}"></div>', elem_classes="lane-row"
+                )
+                first = panes.pane(views[index], index)
                 sides.append(gr.HTML(first, elem_id=f"pane-{index}"))
                 words = f"Stop the {name} side"
                 halts.append(gr.Button(words, size="sm", elem_classes="halt", visible=False))
     with gr.Column(elem_id="judged"):
-        judged = gr.HTML(verdict(views), elem_id="verdict")
+        judged = gr.HTML(verdict(views[:2]), elem_id="verdict")
         words = f"Measure properly: {ENOUGH} alternating runs"
         measure = gr.Button(words, size="sm", elem_id="measure", visible=False)
-    bars = gr.HTML(panes.timeline(views), elem_id="timeline")
+    bars = gr.HTML(panes.timeline(views[:2]), elem_id="timeline")
     why = why_box.add_why_box()
     live = gr.HTML("", elem_id="live")
     small = gr.HTML("", elem_id="keeps")
-    results = [*sides, column, judged, bars, live, measure]
+    results = [*sides, judged, bars, live, measure]
     return Shown(readout, mode, picture, results, halts, small, stale, measure, why)
-
-
-def _wire_preview(handlers: Handlers, asked: Asked, shown: Shown) -> None:
-    def look(path: str | None, mode: str, brought: str, *values: Any) -> list[str]:
-        large = handlers.look(path, mode, brought, *values)
-        return [*large, keeps.show(handlers.engine, path, *values)]
-
-    changes = [asked.image.change, asked.brought.change, shown.mode.change]
-    changes += [asked.form.parts[name].change for name in WATCHED]
-    gr.on(
-        [take_turns("look", changes)],
-        look,
-        [asked.image, shown.mode, asked.brought, *asked.form.all],
-        [shown.picture, shown.readout, shown.keeps],
-        trigger_mode="always_last",
-        **LOOK,
-        **QUIET,
-    )
 
 
 def _wire_runs(
@@ -211,8 +195,8 @@ def _wire_runs(
     chips: Chips,
 ) -> None:
     outputs = [*shown.results, shared.last]
-    watched = [asked.form.parts[name].change for name in (*WATCHED, "max_new_tokens")]
-    FormChanges(handlers).wire(asked, shown.stale, shared.last, watched)
+    changes = FormChanges(handlers)
+    changes.wire(asked, shown, shared.last)
     clock = add_place(demo, handlers.engine)
     every = [*buttons, *shown.halts, *(chip for _, chip in chips), clock]
     begin = {
@@ -236,7 +220,7 @@ def _wire_runs(
     follow(shown.measure.click(**begin), handlers.measure)
     follow(why_box.wire(handlers, asked, shared.last, shown.why).then(**begin))
     for example, chip in chips:
-        follow(_choose(handlers, asked, shown, outputs, example, chip).then(**begin))
+        follow(_choose(changes, asked, shown, outputs, example, chip).then(**begin))
     buttons[1].click(handlers.stop, None, None, queue=False, **QUIET)
     for index, halt in enumerate(shown.halts):
         halt.click(_stopper(handlers, index), None, None, queue=False, **QUIET)
@@ -249,7 +233,15 @@ def _wire_opening(
     """Fill the page when a visitor comes, and answer the first example where nobody has yet."""
     outputs = [*shown.results, shared.last]
     wanted = gr.State(False)  # is the first example to be answered for this visitor?
-    fresh = [*asked.form.all, *asked.example, *asked.examples, shown.mode, *outputs, wanted]
+    fresh = [
+        asked.methods,
+        *asked.form.all,
+        *asked.example,
+        *asked.examples,
+        shown.mode,
+        *outputs,
+        wanted,
+    ]
     opened = demo.load(handlers.open, None, fresh, **OPEN, **QUIET)
     keep_form(handlers, asked, opened)
     answered = wanted.change(handlers.first, None, outputs, **GPU, **QUIET)
@@ -258,7 +250,7 @@ def _wire_opening(
 
 
 def _choose(
-    handlers: Handlers,
+    changes: FormChanges,
     asked: Asked,
     shown: Shown,
     outputs: list[Any],
@@ -266,17 +258,19 @@ def _choose(
     chip: gr.Button,
 ) -> Any:
     chosen = chip.click(
-        partial(FormChanges(handlers).choose, example),
+        partial(changes.choose, example),
         asked.form.all,
         [*asked.example, *outputs],
         queue=False,
         **QUIET,
     )
     # Looked at before it runs, so that the preview doesn't disturb what is measured.
+    last = outputs[-1]
+    kept = [last, asked.brought, asked.image, asked.question, *asked.form.all]
     return chosen.then(
-        handlers.look,
-        [asked.image, shown.mode, asked.brought, *asked.form.all],
-        [shown.picture, shown.readout],
+        changes.look,
+        [shown.mode, *kept],
+        changes.seen(shown),
         **LOOK,
         **QUIET,
     )

@@ -21,7 +21,7 @@ def same_tokens(base: View, other: View) -> bool:
     count = a.get("visual_tokens")
     if count is None or count != b.get("visual_tokens"):
         return False
-    return base.method == other.method or count == a.get("stock_tokens") == b.get("stock_tokens")
+    return base.lane == other.lane or count == a.get("stock_tokens") == b.get("stock_tokens")
 
 
 def compare_times(base: View, other: View, name: str) -> Contrast | None:

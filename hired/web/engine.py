@@ -26,6 +26,7 @@ from hired.models.load import describe, load
 from hired.selectors import Selector
 from hired.web import gpu
 from hired.web.limits import Limits
+from hired.web.settings import MOST
 
 MAX_RUNS = 256  # stop signs kept at once
 PATIENCE_S = 10.0  # then a preview is worth more than the measurement beside it
@@ -86,7 +87,7 @@ class Stops:
 
     everything: threading.Event = field(default_factory=threading.Event)
     lanes: list[threading.Event] = field(
-        default_factory=lambda: [threading.Event() for _ in range(3)]
+        default_factory=lambda: [threading.Event() for _ in range(MOST)]
     )
     begun: bool = False
 

@@ -7,10 +7,17 @@ from PIL import Image
 
 from hired.comparison import overlay
 from hired.comparison.layout import cut_words
+from hired.selectors import build
 from hired.web.engine import Loaded
 from hired.web.panes import esc
 from hired.web.pictures import data_uri, lay_out
 from hired.web.settings import Settings
+
+
+def walked(settings: Settings) -> Any:
+    """The HiRED that is explained: that of the first pane that has it, else one as usual."""
+    usual = build("hired")
+    return next((lane for lane in settings.lanes if lane.name == usual.name), usual)
 
 
 def walk(loaded: Loaded, image: Image.Image, settings: Settings) -> str:
@@ -19,14 +26,14 @@ def walk(loaded: Loaded, image: Image.Image, settings: Settings) -> str:
     Raises:
         SettingError: a layer or head does not exist in this model.
     """
-    selector: Any = settings.selector("hired")
+    selector = walked(settings)
     preview = loaded.preview
     selection = preview.select(image, selector)
     grid, layout = selection.grid, lay_out(image, selection.grid)
-    final = preview.feature_tap if settings.final_layer is None else settings.final_layer
-    early = preview.attention(image, settings.init_layer, settings.heads).numpy()
-    late = preview.attention(image, final, settings.heads).numpy()
-    overview = preview.look(image).cls[settings.init_layer][0]
+    final = preview.feature_tap if selector.final_layer is None else selector.final_layer
+    early = preview.attention(image, selector.init_layer, selector.heads).numpy()
+    late = preview.attention(image, final, selector.heads).numpy()
+    overview = preview.look(image).cls[selector.init_layer][0]
     content = selector.content(grid, overview)
     cropped = (
         f"An overview and {grid.rows} × {grid.cols} crops of {grid.patches} patches each: "
@@ -40,13 +47,13 @@ def walk(loaded: Loaded, image: Image.Image, settings: Settings) -> str:
     steps = [
         ("The image becomes tiles", cropped, overlay.draw_plain(layout), cropped),
         (
-            f"Layer {settings.init_layer} looks around",
+            f"Layer {selector.init_layer} looks around",
             "An early layer's CLS attention over the overview shows where there is anything at "
             "all. Each crop is worth the attention that falls into its region.",
             overlay.draw_attention(layout, grid, only_overview),
             overlay.describe_attention(grid, early),
         ),
-        ("The budget is shared out", _shares(selection, settings, content), None, ""),
+        ("The budget is shared out", _shares(selection, selector.alpha, content), None, ""),
         (
             f"Layer {final} picks",
             "In each tile the patches that the CLS token of the late layer attends to most win.",
@@ -70,11 +77,11 @@ def _step(title: str, words: str, picture: Image.Image | None, alt: str) -> str:
     return f"<li><div><h2>{esc(title)}</h2>{text}</div>{shown}</li>"
 
 
-def _shares(selection: Any, settings: Settings, content: list[float]) -> str:
+def _shares(selection: Any, alpha: float, content: list[float]) -> str:
     mass = sum(content) or 1.0
     total = selection.kept
     words = (
-        f"{total:,} tokens in all. The overview gets α = {settings.alpha:g} of them, the crops "
+        f"{total:,} tokens in all. The overview gets α = {alpha:g} of them, the crops "
         f"share the rest by what they are worth; nobody gets more than it has."
     )
     worth = ["–", *(f"{score / mass:.0%}" for score in content)]

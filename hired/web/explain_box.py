@@ -104,7 +104,7 @@ def answer(handlers: Handlers, path: str | None, kept: dict[str, Any] | None) ->
         found = _read(handlers, path, kept)
         if path is None or found is None:
             return ""
-        loaded, lanes = handlers.engine.get(), found.settings.selectors()
+        loaded, lanes = handlers.engine.get(), found.settings.lanes
         asked = read_image(path), found.question, lanes, found.settings.max_new_tokens
         return str(run_aside(partial(gaze.look_back, loaded, *asked)))
     except HiredError as error:

@@ -14,7 +14,7 @@ from hired.budget import show_budget
 from hired.comparison.overlay import draw_plain
 from hired.web.engine import Loaded
 from hired.web.panes import count_words, esc
-from hired.web.pictures import data_uri, lay_out, shown_method
+from hired.web.pictures import data_uri, lay_out, shown_lane
 from hired.web.settings import Settings
 from hired.web.sweep import plan
 from hired.web.sweep_pictures import MARKS, WORDS, Row, outcome
@@ -25,9 +25,10 @@ LADDER = (100, 90, 80, 70, 60, 50, 45, 40, 35, 30, 25, 20, 16, 13, 10, 7, 5, 3, 
 
 def plan_film(settings: Settings) -> list[Settings]:
     """The ladder of the first method that drops something, one run a frame."""
-    method = shown_method(settings)
+    lane = settings.lanes[shown_lane(settings)]
     budgets = " ".join(f"{percent}%" for percent in LADDER)
-    return plan(replace(settings, right=method, repeats=1), budgets, "none", "")
+    lanes = (Settings().lanes[0], lane)
+    return plan(replace(settings, lanes=lanes, repeats=1), budgets, "none", "")
 
 
 def breaking_point(rows: Sequence[Row]) -> int | None:
@@ -49,7 +50,7 @@ def draw_film(
     """
     frames, layout = [], None
     for settings, row in zip(planned, rows[1:], strict=False):
-        kept = loaded.preview.select(image, settings.selector(settings.right))
+        kept = loaded.preview.select(image, settings.lanes[-1])
         layout = lay_out(image, kept.grid)
         mask = "".join("1" if bit else "0" for bit in kept.mask.flatten().tolist())
         frames.append(_frame(row, mask))

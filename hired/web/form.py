@@ -1,40 +1,27 @@
-"""The left column: what is asked and with which settings, and how that becomes `Settings`."""
+"""The form: the panes, each a method with its own settings, and what is the run's.
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+The rows at the heads of the panes and the simple budget are drawn in the browser (`lanes.js`) from
+what the methods declare. All of them write one hidden text, which says what the panes are.
+"""
+
+import json
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
 from hired.errors import SettingError
-from hired.selectors import SELECTORS, settings_of
-from hired.settings import Choice, Flag, Number
-from hired.web.settings import (
-    DECLARED,
-    MAX_NEW_TOKENS,
-    MAX_REPEATS,
-    NOBODY,
-    Settings,
-    from_mapping,
-)
-from hired.web.wiring import QUIET
+from hired.selectors import SELECTORS, Selector, as_selector
+from hired.settings import Budget, Choice, Flag, Heads, Layer, Number, Setting, Whole
+from hired.web.render import render
+from hired.web.settings import DECLARED, MOST, RUN, Settings
 
 RATE, COUNT = "Share", "Count"
-AUTO = "auto"  # the final layer is the one that feeds the projector
+RATE_LABEL, COUNT_LABEL = "Share of all patches, %", "Patches to keep, per image"
 ORDER = ("one after the other", "one after the other, swapped", "race (times are shared)")
-FIELDS = (
-    "left", "right", "third", "kind", "rate", "count", "alpha", "init_layer", "final_layer",
-    "heads", "newline", "positions", "seed", "contextual", "important", "fuse", "exact", "centred",
-    "max_new_tokens", "order", "repeats",
-)  # fmt: skip
-
-OWN = tuple(name for name in DECLARED if name != "budget")  # of methods: hidden where none has it
-LABELS = {name: DECLARED[name].label for name in OWN} | {
-    "rate": "Share of all patches, %",
-    "count": "Patches to keep, per image",
-    "max_new_tokens": "Max new tokens",
-    "repeats": "Repeats (median)",
-}
+FIELDS = ("panes", "max_new_tokens", "order", "repeats")
+MAX_TEXT = 20_000  # characters of the hidden text
+EDITED = 1  # the pane of the simple budget, and of the picture at first
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,56 +36,148 @@ class Form:
         return [self.parts[name] for name in FIELDS]
 
 
-def read(*values: Any) -> Settings:
+def read(panes: str, tokens: Any, order: str, repeats: Any) -> Settings:
     """The form's values, in the order of `FIELDS`, as settings.
 
     Raises:
         SettingError: one of them is out of range.
     """
-    form = dict(zip(FIELDS, values, strict=True))
-    kind, rate, count, order = (form.pop(key) for key in ("kind", "rate", "count", "order"))
-    form["budget"] = _read_count(count) if kind == COUNT else f"{_read_rate(rate) / 100}"
-    empty = [LABELS[name] for name in form if name in LABELS and form[name] is None]
-    if empty:
-        raise SettingError(f"{empty[0]}: the box is empty. Type a number.")
-    form["race"], form["swap"] = order == ORDER[2], order == ORDER[1]
-    return from_mapping(form)
+    for name, value in (("max_new_tokens", tokens), ("repeats", repeats)):
+        if value is None:
+            raise SettingError(f"{RUN[name].label}: the box is empty. Type a number.")
+    return Settings(
+        tuple(map(_read_lane, _load(panes)["lanes"])),
+        max_new_tokens=RUN["max_new_tokens"].read("max_new_tokens", tokens),
+        race=order == ORDER[2],
+        swap=order == ORDER[1],
+        repeats=RUN["repeats"].read("repeats", repeats),
+    )
 
 
-def _read_rate(rate: Any) -> float:
-    if isinstance(rate, int | float) and 0 < rate <= 100:
-        return float(rate)
-    raise SettingError(f"{LABELS['rate']}: a number up to 100; {_typed(rate)}")
-
-
-def _read_count(count: Any) -> str:
-    if isinstance(count, int | float) and count >= 1 and float(count).is_integer():
-        return str(int(count))
-    raise SettingError(f"{LABELS['count']}: a whole number from 1; {_typed(count)}")
-
-
-def _typed(value: Any) -> str:
-    return "the box is empty." if value is None else f"got {value!r}."
+def seen_of(panes: str) -> int:
+    """The pane that is edited, whose tokens the picture shows."""
+    found = _load(panes)
+    seen = found.get("seen")
+    last = len(found["lanes"]) - 1
+    return min(seen, last) if isinstance(seen, int) and seen >= 0 else EDITED
 
 
 def write(settings: Settings) -> list[Any]:
-    """Settings as the form's values, in the order of `FIELDS`."""
-    counted = isinstance(settings.budget, int)
-    form = settings.as_dict() | {
-        "kind": COUNT if counted else RATE,
-        "rate": gr.skip() if counted else max(1, round(settings.budget * 100, 4)),
-        "count": settings.budget if counted else gr.skip(),
-        "order": ORDER[2] if settings.race else ORDER[1] if settings.swap else ORDER[0],
-        "final_layer": AUTO if settings.final_layer is None else str(settings.final_layer),
-        "heads": settings.heads if isinstance(settings.heads, str) else f"head {settings.heads}",
-    }
-    return [form[name] for name in FIELDS]
+    """Values for the form that say `settings`, in the order of `FIELDS`."""
+    drops = [index for index, lane in enumerate(settings.lanes) if lane.name != "full"]
+    seen = EDITED if EDITED in drops or not drops else drops[0]
+    panes = {"lanes": list(settings.texts), "seen": seen, "linked": False}
+    order = ORDER[2] if settings.race else ORDER[1] if settings.swap else ORDER[0]
+    return [json.dumps(panes), settings.max_new_tokens, order, settings.repeats]
 
 
-def layer_choices(layers: int, feature: int | None = None) -> list[tuple[str, str]]:
-    """(shown, value) of every layer that can be tapped, and the default by its meaning."""
-    default = "feature layer" if feature is None else f"feature layer ({feature})"
-    return [(default, AUTO), *((str(layer), str(layer)) for layer in range(layers))]
+def _load(panes: str) -> dict[str, Any]:
+    try:
+        found = json.loads(panes) if len(panes) <= MAX_TEXT else None
+        if isinstance(found, dict) and all(isinstance(text, str) for text in found["lanes"]):
+            return found
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise SettingError(f"The panes could not be read; got {str(panes)[:60]!r}. Reload the page.")
+
+
+def _read_lane(text: str) -> Selector:
+    """A lane as its row wrote it; what its boxes hold is refused in their words."""
+    for part in text.partition(":")[2].split(","):
+        key, _, value = part.partition("=")
+        if key == "budget":
+            _check_budget(value.strip())
+        elif key in DECLARED and not value.strip():
+            raise SettingError(f"{DECLARED[key].label}: the box is empty. Type a number.")
+    return as_selector(text)
+
+
+def _check_budget(text: str) -> None:
+    rate = text.endswith("%")
+    label, allowed = (
+        (RATE_LABEL, "a number up to 100") if rate else (COUNT_LABEL, "a whole number from 1")
+    )
+    if text in ("", "%"):
+        raise SettingError(f"{label}: {allowed}; the box is empty. Type a number.")
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        return  # its declaration says what is wrong
+    wrong = not 0 < number <= 100 if rate else number <= 0 or (number > 1 and number % 1)
+    if wrong:
+        raise SettingError(f"{label}: {allowed}; got {number:g}.")
+
+
+def with_budget(panes: str, index: int, budget: float | int) -> str:
+    """The hidden text with another budget in one pane.
+
+    Raises:
+        SettingError: it says no such pane, or no such budget can be.
+    """
+    found = _load(panes)
+    if not 0 <= index < len(found["lanes"]):
+        raise SettingError(f"There is no pane {index + 1}.")
+    lanes = [as_selector(text) for text in found["lanes"]]
+    lanes[index] = replace(lanes[index], budget=budget)
+    return json.dumps(found | {"lanes": [lane.text for lane in lanes], "seen": index})
+
+
+def fit_lane(lane: Selector, layers: int, heads: int) -> Selector:
+    """A lane with the layers and heads that a model has."""
+    fitted: dict[str, Any] = {}
+    for name, setting in lane.settings().items():
+        value = getattr(lane, name)
+        if isinstance(setting, Layer) and value is not None:
+            fitted[name] = min(value, layers - 1)
+        elif isinstance(setting, Heads) and isinstance(value, int) and value >= heads:
+            fitted[name] = type(lane)().heads
+    return replace(lane, **fitted)
+
+
+def describe_methods(layers: int, heads: int, feature: int | None = None) -> str:
+    """Every method with its settings as controls on a model with these layers and heads, as JSON:
+    what the rows of the panes are made of.
+    """
+    methods = {
+        name: {
+            "title": method.title,
+            "summary": method.summary,
+            "settings": {
+                key: {"label": one.label, "help": f"{one.help[0].upper()}{one.help[1:]}.",
+                      "usual": one.write(getattr(method(), key)),
+                      **_control(one, layers, heads, feature)}
+                for key, one in method.settings().items()
+            },
+        }
+        for name, method in SELECTORS.items()
+    }  # fmt: skip
+    return json.dumps({"methods": methods, "most": MOST})
+
+
+def _control(setting: Setting, layers: int, heads: int, feature: int | None) -> dict[str, Any]:
+    """How a setting is asked for: its kind of control and what that can be set to."""
+    match setting:
+        case Budget():
+            return {"kind": "budget"}
+        case Layer(auto=True):
+            auto = "feature layer" if feature is None else f"feature layer ({feature})"
+            numbers = map(str, range(layers))
+            return {"kind": "choice", "choices": [["auto", auto], *([n, n] for n in numbers)]}
+        case Layer():
+            return {"kind": "range", "low": 0, "high": layers - 1, "step": 1}
+        case Heads():
+            single = [[str(head), f"head {head}"] for head in range(heads)]
+            return {"kind": "choice", "choices": [*([c, c] for c in setting.choices), *single]}
+        case Choice():
+            return {"kind": "choice", "choices": [[c, c] for c in setting.choices]}
+        case Flag():
+            return {"kind": "flag"}
+        case Number():
+            return {"kind": "range", "low": setting.low, "high": setting.high,
+                    "step": setting.step}  # fmt: skip
+        case Whole():
+            return {"kind": "whole", "low": setting.low, "high": setting.high}
+    raise TypeError(f"No control for {setting!r}.")
 
 
 def method_choices() -> list[tuple[str, str]]:
@@ -107,76 +186,23 @@ def method_choices() -> list[tuple[str, str]]:
 
 
 def build_budget(parts: dict[str, Any]) -> None:
-    """How much is kept: a share of all patches or a count."""
-    with gr.Group(elem_id="budget") as parts["budget"]:
-        parts["kind"] = gr.Radio([RATE, COUNT], value=RATE, label="Budget to keep", elem_id="kind")
-        parts["rate"] = gr.Slider(1, 100, value=20, step=1, label=LABELS["rate"], elem_id="rate")
-        parts["count"] = gr.Number(
-            160, precision=0, minimum=1, label=LABELS["count"], visible=False, elem_id="count",
-            scale=3,
-        )  # fmt: skip
-    parts["kind"].change(
-        lambda kind: (gr.update(visible=kind == RATE), gr.update(visible=kind == COUNT)),
-        parts["kind"],
-        [parts["rate"], parts["count"]],
-        queue=False,
-        **QUIET,
-    )
+    """How much is kept: a share of all patches or a count. It moves the right pane."""
+    words = {"rate": RATE, "count": COUNT, "rate_label": RATE_LABEL, "count_label": COUNT_LABEL}
+    panes = write(Settings())[0]  # not in a closed box, where gradio would not draw it
+    parts["panes"] = gr.Textbox(panes, label="Panes", elem_id="panes-text", visible="hidden")
+    parts["budget"] = gr.HTML(render("budget", **words), elem_id="budget")
 
 
 def build_settings(parts: dict[str, Any]) -> None:
-    """Methods, their own settings, the way of running, and the way back to the defaults."""
-    methods, usual = method_choices(), Settings()
-    with gr.Row():
-        parts["left"] = gr.Dropdown(methods, value="full", label="Left pane", min_width=130)
-        parts["right"] = gr.Dropdown(methods, value="hired", label="Right pane", min_width=130)
-    parts["third"] = gr.Dropdown([("No third pane", NOBODY), *methods], value=NOBODY, label="Third")
-    for name, visible in zip(OWN, _shown(usual.methods), strict=True):
-        parts[name] = _build_own(name, getattr(usual, name), visible)
+    """The way of running, and the way back to the defaults; what the panes are is in their rows."""
+    tokens, repeats = RUN["max_new_tokens"], RUN["repeats"]
+    usual = write(Settings())
     with gr.Row():
         parts["max_new_tokens"] = gr.Slider(
-            1, MAX_NEW_TOKENS, value=64, step=1, label=LABELS["max_new_tokens"], min_width=240
+            tokens.low, tokens.high, value=usual[1], step=1, label=tokens.label, min_width=240
         )
         parts["repeats"] = gr.Slider(
-            1, MAX_REPEATS, value=1, step=1, label=LABELS["repeats"], min_width=240
+            repeats.low, repeats.high, value=usual[3], step=1, label=repeats.label, min_width=240
         )
     parts["order"] = gr.Dropdown(list(ORDER), value=ORDER[0], label="Panes run")
     parts["reset"] = gr.Button("Reset all settings", size="sm", elem_id="reset")
-    sides = [parts[side] for side in ("left", "right", "third")]
-    gr.on(
-        [side.change for side in sides],
-        lambda *chosen: [gr.update(visible=shown) for shown in _shown(chosen, "budget")],
-        sides,
-        [parts["budget"], *(parts[name] for name in OWN)],
-        queue=False,
-        **QUIET,
-    )
-
-
-def _shown(chosen: Iterable[str], *more: str) -> list[bool]:
-    """Of `more` and each of `OWN`: has one of the chosen methods this setting?"""
-    known = {setting for name in chosen if name in SELECTORS for setting in settings_of(name)}
-    return [name in known for name in (*more, *OWN)]
-
-
-def _build_own(name: str, value: Any, visible: bool) -> Any:
-    """The field of a method's setting, with its name and its help as declared."""
-    one = DECLARED[name]
-    words = {
-        "label": one.label,
-        "info": f"{one.help[0].upper()}{one.help[1:]}.",
-        "visible": visible,
-        "elem_id": name.replace("_", "-"),
-        "min_width": 240,
-    }
-    if name == "init_layer":  # as many as the model has, once it is there
-        return gr.Slider(0, 63, value=value, step=1, **words)
-    if name == "final_layer":
-        return gr.Dropdown(layer_choices(64), value=AUTO, **words)
-    if isinstance(one, Flag):
-        return gr.Checkbox(value, **words)
-    if isinstance(one, Choice):
-        return gr.Dropdown(list(one.choices), value=value, **words)
-    if isinstance(one, Number):
-        return gr.Slider(one.low, one.high, value=value, step=one.step, **words)
-    return gr.Number(value, precision=0, minimum=0, **words)

@@ -1,5 +1,6 @@
 """What a change of the form does to what is shown before anything runs again."""
 
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -9,13 +10,12 @@ from hired.errors import HiredError
 from hired.models.auto import real_model
 from hired.web import form, panes, stale
 from hired.web.examples import Example
-from hired.web.handlers import Handlers
+from hired.web.handlers import Handlers, idle_views
 from hired.web.plain import plain_errors
 from hired.web.settings import Settings
 from hired.web.turns import take_turns
 from hired.web.uploads import read_image
-from hired.web.views import View
-from hired.web.wiring import NOTE, QUIET
+from hired.web.wiring import LOOK, NOTE, QUIET
 
 
 class FormChanges:
@@ -24,9 +24,9 @@ class FormChanges:
     def __init__(self, handlers: Handlers) -> None:
         self.handlers = handlers
 
-    def wire(self, asked: Any, stale_note: gr.HTML, last: gr.State, watched: list[Any]) -> None:
-        """Uploads, and the comparison with the last run whatever it or the form becomes; `watched`
-        are the events of the settings.
+    def wire(self, asked: Any, shown: Any, last: gr.State) -> None:
+        """One listener for each change of the form: what it does to the picture, to the small ones
+        and to the answers of the last run comes at once.
         """
         gr.on(
             [asked.image.clear, asked.question.input],
@@ -49,24 +49,50 @@ class FormChanges:
         asked.form.parts["reset"].click(
             lambda: self.handlers.fit_form(Settings()), None, asked.form.all, queue=False, **QUIET
         )
-        of_others = [last.change, asked.image.change, asked.question.change, asked.brought.change]
+        panes, tokens = asked.form.parts["panes"], asked.form.parts["max_new_tokens"]
+        kept = [last, asked.brought, asked.image, asked.question, *asked.form.all]
         gr.on(
-            [take_turns("note", [*of_others, *watched])],
+            [
+                take_turns(
+                    "look",
+                    [asked.image.change, asked.brought.change, shown.mode.change, panes.change],
+                )
+            ],
+            self.look,
+            [shown.mode, *kept],
+            self.seen(shown),
+            trigger_mode="always_last",
+            **LOOK,
+            **QUIET,
+        )
+        panes.change(None, panes, None, js="(text) => window.hiredPanes?.(text)", **QUIET)
+        gr.on(
+            [take_turns("note", [last.change, asked.question.change, tokens.change])],
             self.compare_with_last,
-            [last, asked.brought, asked.image, asked.question, *asked.form.all],
-            stale_note,
+            kept,
+            shown.stale,
             trigger_mode="always_last",
             **NOTE,
             **QUIET,
         )
 
+    def seen(self, shown: Any) -> list[Any]:
+        """What `look` fills."""
+        return [shown.picture, shown.readout, shown.keeps, shown.stale]
+
+    def look(
+        self, mode: str, kept: dict[str, Any] | None, brought: str, path: str | None,
+        question: str, *values: Any,
+    ) -> list[str]:  # fmt: skip
+        """Picture, read-out, small pictures, and what the answers are of where that has changed."""
+        stale_words = self.compare_with_last(kept, brought, path, question, *values)
+        if brought and not path:  # what a run brought with it where its picture is not here
+            return [brought, "", "", stale_words]
+        return [*self.handlers.preview(path, mode, *values), stale_words]
+
     def choose(self, example: Example, *values: Any) -> list[Any]:
         """An example that was clicked, and panes that say nothing of the one before."""
-        try:
-            methods = form.read(*values).methods
-        except HiredError:
-            methods = Settings().methods
-        views = [View(method, "queued") for method in methods]
+        views = [replace(view, phase="queued") for view in idle_views(*values)]
         note = panes.note(example)
         shown = self.handlers.draw(views)
         return [example.image, example.question, example.known, note, "", *shown, None]

@@ -89,9 +89,9 @@ class Greeting:
         known = self.shown(path, image)
         return known not in self.posters if known else not looks_like_poster(image)
 
-    def case(self, path: str, image: Image.Image, known: str, settings: Settings) -> Case:
+    def case(self, path: str, image: Image.Image, known: str) -> Case:
         """What the panes of a run are about; `known` is the right answer."""
-        return Case(known, settings.budget, self.foreign(path, image))
+        return Case(known, self.foreign(path, image))
 
     def shown(self, path: str, image: Image.Image | None = None) -> Example | None:
         """The example that an uploaded file is, if it is one; `image` where it is decoded by now.

@@ -4,6 +4,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,7 @@ from PIL import Image
 from hired.comparison.evidence import ENOUGH
 from hired.errors import HiredError, InputError
 from hired.inputs import check_question
-from hired.selectors import SELECTORS, settings_of
-from hired.web import form, panes, pictures, record, share
+from hired.web import form, keeps, panes, pictures, record, share
 from hired.web.arrival import arrive
 from hired.web.engine import Engine, Stops
 from hired.web.greeting import Greeting
@@ -23,14 +23,23 @@ from hired.web.readout import readout
 from hired.web.record import Record
 from hired.web.remote import plain_picture
 from hired.web.runs import run
-from hired.web.settings import Settings
+from hired.web.settings import MOST, Settings
 from hired.web.uploads import read_image
 from hired.web.verdict import may_measure, verdict
-from hired.web.views import Case, View
+from hired.web.views import Case, View, budget_of, name_lanes, name_views
 
 NO_IMAGE = (
     '<div class="nothing"><p>Upload, paste or choose an image to see which tokens stay.</p></div>'
 )
+
+
+def idle_views(*values: Any) -> list[View]:
+    """Panes of which nothing is known yet, as the form has them."""
+    try:
+        settings = form.read(*values)
+    except HiredError:
+        settings = Settings()
+    return [View(text) for text in settings.texts]
 
 
 class Handlers:
@@ -51,6 +60,7 @@ class Handlers:
             gr.Info(panes.esc(link.told))
         settings, example = link.settings, link.example
         return [
+            self.describe_methods(),
             *self.fit_form(settings),
             example.image if example else None,
             link.question,
@@ -67,14 +77,14 @@ class Handlers:
         """Panes before anything ran: the first example's answers if they are there already."""
         kept = None if asked else self.greeting.run()
         if kept is None:
-            return [*self.draw([View(method) for method in settings.methods]), None]
+            return [*self.draw([View(text) for text in settings.texts]), None]
         return self._again(kept)
 
     def _again(self, kept: Record) -> list[Any]:
         """The first example's run of before, labelled with date and device."""
         first = self.greeting.example()
         known = kept.known or (first.answer if first else "")
-        case = Case(known, kept.settings.budget, about=kept.about)
+        case = Case(known, about=kept.about)
         return [*self.draw(kept.views, case), record.as_dict(kept)]
 
     def _wants_first(self, asked: bool) -> bool:
@@ -91,7 +101,7 @@ class Handlers:
                 loaded, limits = self.engine.start(), self.engine.limits
                 image = read_image(example.image)
                 settings = greeting.settings
-                case = greeting.case(example.image, image, example.answer, settings)
+                case = greeting.case(example.image, image, example.answer)
                 views: list[View] = []
                 for views in run(loaded, image, example.question, settings, Stops(), limits):
                     yield [*self.draw(views, case), gr.skip()]
@@ -109,45 +119,53 @@ class Handlers:
     def fit_form(self, settings: Settings) -> list[Any]:
         """The form's values for these settings, with the layers and heads this model has."""
         preview = self.engine.get().preview
-        last = preview.layers - 1
-        final = form.AUTO if settings.final_layer is None else str(min(settings.final_layer, last))
-        heads = ["sum", "max", *(f"head {index}" for index in range(preview.heads))]
-        head = f"head {settings.heads}" if isinstance(settings.heads, int) else settings.heads
+        lanes = [form.fit_lane(lane, preview.layers, preview.heads) for lane in settings.lanes]
+        settings = replace(settings, lanes=tuple(lanes))
         values = dict(zip(form.FIELDS, form.write(settings), strict=True))
-        values["init_layer"] = gr.update(maximum=last, value=min(settings.init_layer, last))
-        values["final_layer"] = gr.update(
-            choices=form.layer_choices(preview.layers, preview.feature_tap), value=final
-        )
-        values["heads"] = gr.update(choices=heads, value=head if head in heads else "sum")
         most = self.engine.limits.new_tokens
         tokens = min(settings.max_new_tokens, most)
         values["max_new_tokens"] = gr.update(maximum=most, value=tokens)
         return [values[name] for name in form.FIELDS]
 
-    def look(self, path: str | None, mode: str, brought: str, *values: Any) -> tuple[str, str]:
-        """The preview, or what a run brought with it where its picture is not here."""
-        return self.preview(path, mode, *values) if path or not brought else (brought, "")
+    def describe_methods(self) -> str:
+        """What the rows of the panes are made of, on this model."""
+        seen = self.engine.get().preview
+        told = form.describe_methods(seen.layers, seen.heads, seen.feature_tap)
+        return f'<div data-methods="{panes.esc(told)}"></div>'
 
-    def preview(self, path: str | None, mode: str, *values: Any) -> tuple[str, str]:
-        """Picture and read-out of the current image and settings; errors stand in their place."""
+    def preview(self, path: str | None, mode: str, *values: Any) -> tuple[str, str, str]:
+        """Picture, read-out and small pictures of the current image and settings; errors stand in
+        the picture's place.
+        """
         if not path:
-            return NO_IMAGE, ""
+            return NO_IMAGE, "", ""
         with plain_errors():
             try:
-                return self._preview(read_image(path), mode, form.read(*values))
+                settings, seen = form.read(*values), form.seen_of(values[0])
+                return self._preview(read_image(path), mode, settings, seen)
             except HiredError as error:
-                return f'<div class="nothing"><p class="fault">{panes.esc(error)}</p></div>', ""
+                told = f'<div class="nothing"><p class="fault">{panes.esc(error)}</p></div>'
+                return told, "", ""
 
-    def _preview(self, image: Image.Image, mode: str, settings: Settings) -> tuple[str, str]:
+    def _preview(
+        self, image: Image.Image, mode: str, settings: Settings, seen: int
+    ) -> tuple[str, str, str]:
         loaded = self.engine.get()
         self.engine.limits.check_image(image)
         if loaded.servers is not None:
-            return plain_picture(image), ""
-        selection = pictures.select(loaded, image, settings)
-        picture = pictures.preview(loaded, image, settings, selection, mode)
-        method = pictures.shown_method(settings)
-        budget = settings.budget if "budget" in settings_of(method) else None
-        return picture, readout(selection, budget, SELECTORS[method].title)
+            return plain_picture(image), "", ""
+        kept, names = pictures.select(loaded, image, settings), name_lanes(settings.texts)
+        lane, dropping = settings.lanes[seen], pictures.dropping(settings)
+        if mode == pictures.DIFFERENCE and len(dropping) > 1:
+            pair = pictures.pair_of(dropping, seen)
+            both = (kept[pair[0]], kept[pair[1]]), (names[pair[0]], names[pair[1]])
+            picture = pictures.difference(image, *both)
+        else:
+            shown = pictures.KEPT if mode == pictures.DIFFERENCE else mode
+            picture = pictures.preview(loaded, image, lane, kept[seen], shown, names[seen])
+        others = [(names[i], one) for i, one in enumerate(kept) if i != seen]
+        told = readout(kept[seen], budget_of(lane), names[seen], others)
+        return picture, told, keeps.draw(image, kept)
 
     def begin(
         self, request: gr.Request, path: str | None, question: str, *values: Any
@@ -160,8 +178,8 @@ class Handlers:
             image = self.engine.limits.check_image(read_image(path))
             self.engine.limits.check_asked(check_question(question), settings.max_new_tokens)
             self.engine.expect(request.session_hash)
-            case = self.greeting.case(path, image, "", settings)
-        views = [View(method, "queued") for method in settings.methods]
+            case = self.greeting.case(path, image, "")
+        views = [View(text, "queued") for text in settings.texts]
         return [*self.draw(views, case), None, *self.buttons(running=len(views))]
 
     def run(
@@ -179,7 +197,7 @@ class Handlers:
         with plain_errors():
             settings, image = form.read(*values), read_image(path or "")
             loaded, limits = self.engine.start(), self.engine.limits
-            case = self.greeting.case(path or "", image, known.get(question, ""), settings)
+            case = self.greeting.case(path or "", image, known.get(question, ""))
             views: list[View] = []
             with (
                 self.engine.stopping(request.session_hash) as stops,
@@ -207,11 +225,7 @@ class Handlers:
     def fail(self, request: gr.Request, *values: Any) -> list[Any]:
         """After a run that was refused: nothing waits any more."""
         self.engine.forget(request.session_hash)
-        try:
-            methods = form.read(*values).methods
-        except HiredError:
-            methods = Settings().methods
-        return [*self.draw([View(method) for method in methods]), None, *self.buttons(running=0)]
+        return [*self.draw(idle_views(*values)), None, *self.buttons(running=0)]
 
     def stop(self, request: gr.Request) -> None:
         """All lanes, within one token; what was said stays."""
@@ -239,12 +253,11 @@ class Handlers:
 
     def draw(self, views: list[View], case: Case | None = None) -> list[Any]:
         """Values of the panes, the verdict, the timeline and the live region."""
+        views = name_views(views)
         shown = panes.side_by_side(views, case)
         return [
-            shown[0],
-            shown[1] if len(shown) > 1 else "",
-            shown[2] if len(shown) > 2 else "",
-            gr.update(visible=len(shown) > 2),
+            *shown,
+            *[panes.pane(View(""), index) for index in range(len(shown), MOST)],
             verdict(views, case),
             panes.timeline(views),
             panes.announcement(views),
@@ -256,7 +269,7 @@ class Handlers:
         return [
             gr.update(interactive=not running),
             gr.update(interactive=bool(running)),
-            *(gr.update(visible=index < running) for index in range(3)),
+            *(gr.update(visible=index < running) for index in range(MOST)),
             *(gr.update(interactive=not running) for _ in self.greeting.every),
             gr.update(active=bool(running)),
         ]

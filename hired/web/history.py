@@ -17,7 +17,7 @@ _STORE = """
     } catch { return []; }  // not ours, or storage is forbidden
   };
   const listed = (kept) => kept.map(({id, run: {date, question, settings}}) => (
-    {id, date, question, budget: settings?.budget}));
+    {id, date, question, lanes: settings?.lanes, budget: settings?.budget}));
 """
 LIST = f"() => {{{_STORE} return [listed(stored())]; }}"
 PICK = f"(_, id) => {{{_STORE} return [stored().find((kept) => kept.id === id)?.run, id]; }}"
@@ -38,7 +38,9 @@ def titles(runs: list[dict[str, Any]]) -> list[tuple[str, str]]:
     for kept in runs:
         when = str(kept.get("date", ""))[:16].replace("T", " ")
         words = str(kept.get("question", ""))[:60]
-        shown.append((f"{when} · {words} · budget {kept.get('budget')}", str(kept.get("id"))))
+        lanes = kept.get("lanes")
+        told = " | ".join(map(str, lanes)) if lanes else f"budget {kept.get('budget')}"
+        shown.append((f"{when} · {words} · {told}", str(kept.get("id"))))
     return shown
 
 

@@ -54,7 +54,7 @@ def run_identical(args: argparse.Namespace) -> int:
     if args.comparisons < 1:
         raise SettingError(f"comparisons is at least 1; got {args.comparisons}.")
     asked = [
-        Settings(left=args.method, right=args.method, max_new_tokens=args.new_tokens, repeats=each)
+        Settings((args.method,) * 2, max_new_tokens=args.new_tokens, repeats=each)
         for each in args.repeats
     ]
     model, processor = load(args.model, None, args.device, args.dtype)

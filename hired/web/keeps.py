@@ -4,44 +4,21 @@ A pane is written anew many times while it runs; its picture stays, so it is sen
 background of a place that the pane leaves free.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
 from PIL import Image
 
 from hired.comparison.overlay import draw_kept
-from hired.errors import HiredError
-from hired.web import form
-from hired.web.engine import Engine
+from hired.selectors import Selection
 from hired.web.pictures import data_uri, lay_out
-from hired.web.settings import Settings
-from hired.web.uploads import read_image
 
 WIDE, HIGH = 148, 96  # pixels of a small picture at most, on screen
 
 
-def show(engine: Engine, path: str | None, *values: Any) -> str:
-    """Pictures of what every pane keeps of the current image; nothing where that is unknown."""
-    if not path:
-        return ""
-    try:
-        settings, image = form.read(*values), engine.limits.check_image(read_image(path))
-        return draw(engine, image, settings)
-    except HiredError:  # the large picture says why
-        return ""
-
-
-def draw(engine: Engine, image: Image.Image, settings: Settings) -> str:
-    """The style sheet.
-
-    Raises:
-        SettingError: a layer or head does not exist in this model.
-    """
-    loaded = engine.get()
-    if loaded.servers is not None:
-        return ""
+def draw(image: Image.Image, selections: Sequence[Selection]) -> str:
+    """The style sheet with a picture of what every pane keeps of an image."""
     rules, wide, high = [], WIDE, HIGH
-    for index, method in enumerate(settings.methods):
-        kept = loaded.preview.select(image, settings.selector(method))
+    for index, kept in enumerate(selections):
         picture = draw_kept(lay_out(image, kept.grid), kept)
         scale = min(WIDE / picture.width, HIGH / picture.height)
         wide, high = round(picture.width * scale), round(picture.height * scale)

@@ -45,10 +45,11 @@ def add_model_box(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.HT
         except HiredError as error:  # stays to be read, unlike a toast
             return [*[gr.skip()] * (len(shown) - 1), _failure(error, engine.name)]
         told = f'<p class="note" role="status">{panes.esc(name)} is loaded.</p>'
-        fitted = [*handlers.fit_form(Settings()), *handlers.fit_examples()]
+        fitted = [handlers.describe_methods(), *handlers.fit_form(Settings())]
+        fitted += handlers.fit_examples()
         return [describe(info), head(info), *fitted, told]
 
-    shown = [panel, header, *asked.form.all, *asked.examples, said]
+    shown = [panel, header, asked.methods, *asked.form.all, *asked.examples, said]
     load.click(
         switch,
         choice,

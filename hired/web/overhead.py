@@ -174,7 +174,7 @@ def _plain(loaded: Loaded, path: str, question: str, settings: Settings) -> floa
     """Seconds of all lanes, one after the other, with nobody told of a token."""
     kwargs = {"max_new_tokens": settings.max_new_tokens}
     begin = perf_counter()
-    for selector in settings.selectors():
+    for selector in settings.lanes:
         last: dict[str, Any] = {}
         prompt = Prompt(loaded.model, loaded.processor, read_image(path), question, kwargs)
         run_lane(prompt, selector, lambda last=last, **news: last.update(news), bool, False)
@@ -207,5 +207,4 @@ def _handler(demo: Any) -> int:
 
 def _values(settings: Settings) -> list[Any]:
     """What the form would send."""
-    values = dict(zip(form.FIELDS, form.write(settings), strict=True))
-    return [value if not isinstance(value, dict) else 1 for value in values.values()]
+    return form.write(settings)

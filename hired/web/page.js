@@ -97,6 +97,7 @@
   // What Gradio draws without what a keyboard or a screen reader needs.
   const tidy = () => {
     oneStop();
+    if (one('.lane-form:empty')) window.hiredPanes?.();  // Gradio made a pane anew
     later ||= setTimeout(fewStops, 250);  // not in every frame of a run
     one('#live')?.setAttribute('aria-hidden', 'true');
     all('footer img:not([alt=""])').forEach((image) => image.setAttribute('alt', ''));

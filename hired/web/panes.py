@@ -52,7 +52,7 @@ def pane(view: View, index: int, case: Case | None = None, others: Sequence[View
     A known answer marks it right or wrong, unless the model knows nothing of such pictures.
     Words that differ from the answers of `others` are marked once all have ended.
     """
-    case = case or Case()
+    case, title = case or Case(), view.title or f"Pane {index + 1}"
     metrics = view.metrics or {}
     if view.error:
         said = f"<p>{esc(view.text)}</p>" if view.text else ""
@@ -78,12 +78,12 @@ def pane(view: View, index: int, case: Case | None = None, others: Sequence[View
     contended = metrics.get("contended")
     note = '<span class="chip warn">raced: shared times and memory</span>' if contended else ""
     return (
-        f'<section class="pane {view.phase}" data-lane="{index}" aria-label="{esc(view.title)}">'
-        f'<header><h3>{esc(view.title)}</h3><span class="chip">{chip}</span>{note}'
+        f'<section class="pane {view.phase}" data-lane="{index}" aria-label="{esc(title)}">'
+        f'<header><h3>{esc(title)}</h3><span class="chip">{chip}</span>{note}'
         f'<span class="state {mark}"><i aria-hidden="true"></i>{state}</span></header>{banner}'
         '<div class="said"><div class="answer" tabindex="0" role="group" '
-        f'aria-label="Answer of {esc(view.title)}">'
-        f"{body}</div>{_place(index, esc(view.title))}</div>{_figures(view)}</section>"
+        f'aria-label="Answer of {esc(title)}">'
+        f"{body}</div>{_place(index, esc(title))}</div>{_figures(view)}</section>"
     )
 
 

@@ -2,44 +2,60 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image
 
 from hired.comparison.layout import Layout, cut_words
 from hired.comparison.overlay import (
+    count_difference,
     count_tiles,
     describe_attention,
     describe_kept,
     draw_attention,
+    draw_difference,
     draw_kept,
 )
 from hired.images import frames_words
-from hired.selectors import Selection
+from hired.selectors import Selection, Selector, build
 from hired.tiles import TileGrid
 from hired.web.engine import Loaded
 from hired.web.panes import esc
+from hired.web.render import render
 from hired.web.settings import Settings
 
 KEPT, INIT, FINAL = "Kept tokens", "Init-layer attention", "Final-layer attention"
-MODES = (KEPT, INIT, FINAL)
+DIFFERENCE = "Difference"  # of two panes that drop something
+MODES = (KEPT, INIT, FINAL, DIFFERENCE)
 LAYOUTS = 4  # kept at once, 12 MB each and their images
 _layouts: dict[tuple[int, TileGrid], Layout] = {}
 
 
-def shown_method(settings: Settings) -> str:
-    """The method whose selection the preview shows: the first that drops anything."""
-    dropping = [name for name in settings.methods if name != "full"]
-    return dropping[0] if dropping else settings.methods[0]
+def dropping(settings: Settings) -> list[int]:
+    """The panes that drop anything."""
+    return [index for index, lane in enumerate(settings.lanes) if lane.name != "full"]
 
 
-def select(loaded: Loaded, image: Image.Image, settings: Settings) -> Selection:
-    """What the previewed method keeps of an image.
+def pair_of(panes: Sequence[int], seen: int) -> tuple[int, int]:
+    """The pane that is edited and the first other one among `panes`, in their order."""
+    one = seen if seen in panes else panes[0]
+    two = next(index for index in panes if index != one)
+    return min(one, two), max(one, two)
+
+
+def shown_lane(settings: Settings) -> int:
+    """The pane whose selection the preview shows at first: the first that drops anything."""
+    return next(iter(dropping(settings)), 0)
+
+
+def select(loaded: Loaded, image: Image.Image, settings: Settings) -> list[Selection]:
+    """What every pane keeps of an image.
 
     Raises:
         SettingError: a layer or head does not exist in this model.
     """
-    return loaded.preview.select(image, settings.selector(shown_method(settings)))
+    return [loaded.preview.select(image, lane) for lane in settings.lanes]
 
 
 def lay_out(image: Image.Image, grid: TileGrid) -> Layout:
@@ -54,25 +70,47 @@ def lay_out(image: Image.Image, grid: TileGrid) -> Layout:
 
 
 def preview(
-    loaded: Loaded, image: Image.Image, settings: Settings, selection: Selection, mode: str
+    loaded: Loaded,
+    image: Image.Image,
+    lane: Selector,
+    selection: Selection,
+    mode: str,
+    title: str,
 ) -> str:
-    """The picture of one mode with the partitions of a selection and their numbers."""
+    """The picture of one mode with the partitions of a pane's selection and their numbers."""
     layout = lay_out(image, selection.grid)
     if mode == KEPT:
         picture, words = draw_kept(layout, selection), describe_kept(selection)
-        caption = f"{settings.selector(shown_method(settings)).title}: what the model will read"
+        caption = f"{title}: what the model will read"
     else:
-        layer = settings.init_layer
+        usual = build("hired")  # for a method that reads no attention
+        layer = (lane if "init_layer" in lane.settings() else usual).init_layer
         if mode == FINAL:
-            final = settings.final_layer
+            final = getattr(lane, "final_layer", usual.final_layer)
             layer = loaded.preview.feature_tap if final is None else final
-        attention = loaded.preview.attention(image, layer, settings.heads).numpy()
+        heads = getattr(lane, "heads", usual.heads)
+        attention = loaded.preview.attention(image, layer, heads).numpy()
         picture = draw_attention(layout, selection.grid, attention)
         words = describe_attention(selection.grid, attention)
         caption = f"CLS attention of layer {layer}: bright is where the model looks"
     for more in (cut_words(selection.grid), frames_words(image)):
         caption = f"{caption}. {more}" if more else caption
     return _figure(layout, selection, picture, words, caption)
+
+
+def difference(
+    image: Image.Image, pair: tuple[Selection, Selection], titles: tuple[str, str]
+) -> str:
+    """Where two panes differ in what they keep, with the three counts."""
+    layout = lay_out(image, pair[0].grid)
+    both, one, two = count_difference(*pair)
+    width, height = layout.size
+    return render(
+        "difference",
+        source=data_uri(draw_difference(layout, *pair)),
+        alt=f"{both} patches kept by both, {one} by {titles[0]} only, {two} by {titles[1]} only",
+        width=width, height=height, both=both, one=one, two=two, first=titles[0], second=titles[1],
+    )  # fmt: skip
 
 
 def _figure(

@@ -1,23 +1,34 @@
 """The line over the picture: how many visual tokens a budget leaves of this image, and why."""
 
+from collections.abc import Sequence
+
 from hired.budget import show_budget
 from hired.selectors import Selection
-from hired.web.panes import esc
+from hired.web.render import render
 
 
-def readout(selection: Selection, budget: float | int | None, title: str = "It") -> str:
+def readout(
+    selection: Selection,
+    budget: float | int | None,
+    title: str = "It",
+    others: Sequence[tuple[str, Selection]] = (),
+) -> str:
     """What a budget means for this image: tokens read instead of stock's, the sum on demand.
 
-    `budget` is None where a method finds its own count; `title` names the method. A count beyond
-    what the image has is capped aloud.
+    `budget` is None where a method finds its own count; `title` names the pane, `others` the
+    counts of the panes that the picture does not show. A count beyond what the image has is
+    capped aloud.
     """
     read, stock = selection.visual_tokens, selection.stock
     counted = "1 token" if read == 1 else f"{read:,} tokens"
     words = f"{title} reads {counted} instead of {stock:,} ({_percent(read, stock)})"
-    return (
-        f'<div class="readout"><p>{esc(words)}</p>{_capped(selection, budget)}'
-        f"<details><summary>Details</summary><p>{esc(count(selection, budget))}</p>"
-        "</details></div>"
+    told = [f"{name} {one.visual_tokens:,}" for name, one in others]
+    return render(
+        "readout",
+        words=words,
+        others=", ".join(told),
+        capped=_capped(selection, budget),
+        details=count(selection, budget),
     )
 
 
@@ -51,8 +62,7 @@ def _capped(selection: Selection, budget: float | int | None) -> str:
     most = selection.grid.candidates
     if not isinstance(budget, int) or budget <= most:
         return ""
-    words = f"{budget:,} asked, but this image has only {most:,} patches: all are kept."
-    return f'<p class="capped" role="status">{esc(words)}</p>'
+    return f"{budget:,} asked, but this image has only {most:,} patches: all are kept."
 
 
 def _percent(part: int, whole: int) -> str:

@@ -34,7 +34,7 @@ class Recall:
         image, foreign = found.image, bool(found.image.get("foreign"))
         example = self._example(found)
         stays = bool(path) and image.get("digest") == digest(path or "")
-        case = Case(found.known, found.settings.budget, foreign, found.about)
+        case = Case(found.known, foreign, found.about)
         return [
             *self.handlers.draw(found.views, case),
             path

@@ -11,15 +11,17 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from hired.errors import HiredError, InputError
+from hired.errors import HiredError, InputError, SettingError
 from hired.metrics import Metrics
+from hired.selectors import parse
 from hired.web import keepsake
-from hired.web.settings import KNOWN, MAX_REPEATS, Settings, from_mapping
-from hired.web.views import MEASURED, View
+from hired.web.settings import DECLARED, MAX_REPEATS, MOST, RUN, Settings, from_mapping
+from hired.web.views import MEASURED, View, name_views
 
 MAX_BYTES, MAX_TEXT, FORMAT = 2_000_000, 20_000, "hired-comparison-1"
 _NUMBERS = {field.name: field.type for field in dataclasses.fields(Metrics)}
@@ -70,6 +72,7 @@ def as_dict(record: Record) -> dict[str, Any]:
             {
                 "name": view.title,
                 "method": view.method,
+                "lane": view.lane,
                 "phase": view.phase,
                 "text": view.text,
                 "error": view.error,
@@ -77,7 +80,7 @@ def as_dict(record: Record) -> dict[str, Any]:
                 "samples": dict(view.samples),
                 "metrics": view.metrics,
             }
-            for view in record.views
+            for view in name_views(record.views)
         ],
     }
 
@@ -93,22 +96,30 @@ def dump(data: dict[str, Any]) -> str:
 
 
 def to_csv(record: Record) -> str:
-    """One row per lane, settings and versions repeated."""
+    """One row per lane with its own settings; those of the run and versions repeated."""
     data = as_dict(record)
     shared = {"model": data["model"], "device": data["device"], "dtype": data["dtype"],
               "quantization": data["quantization"], "date": data["date"],
               "question": record.question, "image": record.image.get("name"),
               "image_height": record.image.get("height"),
               "image_width": record.image.get("width")}  # fmt: skip
-    shared |= {f"setting_{key}": value for key, value in data["settings"].items()}
+    shared |= {f"setting_{key}": data["settings"][key] for key in RUN}
     shared |= {f"version_{key}": value for key, value in data["versions"].items()}
     rows = [
-        {"name": view.title, "method": view.method, "phase": view.phase, "text": view.text}
+        {"name": view.title, "method": view.method, "lane": view.lane}
+        | {"phase": view.phase, "text": view.text}
         | {name: (view.metrics or {}).get(name) for name in _NUMBERS}
+        | {f"setting_{name}": _setting(view, name) for name in DECLARED}
         | shared
-        for view in record.views
+        for view in name_views(record.views)
     ]
     return rows_to_csv(rows)
+
+
+def _setting(view: View, name: str) -> Any:
+    """A setting of a lane; None where its method does not have it."""
+    lane = view.selector
+    return getattr(lane, name) if lane and name in lane.settings() else None
 
 
 def rows_to_csv(rows: Sequence[dict[str, Any]]) -> str:
@@ -123,15 +134,16 @@ def rows_to_csv(rows: Sequence[dict[str, Any]]) -> str:
 def to_markdown(record: Record) -> str:
     """A table for an issue or a paper's notes."""
     names = ("visual_tokens", "ttft_s", "tokens_per_s", "total_s", "kv_cache_bytes", "peak_bytes")
-    head = ["", *(view.title for view in record.views)]
-    rows = [["answer", *(view.text for view in record.views)]]
+    views = name_views(record.views)
+    head = ["", *(view.title for view in views)]
+    rows = [["lane", *(view.lane for view in views)], ["answer", *(view.text for view in views)]]
     for name in names:
-        rows.append([name, *(_number((view.metrics or {}).get(name)) for view in record.views)])
+        rows.append([name, *(_number((view.metrics or {}).get(name)) for view in views)])
     lines = [head, ["---"] * len(head), *rows]
     table = "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
     facts = record.about
     versions = ", ".join(f"{key} {value}" for key, value in facts.get("versions", {}).items())
-    chosen = ", ".join(f"{k}={v!r}" for k, v in record.settings.as_dict().items())
+    chosen = ", ".join(f"{name}={getattr(record.settings, name)!r}" for name in RUN)
     return (
         f"**{_cell(record.question)}** on {_picture(record.image)}\n\n{table}\n\n"
         f"{facts.get('model')} · {facts.get('device_name')} · {facts.get('dtype')} · "
@@ -150,9 +162,9 @@ def from_json(data: bytes | str) -> Record:
         raise InputError(f"The file has {len(data)} bytes; a comparison has at most {MAX_BYTES}.")
     try:
         found = _as_exported(json.loads(data))
-        lanes = found["lanes"]
-        settings = from_mapping({k: _plain(v) for k, v in dict(found["settings"]).items()})
-        views = [_view(lane) for lane in list(lanes)[:3]]
+        lanes = list(found["lanes"])
+        settings = from_mapping(dict(found["settings"]))
+        views = [_view(lane, _lane(lane, settings, i)) for i, lane in enumerate(lanes[:MOST])]
         image = keepsake.read(found.get("image") or {})
         facts = {key: found.get(key) for key in _FACTS}
         facts["versions"] = {str(k): str(v) for k, v in dict(found.get("versions") or {}).items()}
@@ -182,8 +194,14 @@ def _as_exported(found: dict[str, Any]) -> dict[str, Any]:
     image = {"name": re.split(r"[/\\]", str(asked.get("image", "")))[-1]}
     image |= dict(found.get("image") or {})
     facts = {key: asked.get(key) for key in ("question", "dtype", "quantization")}
-    settings = {key: value for key, value in asked.items() if key in KNOWN}
-    settings["right"] = asked["method"]
+    settings = {key: value for key, value in asked.items() if key in RUN}
+    if "lanes" in asked:  # one alone stands beside the baseline, and more than fit are left out
+        texts = [str(text) for text in asked["lanes"]][:MOST]
+        settings["lanes"] = texts if len(texts) > 1 else [Settings().texts[0], *texts]
+        lanes = [{"lane": text} | lane for text, lane in zip(asked["lanes"], lanes, strict=False)]
+    else:
+        settings |= {key: value for key, value in asked.items() if key in DECLARED}
+        settings["right"] = asked["method"]
     return found | facts | {"image": image, "settings": settings, "lanes": lanes}
 
 
@@ -191,18 +209,24 @@ _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, Re
 _FACTS = ("model", "device", "device_name", "dtype", "quantization", "date")
 
 
-def _plain(value: Any) -> Any:
-    """A budget of 1.0 stays a rate on its way through text."""
-    return repr(value) if isinstance(value, float) else value
+def _lane(lane: dict[str, Any], settings: Settings, index: int) -> str:
+    """The lane of a pane as text; files of before say only its method, and the settings of all."""
+    method = str(lane["method"])[:60]
+    if "lane" in lane:
+        with suppress(SettingError):
+            return parse(str(lane["lane"])).text
+    told = [one for one in settings.lanes[index : index + 1] if one.name == method]
+    told += [one for one in settings.lanes if one.name == method]
+    return told[0].text if told else method
 
 
-def _view(lane: dict[str, Any]) -> View:
+def _view(lane: dict[str, Any], text: str) -> View:
     metrics = lane.get("metrics")
     if metrics is not None:
         metrics = _coherent({name: _metric(name, metrics) for name in _NUMBERS})
     phase = lane.get("phase") or ("failed" if lane.get("error") else "done")
     return View(
-        method=str(lane["method"])[:60],
+        lane=text,
         phase=phase if phase in ("done", "stopped", "failed") else "stopped",
         text=str(lane.get("text") or "")[:MAX_TEXT],
         new_tokens=metrics["new_tokens"] if metrics else 0,

@@ -59,7 +59,7 @@ def run(
 def _repeat(
     loaded: Loaded, image: Image.Image, question: str, settings: Settings, stops: Stops
 ) -> Iterator[list[View]]:
-    past: list[list[View]] = [[] for _ in settings.methods]
+    past: list[list[View]] = [[] for _ in settings.lanes]
     views: list[View] = []
     for turn in range(settings.repeats):
         for views in _once(loaded, image, question, settings, stops, turn):
@@ -76,7 +76,7 @@ def order_of(settings: Settings, turn: int) -> list[int]:
     """The order in which the panes run in one repeat: who begins changes from turn to turn, as
     whoever begins is often slower.
     """
-    order = list(range(len(settings.methods)))
+    order = list(range(len(settings.lanes)))
     if settings.swap:
         order.reverse()
     turn %= len(order)
@@ -92,10 +92,8 @@ def _once(
     turn: int = 0,
 ) -> Iterator[list[View]]:
     lanes = [
-        Lane(method, selector, stop)
-        for method, selector, stop in zip(
-            settings.methods, settings.selectors(), stops.lanes, strict=False
-        )
+        Lane(selector.text, selector, stop)
+        for selector, stop in zip(settings.lanes, stops.lanes, strict=False)
     ]
     order = order_of(settings, turn)
     steps = loaded.compare(
@@ -106,7 +104,7 @@ def _once(
         race=settings.race,
         stop=stops.everything,
     )
-    views = [View(method, "waiting") for method in settings.methods]
+    views = [View(text, "waiting") for text in settings.texts]
     pace, told = Pace(), list(views)
     with closing(steps):
         for step in steps:

@@ -1,101 +1,78 @@
-"""What a comparison is asked to do, read from a form, a link or an API call, and checked.
+"""What a comparison is asked to do, read from a form, a link, a file or an API call, and checked.
 
 Knows neither gradio nor a model; what only a model can judge (layers, heads) is checked later.
 """
 
-import dataclasses
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hired.budget import parse_budget
 from hired.errors import SettingError
-from hired.selectors import SELECTORS, Selector, build, fitting
-from hired.settings import nearest
+from hired.selectors import SELECTORS, Selector, as_selector, build, fitting
+from hired.settings import Flag, Setting, Whole, declarations, declared, nearest
 
-MAX_NEW_TOKENS, MAX_REPEATS, MAX_SEED = 512, 9, 2**31 - 1
-NOBODY = "none"  # the third pane when there is none
-DECLARED = {
+LEAST, MOST = 2, 4  # panes
+DECLARED: dict[str, Setting] = {
     name: setting for method in SELECTORS.values() for name, setting in method.settings().items()
 }  # every setting of every method
+SIDES = ("left", "right", "third")  # the panes of old links and files, which shared their settings
+NOBODY = "none"  # the third of them when there was none
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One comparison.
+    """One comparison: a method with its own settings in each pane, and what is the run's.
 
     Attributes:
-        left, right, third: methods by name; `third` may be "none".
-        budget: a rate (float) or a count (int) of what is kept.
-        alpha to centred: settings of the methods, as they declare them.
-        max_new_tokens: per lane.
-        race: run the lanes at once.
-        swap: run them in reverse order.
-        repeats: runs whose median is shown.
+        lanes: two to four, the baseline first by convention; a line of text such as
+            `hired:budget=20%` is read.
     """
 
-    left: str = "full"
-    right: str = "hired"
-    third: str = NOBODY
-    budget: float | int = 0.2
-    alpha: float = 0.5
-    init_layer: int = 0
-    final_layer: int | None = None
-    heads: str | int = "sum"
-    newline: str = "none"
-    positions: str = "packed"
-    seed: int = 0
-    contextual: float = SELECTORS["visionzip"].contextual
-    important: float = SELECTORS["vispruner"].important
-    fuse: bool = False
-    exact: bool = False
-    centred: bool = False
-    max_new_tokens: int = 64
-    race: bool = False
-    swap: bool = False
-    repeats: int = 1
+    lanes: tuple[Selector, ...] = (build("full"), build("hired"))
+    max_new_tokens: int = declared(
+        64, Whole(label="Max new tokens", help="tokens per answer at most", low=1, high=512)
+    )
+    race: bool = declared(
+        False, Flag(label="Race", help="all panes at once; they share the device, so times differ")
+    )
+    swap: bool = declared(False, Flag(label="Swapped", help="the last pane runs first"))
+    repeats: int = declared(
+        1, Whole(label="Repeats (median)", help="runs whose median is shown", low=1, high=9)
+    )
 
     def __post_init__(self) -> None:
-        """Check what can be checked without a model."""
-        for side in ("left", "right", "third"):
-            name = getattr(self, side)
-            if name not in SELECTORS and not (side == "third" and name == NOBODY):
-                raise SettingError(f"method is one of {', '.join(SELECTORS)}; got {name!r}.")
-        _check_whole("max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS)
-        _check_whole("repeats", self.repeats, 1, MAX_REPEATS)
-        _check_whole("seed", self.seed, 0, MAX_SEED)
-        self.selectors()
+        """Check what can be checked without a model.
+
+        Raises:
+            SettingError: a setting is out of range, or there are too few panes or too many.
+        """
+        lanes = tuple(map(as_selector, self.lanes))
+        if not LEAST <= len(lanes) <= MOST:
+            raise SettingError(f"A comparison has {LEAST} to {MOST} lanes; got {len(lanes)}.")
+        object.__setattr__(self, "lanes", lanes)
+        for name, setting in RUN.items():
+            object.__setattr__(self, name, setting.check(name, getattr(self, name)))
 
     @property
-    def methods(self) -> tuple[str, ...]:
-        """The method of each pane, in order."""
-        return tuple(name for name in (self.left, self.right, self.third) if name != NOBODY)
-
-    def selectors(self) -> list[Selector]:
-        """One selector per pane.
-
-        Raises:
-            SettingError: a setting is out of range.
-        """
-        return [self.selector(name) for name in self.methods]
-
-    def selector(self, name: str) -> Selector:
-        """The method `name` with these settings; the baseline keeps everything whatever they say.
-
-        Raises:
-            SettingError: a setting is out of range.
-        """
-        shared = {key: getattr(self, key) for key in DECLARED}
-        return build(name, **fitting(name, shared))
+    def texts(self) -> tuple[str, ...]:
+        """The lane of each pane as text; equal only where the settings are, in type too."""
+        return tuple(lane.text for lane in self.lanes)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return dataclasses.asdict(self)
+        return {"lanes": list(self.texts), **{name: getattr(self, name) for name in RUN}}
+
+
+RUN = declarations(Settings)
+MAX_NEW_TOKENS, MAX_REPEATS = RUN["max_new_tokens"].high, RUN["repeats"].high
+KNOWN = ("lanes", *RUN, *SIDES, *DECLARED)  # every name that a file or a program may give
 
 
 def from_mapping(values: Mapping[str, Any]) -> Settings:
     """Settings from strings or plain values; what is missing keeps its default.
+
+    Either `lanes`, texts or one text parted by spaces, or as links and files of before gave them:
+    `left`, `right`, `third` and one set of settings that all of them share.
 
     Raises:
         SettingError: a name that no setting has, a value not of its kind or out of range.
@@ -104,51 +81,39 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
         raise SettingError(
             f"There is no setting {name!r}; there are {', '.join(KNOWN)}.{nearest(name, KNOWN)}"
         )
-    read = {
-        key: _READERS[key](key, values[key])
-        for key in _READERS
-        if values.get(key) is not None and values[key] != ""
-    }
-    return Settings(**read)
+    given = {key: value for key, value in values.items() if value is not None and value != ""}
+    run = {key: RUN[key].read(key, given.pop(key)) for key in RUN if key in given}
+    lanes = given.pop("lanes", None)
+    if lanes is None:
+        return Settings(share_settings(given), **run)
+    for name in given:
+        raise SettingError(
+            f"lanes say all of a pane, and {name!r} is of the form without them. Write it into the "
+            f"lane, such as hired:budget=10%,alpha=0.3."
+        )
+    return Settings(read_lanes(lanes), **run)
 
 
-def _check_whole(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise SettingError(f"{name} is a whole number from {low} to {high}; got {value}.")
+def read_lanes(lanes: str | Sequence[Any]) -> tuple[Selector, ...]:
+    """Lanes as texts, or as one text parted by spaces.
+
+    Raises:
+        SettingError: the part that is wrong and what would be right.
+    """
+    return tuple(map(as_selector, lanes.split() if isinstance(lanes, str) else lanes))
 
 
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, int):  # also one beyond every float; its range is checked later
-        return int(value)
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not number.is_integer():
-        raise SettingError(f"{name} is a whole number; got {value!r}.")
-    return int(number)
+def share_settings(given: Mapping[str, Any]) -> tuple[Selector, ...]:
+    """The panes of an old link or file: each method with those of the shared settings it has.
 
-
-def _flag(name: str, value: Any) -> bool:
-    if str(value).lower() in ("true", "1", "yes", "on"):
-        return True
-    if str(value).lower() in ("false", "0", "no", "off"):
-        return False
-    raise SettingError(f"{name} is true or false; got {value!r}.")
-
-
-def _text(name: str, value: Any) -> str:
-    return str(value)
-
-
-_READERS = {name: setting.read for name, setting in DECLARED.items()} | {
-    "left": _text,
-    "right": _text,
-    "third": _text,
-    "budget": lambda _, value: parse_budget(value),
-    "max_new_tokens": _whole,
-    "race": _flag,
-    "swap": _flag,
-    "repeats": _whole,
-}
-KNOWN = tuple(_READERS)  # every name that a link, a file or a program may give
+    Raises:
+        SettingError: there is no such method, or a setting is out of range.
+    """
+    usual = dict(zip(SIDES, (*Settings().texts, NOBODY), strict=True))
+    names = [str(given.get(side, usual[side])) for side in SIDES]
+    shared = {key: one.read(key, given[key]) for key, one in DECLARED.items() if key in given}
+    return tuple(
+        build(name, **(fitting(name, shared) if name in SELECTORS else {}))
+        for side, name in zip(SIDES, names, strict=True)
+        if not (side == "third" and name == NOBODY)
+    )

@@ -1,129 +1,155 @@
 """Settings in a link, and as code. A link is untrusted: clamped, not refused."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
 from hired.errors import SettingError
-from hired.selectors import settings_of
-from hired.settings import nearest
-from hired.web.settings import (
-    MAX_NEW_TOKENS,
-    MAX_REPEATS,
-    MAX_SEED,
-    Settings,
-    from_mapping,
-)
+from hired.selectors import SELECTORS, Selector, build, settings_of
+from hired.settings import Budget, Heads, Layer, Setting, nearest
+from hired.web.settings import DECLARED, MOST, RUN, SIDES, Settings, share_settings
 
 OWN = "own"  # `image=own` in a link: made with an upload, which it cannot carry
 ASKED = ("q", "example", "image")  # what else a link says of what is asked
 HERE = ("run", "stage")  # what the page itself does with a link; they ask for no settings
 MAX_QUESTION = 1000  # characters of a question in a link
-_BOUNDS = {
-    "alpha": (0.0, 1.0),
-    "init_layer": (0, None),
-    "final_layer": (0, None),
-    "contextual": (0.0, 1.0),
-    "important": (0.0, 1.0),
-    "seed": (0, MAX_SEED),
-    "max_new_tokens": (1, MAX_NEW_TOKENS),
-    "repeats": (1, MAX_REPEATS),
-}
+MAX_VALUE = 300  # characters of a lane or a setting in a link
+KNOWN = ("lane", *RUN, *SIDES, *DECLARED)
 
 
 def to_query(settings: Settings, question: str = "", example: str = "") -> str:
     """The query string that brings these settings back; defaults are left out."""
-    usual = Settings().as_dict()
-    chosen = {
-        key: repr(value) if isinstance(value, float) else str(value).lower()
-        for key, value in settings.as_dict().items()
-        if value != usual[key] or type(value) is not type(usual[key])
-    }
+    usual = Settings()
+    told = [("lane", text) for text in settings.texts if settings.texts != usual.texts]
+    told += [
+        (name, one.write(getattr(settings, name)))
+        for name, one in RUN.items()
+        if getattr(settings, name) != getattr(usual, name)
+    ]
     extra = {"q": question[:MAX_QUESTION], "example": example}
-    return urlencode(chosen | {key: value for key, value in extra.items() if value})
+    told += [(key, value) for key, value in extra.items() if value]
+    return urlencode(told, safe=":=,")
 
 
-def read_query(request: Any) -> dict[str, str]:
-    """A link's query, without gradio's parameters such as `__theme` and what the page does."""
-    query = dict(request.query_params) if request else {}
-    return {
-        key: value for key, value in query.items() if not key.startswith("__") and key not in HERE
-    }
+def read_query(request: Any) -> dict[str, Any]:
+    """A link's query, without gradio's parameters such as `__theme` and what the page does.
+
+    `lane`, which may stand several times, is a list; of all others the last counts.
+    """
+    params = getattr(request, "query_params", None) or {}
+    pairs = params.multi_items() if hasattr(params, "multi_items") else dict(params).items()
+    query: dict[str, Any] = {}
+    for key, value in pairs:
+        if key == "lane":
+            query.setdefault(key, []).append(value)
+        elif not key.startswith("__") and key not in HERE:
+            query[key] = value
+    return query
 
 
 def from_query(
-    query: Mapping[str, str], layers: int | None = None, heads: int | None = None
+    query: Mapping[str, Any], layers: int | None = None, heads: int | None = None
 ) -> tuple[Settings, list[str]]:
     """Settings of a link and what had to be changed in it.
 
     Numbers out of range are clamped; what makes no sense keeps its default. `layers` and `heads`
     are how many can be tapped, if a model is there to say so.
     """
+    run, changed = _fit(RUN, query, layers, heads)
+    if "lane" in query:
+        lanes, more = _read_lanes(query["lane"], layers, heads)
+        left = query.keys() - {*RUN, *ASKED, "lane"}
+    else:
+        shared, more = _fit(DECLARED, query, layers, heads)
+        for index, side in enumerate(SIDES):
+            if side in query and query[side] not in (*SELECTORS, *["none"] * (index == 2)):
+                more.append(f"{side}={str(query[side])[:60]}")
+            elif side in query:
+                shared[side] = query[side]
+        lanes = share_settings(shared)
+        left = query.keys() - {*KNOWN, *ASKED}
+    for key in sorted(left):
+        hint = nearest(key[:60], KNOWN)
+        more.append(f"{key[:60]}={str(query[key])[:60]}{hint and f' ({hint.strip()})'}")
+    return Settings(lanes, **run), changed + more
+
+
+def _read_lanes(
+    texts: str | list[str], layers: int | None, heads: int | None
+) -> tuple[tuple[Selector, ...], list[str]]:
+    """The panes of a link; one lane alone stands beside the baseline."""
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    changed = [f"lane={text[:60]}" for text in texts[MOST:]]
+    usual, lanes = Settings().lanes, []
+    for text in texts[:MOST]:
+        name, _, rest = text[:MAX_VALUE].partition(":")
+        if name not in SELECTORS:
+            changed.append(f"lane={text[:60]}{nearest(name, SELECTORS)}")
+            lanes.append(usual[min(len(lanes), 1)])
+            continue
+        parts = [part.partition("=") for part in filter(None, rest.split(","))]
+        given = {key.strip(): value for key, _, value in parts}
+        kept, other = _fit(settings_of(name), given, layers, heads)
+        lanes.append(build(name, **kept))
+        for key in given.keys() - settings_of(name).keys():
+            hint = nearest(key[:60], settings_of(name))
+            other.append(f"{key[:60]}={given[key][:60]}{hint and f' ({hint.strip()})'}")
+        changed += [f"{one} of {name}" for one in other]
+    return tuple(lanes if len(lanes) > 1 else [usual[0], *lanes]), changed
+
+
+def _fit(
+    known: Mapping[str, Setting], given: Mapping[str, Any], layers: int | None, heads: int | None
+) -> tuple[dict[str, Any], list[str]]:
+    """Those of some settings that are given, each within what may be, and what was changed."""
     kept: dict[str, Any] = {}
     changed = []
-    for key in Settings().as_dict():
-        if key not in query:
+    for key, setting in known.items():
+        if key not in given:
             continue
-        value = str(query[key])[:100]
-        clamped = _clamp(key, value, layers)
-        with suppress(SettingError):
-            head = from_mapping({key: clamped}).heads
-            if not (isinstance(head, int) and heads is not None and head >= heads):
-                kept[key] = clamped
-                if clamped == value:
-                    continue
-        changed.append(f"{key}={value}")
-    for key in query.keys() - Settings().as_dict().keys() - set(ASKED):
-        hint = nearest(key[:60], Settings().as_dict())
-        changed.append(f"{key[:60]}={str(query[key])[:60]}{hint and f' ({hint.strip()})'}")
-    return from_mapping(kept), changed
+        text = str(given[key])[:MAX_VALUE]
+        clamped = _clamp(setting, text, layers)
+        try:
+            value = setting.read(key, clamped)
+        except SettingError:
+            changed.append(f"{key}={text[:100]}")
+            continue
+        if isinstance(setting, Heads) and isinstance(value, int) and value >= (heads or value + 1):
+            changed.append(f"{key}={text[:100]}")
+            continue
+        kept[key] = value
+        if clamped != text:
+            changed.append(f"{key}={text[:100]}")
+    return kept, changed
 
 
-def _clamp(key: str, value: str, layers: int | None) -> str:
-    if key == "budget":
-        return _clamp_budget(value)
-    if key not in _BOUNDS:
-        return value
-    low, high = _BOUNDS[key]
-    if key.endswith("_layer") and layers is not None:
+def _clamp(setting: Setting, text: str, layers: int | None) -> str:
+    low, high = getattr(setting, "low", None), getattr(setting, "high", None)
+    if isinstance(setting, Layer) and layers is not None:
         high = layers - 1
     try:
-        number = float(value)
+        number = float(text)
     except ValueError:
-        return value
-    if number < low:
+        return text
+    if isinstance(setting, Budget):
+        return _clamp_budget(text, number)
+    if low is not None and number < low:
         return str(low)
-    return value if high is None or number <= high else str(high)
+    return str(high) if high is not None and number > high else text
 
 
-def _clamp_budget(value: str) -> str:
+def _clamp_budget(text: str, number: float) -> str:
     """A rate above 1 becomes everything, one below 1 % that, a count below 1 one patch."""
-    try:
-        number = float(value)
-    except ValueError:
-        return value
-    if value.lstrip("+-").isdigit():
-        return value if number >= 1 else "1"
+    if text.lstrip("+-").isdigit():
+        return text if number >= 1 else "1"
     if number > 1:
         return "1.0"
-    return "0.01" if number < 0.01 else value  # the least the page can ask for
+    return "0.01" if number < 0.01 else text  # the least the page can ask for
 
 
 def to_python(settings: Settings, model: str, question: str, quantization: str | None) -> str:
     """The same comparison in Python, and the drop-in for code that calls `generate`."""
-    lanes = []
-    for name, selector in zip(settings.methods, settings.selectors(), strict=True):
-        usual = type(selector)()
-        told = {
-            key: getattr(selector, key)
-            for key in settings_of(name)
-            if repr(getattr(selector, key)) != repr(getattr(usual, key))
-        }
-        if name != "full" and "budget" not in told:
-            told = {"budget": selector.budget} | told
-        arguments = ", ".join(f"{key}={value!r}" for key, value in told.items())
-        lanes.append(f'    hired.Lane("{name}", hired.SELECTORS["{name}"]({arguments})),')
+    lanes = [f"    hired.Lane({text!r}, {text!r})," for text in settings.texts]
     load = repr(model) + (f", quantization={quantization!r}" if quantization else "")
     more = f", max_new_tokens={settings.max_new_tokens}" + (", race=True" if settings.race else "")
     order = "lanes[::-1]" if settings.swap else "lanes"
@@ -132,7 +158,7 @@ def to_python(settings: Settings, model: str, question: str, quantization: str |
             "import hired",
             "",
             f"model, processor = hired.load({load})",
-            "lanes = [",
+            "lanes = [  # what each is called, and what it is",
             *lanes,
             "]",
             f"question = {question!r}",

@@ -160,8 +160,10 @@ def _card(
         query = _link_of(found.settings, found.question, path, example)
         address = request.headers.get("origin") or request.headers.get("referer") or ""
         link = f"{address.split('?')[0].rstrip('/')}/?{query}" if address else ""
-        chosen = [found.settings.selector(view.method) for view in found.views]
-        selections = [loaded.preview.select(image, selector) for selector in chosen]
+        chosen = [view.selector for view in found.views]
+        selections = [loaded.preview.select(image, lane) for lane in chosen if lane is not None]
+        if len(selections) < len(chosen):
+            return nothing
         known = example.known.get(found.question, "") if example else ""
         card = draw_card(found, image, selections, known, link)
     except HiredError:  # the panes say what went wrong

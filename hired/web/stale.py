@@ -5,13 +5,14 @@ a change taken back makes the answers fresh again.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from hired.budget import show_budget
 from hired.errors import HiredError
 from hired.web.panes import esc
 from hired.web.settings import Settings, from_mapping
 from hired.web.uploads import digest
+from hired.web.views import budget_of, budget_words
 
 
 def changes(
@@ -26,21 +27,20 @@ def changes(
         settings: of the form.
         small: does the run's own thumbnail stand in the place of a picture?
     """
-    ran = from_mapping(
-        {k: repr(v) if isinstance(v, float) else v for k, v in kept["settings"].items()}
-    )
+    ran = from_mapping(kept["settings"])
     found = []
     if not (small and not path) and (kept["image"].get("digest") != (path and digest(path))):
         found.append("picture")
     if question.strip() != kept["question"].strip():
         found.append("question")
-    if settings.methods != ran.methods:
+    pairs = list(zip(settings.lanes, ran.lanes, strict=False))
+    if [lane.name for lane in settings.lanes] != [lane.name for lane in ran.lanes]:
         found.append("methods")
-    if settings.budget != ran.budget or type(settings.budget) is not type(ran.budget):
+    pairs = [(new, old) for new, old in pairs if new.name == old.name]
+    if any(repr(budget_of(new)) != repr(budget_of(old)) for new, old in pairs):
         found.append("budget")
-    same_budget = {"budget": ran.budget, "left": ran.left, "right": ran.right, "third": ran.third}
-    others = Settings(**settings.as_dict() | same_budget)
-    if others.selectors() != ran.selectors() or settings.max_new_tokens != ran.max_new_tokens:
+    others = any(replace(new, budget=old.budget) != old for new, old in pairs)
+    if others or settings.max_new_tokens != ran.max_new_tokens:
         found.append("settings")
     return found
 
@@ -55,10 +55,11 @@ def notice(
         found = []
     if not found:
         return ""
-    budget = kept["settings"].get("budget")
-    at = f"{show_budget(budget)}{' patches' if isinstance(budget, int) else ''}"
+    lanes = from_mapping(kept["settings"]).lanes
+    budgets = dict.fromkeys(filter(None, map(budget_words, lanes)))
+    at = f" at {' and '.join(budgets)}" if budgets else ""
     words = " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
     return (
-        f'<p class="stale" role="status">Answers at {esc(at)}, before the change of the {words}. '
+        f'<p class="stale" role="status">Answers{esc(at)}, before the change of the {words}. '
         '<button type="button" class="run-again">Run</button></p>'
     )

@@ -19,16 +19,16 @@ from hired.budget import OWN, parse_budget
 from hired.comparison.lane import Lane
 from hired.errors import SettingError
 from hired.images import describe_image
-from hired.selectors import settings_of
+from hired.selectors import SELECTORS, Selector, build, fitting, parse
 from hired.web.engine import Loaded
 from hired.web.limits import MAX_ROWS, Limits
 from hired.web.panes import matches
-from hired.web.settings import Settings
+from hired.web.settings import DECLARED, Settings
 from hired.web.views import View, median, show
 
 log = logging.getLogger(__name__)
 TICK_S = 0.5  # after this long within a row a frame with nothing new asks who still listens
-AXES = ("none", "method", "alpha", "init_layer", "final_layer")
+AXES = ("none", "method", *(name for name in DECLARED if name != "budget"))
 NUMBERS = ("visual_tokens", "ttft_s", "tokens_per_s", "total_s", "kv_cache_bytes", "peak_bytes")
 
 
@@ -57,7 +57,8 @@ def plan(
     """The settings of every row after the baseline: methods × values of one more axis × budgets.
 
     Budgets as people and this page spell them: `5%`, `5 %`, `0.05`, `640`. Without `methods` it is
-    the right pane's. A method that finds its own count stands once, not once per budget.
+    the last pane's. A method that finds its own count stands once, not once per budget, and one
+    without the setting of the axis once, not once per value.
 
     Raises:
         SettingError: nothing to sweep, too much, or a value out of range.
@@ -69,14 +70,20 @@ def plan(
     points: list[Any] = [None] if axis == "none" else values.replace(",", " ").split()
     if not rates or not points:
         raise SettingError("A sweep needs at least one budget and one value of the second axis.")
-    planned = []
-    for lane in [_at(settings, "method", method) for method in methods] or [settings]:
-        for at in (_at(lane, axis, point) for point in points):
-            once = "budget" not in settings_of(at.right)
-            planned += [replace(at, budget=rate) for rate in (rates[:1] if once else rates)]
+    planned: list[Selector] = []
+    last = settings.lanes[-1]
+    for lane in [_at(last, "method", method) for method in methods] or [last]:
+        of_axis = axis in ("none", "method", *lane.settings())
+        for at in (_at(lane, axis, point) for point in (points if of_axis else points[:1])):
+            planned += [replace(at, budget=rate) for rate in rates] if has_budget(at) else [at]
     if len(planned) > MAX_ROWS:
         raise SettingError(f"That is {len(planned)} runs; a sweep has at most {MAX_ROWS}.")
-    return planned
+    return [replace(settings, lanes=(Settings().lanes[0], lane)) for lane in planned]
+
+
+def has_budget(lane: Selector) -> bool:
+    """Does a method keep what it is told, rather than its own count?"""
+    return "budget" in lane.settings()
 
 
 def sweep(
@@ -102,8 +109,8 @@ def sweep(
     limits = limits or Limits()
     limits.check_image(image)
     limits.check_asked(question, planned[0].max_new_tokens, len(planned))
-    jobs = [("full", planned[0]), *((row.right, row) for row in planned)]
-    loaded.check(settings.selector(method) for method, settings in jobs)
+    jobs = [(planned[0].lanes[0], planned[0]), *((row.lanes[-1], row) for row in planned)]
+    loaded.check(lane for lane, _ in jobs)
     shown = describe_image(name, image)
     about = {
         "model": loaded.info["name"],
@@ -130,7 +137,7 @@ def _frames(
     loaded: Loaded,
     image: Image.Image,
     question: str,
-    jobs: Sequence[tuple[str, Settings]],
+    jobs: Sequence[tuple[Selector, Settings]],
     stop: threading.Event,
     answer: str,
     limits: Limits,
@@ -140,8 +147,8 @@ def _frames(
     begin, views = perf_counter(), list[View]()
     shown = Progress([], len(jobs), None)
     yield shown
-    for method, settings in jobs:
-        with closing(_measure(loaded, image, question, method, settings, stop)) as steps:
+    for lane, settings in jobs:
+        with closing(_measure(loaded, image, question, lane, settings, stop)) as steps:
             for view in steps:
                 if view is None and perf_counter() - begin > limits.seconds:
                     yield replace(shown, left_s=None, note=limits.too_late)
@@ -150,7 +157,7 @@ def _frames(
                     yield shown
         if view is None:
             return
-        row = _row(method, settings, view)
+        row = _row(lane, view)
         base = rows[0] if rows else row
         failed = row["error"] or base["error"]
         row["agrees"] = None if failed else row["text"].split() == base["text"].split()
@@ -166,25 +173,23 @@ def _frames(
         yield shown
 
 
-def _at(settings: Settings, axis: str, point: Any) -> Settings:
-    if axis == "none":
-        return settings
+def _at(lane: Selector, axis: str, point: Any) -> Selector:
+    """A lane with another method, which keeps the settings that it has too, or another value."""
+    own = {name: getattr(lane, name) for name in lane.settings()}
     if axis == "method":
-        return replace(settings, right=point)
-    kind = float if axis == "alpha" else int
-    try:
-        return replace(settings, **{axis: kind(point)})
-    except ValueError as error:
-        if isinstance(error, SettingError):
-            raise
-        raise SettingError(f"{axis} takes numbers; got {point!r}.") from None
+        if ":" in point:
+            return parse(point)
+        return build(point, **(fitting(point, own) if point in SELECTORS else {}))
+    if axis == "none" or axis not in own:
+        return lane
+    return replace(lane, **{axis: lane.settings()[axis].read(axis, point)})
 
 
 def _measure(
     loaded: Loaded,
     image: Image.Image,
     question: str,
-    method: str,
+    lane: Selector,
     settings: Settings,
     stop: threading.Event,
 ) -> Iterator[View | None]:
@@ -192,13 +197,12 @@ def _measure(
     seen: list[View] = []
     told = perf_counter()
     for _ in range(settings.repeats):
-        lane, view = Lane(method, settings.selector(method)), None
-        steps = loaded.compare(
-            image, question, [lane], max_new_tokens=settings.max_new_tokens, stop=stop
-        )
+        view, tokens = None, settings.max_new_tokens
+        lanes = [Lane(lane.text, lane)]
+        steps = loaded.compare(image, question, lanes, max_new_tokens=tokens, stop=stop)
         with closing(steps):
             for step in steps:
-                view = show(method, step)
+                view = show(lane.text, step)
                 if perf_counter() - told > TICK_S:
                     yield None
                     told = perf_counter()
@@ -211,15 +215,15 @@ def _measure(
     yield median(seen)
 
 
-def _row(method: str, settings: Settings, view: View) -> dict[str, Any]:
-    budget = settings.budget if "budget" in settings_of(method) else OWN
+def _row(lane: Selector, view: View) -> dict[str, Any]:
+    budget = lane.budget if has_budget(lane) else OWN
+    own = {name: getattr(lane, name) for name in lane.settings()}
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "method": method,
-        "budget": "stock" if method == "full" else budget,
-        "alpha": settings.alpha,
-        "init_layer": settings.init_layer,
-        "final_layer": settings.final_layer,
+        "method": lane.name,
+        "lane": lane.text,
+        "budget": "stock" if lane.name == "full" else budget,
+        **{name: own.get(name) for name in AXES if name not in ("none", "method")},
         **{name: (view.metrics or {}).get(name) for name in ("kept_tokens", *NUMBERS)},
         "repeats": view.repeats,
         "text": view.text,

@@ -51,7 +51,9 @@ def keep(
 def run_at(kept: dict[str, Any], index: int) -> dict[str, Any]:
     """The comparison behind row `index`, stock on the left, as the page exports it."""
     row = max(index, 1)  # stock stands beside the first row
-    settings = kept["planned"][row - 1] | {"left": "full", "third": "none"}
+    settings = kept["planned"][row - 1]
+    if "lanes" not in settings:  # recorded when all panes shared one set of settings
+        settings = settings | {"left": "full", "third": "none"}
     facts = {key: value for key, value in kept.items() if key not in _OWN}
     lanes = [kept["lanes"][0], *kept["lanes"][row : row + 1]]
     return facts | {"format": record.FORMAT, "settings": settings, "lanes": lanes,

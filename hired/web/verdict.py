@@ -6,9 +6,7 @@ What is counted stands apart from what is measured; both are figures of `contras
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hired.budget import show_budget
 from hired.comparison.evidence import ENOUGH
-from hired.selectors import SELECTORS
 from hired.web.contrasts import (
     Figure,
     compare_times,
@@ -19,7 +17,7 @@ from hired.web.contrasts import (
     spread,
 )
 from hired.web.panes import count_words, esc, matches
-from hired.web.views import Case, View
+from hired.web.views import Case, View, budget_words
 
 
 def verdict(views: Sequence[View], case: Case | None = None) -> str:
@@ -73,7 +71,7 @@ def judge(base: View, other: View, case: Case) -> tuple[str, str]:
     if not case.known:
         return "", "good" if _words(base.text) == _words(other.text) else ""
     first, second = matches(base.text, case.known), matches(other.text, case.known)
-    at = _at(other, case)
+    at = _at(other)
     if first and second:
         return "Right: both give the known answer.", "good"
     if first:
@@ -83,13 +81,10 @@ def judge(base: View, other: View, case: Case) -> tuple[str, str]:
     return "Wrong: neither side gives the known answer.", "bad"
 
 
-def _at(view: View, case: Case) -> str:
+def _at(view: View) -> str:
     """Where an answer was lost: a budget, or the method that finds its own."""
-    method = SELECTORS.get(view.method)
-    if case.budget is None or not (method and "budget" in method.settings()):
-        return f" by {view.title}"
-    counted = isinstance(case.budget, int)
-    return f" at {show_budget(case.budget)}{' patches' if counted else ''}"
+    budget = budget_words(view.selector)
+    return f" at {budget}" if budget else f" by {view.title}"
 
 
 def _answers(base: View, other: View, case: Case) -> Figure:

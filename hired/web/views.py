@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hired.budget import show_budget
 from hired.comparison.stream import FINAL, Step
-from hired.selectors import SELECTORS
+from hired.errors import SettingError
+from hired.selectors import SELECTORS, Selector, parse
 
 PHASES = ("preprocess_s", "vision_s", "select_s", "prefill_s", "decode_s")
 MEASURED = ("ttft_s", "tokens_per_s", "total_s", "peak_bytes")  # what differs from run to run
@@ -24,7 +26,7 @@ class View:
     """One pane.
 
     Attributes:
-        method: its name in the registry.
+        lane: the method with its settings as text, or only the name of one unknown here.
         phase: of `hired.Step`, or "idle" and "queued" before a run.
         text: the answer so far.
         new_tokens: tokens so far.
@@ -36,9 +38,10 @@ class View:
         turn: the run among `turns` that goes on.
         turns: runs that are measured; 1 also where only their median is left.
         samples: what each of those runs measured, by the names in `MEASURED`.
+        name: what people call it, where its title alone is not enough; see `name_views`.
     """
 
-    method: str
+    lane: str
     phase: str = "idle"
     text: str = ""
     new_tokens: int = 0
@@ -50,6 +53,7 @@ class View:
     turn: int = 1
     turns: int = 1
     samples: Mapping[str, list[float]] = field(default_factory=dict)
+    name: str = ""
 
     def measured(self, name: str) -> list[float]:
         """The samples of one quantity; none where only a median was kept."""
@@ -59,10 +63,22 @@ class View:
         return [] if value is None else [value]
 
     @property
+    def method(self) -> str:
+        """The name of the method in the registry."""
+        return self.lane.partition(":")[0]
+
+    @property
+    def selector(self) -> Selector | None:
+        """The method with its settings; None of one unknown here."""
+        try:
+            return parse(self.lane)
+        except SettingError:
+            return None
+
+    @property
     def title(self) -> str:
-        """What people call the method."""
-        known = SELECTORS.get(self.method)
-        return known.title if known else self.method
+        """What people call the pane."""
+        return self.name or title_of(self.lane)
 
     @property
     def ended(self) -> bool:
@@ -76,21 +92,68 @@ class Case:
 
     Attributes:
         known: the right answer to the question; empty where nobody knows it.
-        budget: what is kept, as a rate or a count.
         foreign: does the model know nothing of such pictures?
         about: where and when a run was made that is shown again.
     """
 
     known: str = ""
-    budget: float | int | None = None
     foreign: bool = False
     about: Mapping[str, Any] | None = None
 
 
-def show(method: str, step: Step) -> View:
+def title_of(lane: str) -> str:
+    """What people call the method of a lane."""
+    known = SELECTORS.get(lane.partition(":")[0])
+    return known.title if known else lane.partition(":")[0]
+
+
+def name_lanes(lanes: Sequence[str]) -> list[str]:
+    """What people call each lane: its method, and where that stands twice what they differ in."""
+    titles = [title_of(lane) for lane in lanes]
+    named = []
+    for lane, title in zip(lanes, titles, strict=True):
+        twins = [other for other, same in zip(lanes, titles, strict=True) if same == title]
+        named.append(f"{title} {told}" if (told := _differing(lane, twins)) else title)
+    return named
+
+
+def _differing(lane: str, twins: Sequence[str]) -> str:
+    """The settings of a lane in which those of the same method differ, in words."""
+    try:
+        own, others = parse(lane), [parse(twin) for twin in twins]
+    except SettingError:  # of other times
+        return ""
+    words = []
+    for name, setting in own.settings().items():
+        value = setting.write(getattr(own, name))
+        if any(setting.write(getattr(other, name)) != value for other in others):
+            words.append(budget_words(own) if name == "budget" else f"{name} {value}")
+    return ", ".join(words)
+
+
+def budget_of(lane: Selector | None) -> float | int | None:
+    """What a lane keeps, as a rate or a count; None where its method finds its own."""
+    return lane.budget if lane is not None and "budget" in lane.settings() else None
+
+
+def budget_words(lane: Selector | None) -> str:
+    """`20 %` or `64 patches`; nothing where a method finds its own count."""
+    budget = budget_of(lane)
+    if budget is None:
+        return ""
+    return f"{show_budget(budget)}{' patches' if isinstance(budget, int) else ''}"
+
+
+def name_views(views: Sequence[View]) -> list[View]:
+    """The views, each with a name that tells it from the others."""
+    names = name_lanes([view.lane for view in views])
+    return [replace(view, name=name) for view, name in zip(views, names, strict=True)]
+
+
+def show(lane: str, step: Step) -> View:
     """A step of a running comparison as a view."""
     return View(
-        method=method,
+        lane=lane,
         phase=step.phase,
         text=step.text,
         new_tokens=step.new_tokens,

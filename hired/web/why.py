@@ -8,19 +8,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from hired.budget import show_budget
-from hired.selectors import SELECTORS, settings_of
 from hired.shapes.scenes import Scene, Thing, thing_patches
 from hired.web.engine import Loaded
 from hired.web.examples import Example
 from hired.web.panes import esc, matches
 from hired.web.settings import Settings
-from hired.web.views import View
+from hired.web.views import View, budget_of, name_views
 
 Patches = NDArray[np.bool_]  # (T, N)
 
@@ -54,7 +54,6 @@ def why(
     image: Image.Image,
     example: Example,
     question: str,
-    settings: Settings,
     views: Sequence[View],
 ) -> str:
     """What every pane that drops something kept of what was asked about, as HTML.
@@ -63,7 +62,7 @@ def why(
         SettingError: a layer or head does not exist in this model.
     """
     scene = read_scene(example)
-    lanes = [view for view in views if view.method in SELECTORS and view.method != "full"]
+    lanes = [view for view in name_views(views) if view.selector and view.method != "full"]
     if scene is None or not scene.things or not lanes:
         return ""
     about = asked_about(scene.things, question)
@@ -71,8 +70,10 @@ def why(
     what = _name(scene, about)
     known = example.known.get(question, "")
     lost = [v for v in lanes if known and v.phase == "done" and not matches(v.text, known)]
-    said = [_lane(loaded, image, settings, view, shown, what) for view in lanes]
-    more = _remedy(loaded, image, example, question, settings, lost[0], shown) if lost else ""
+    said = [_lane(loaded, image, view, shown, what) for view in lanes]
+    names = [view.lane for view in views]
+    place = names.index(lost[0].lane) if lost else 0
+    more = _remedy(loaded, image, example, question, lost[0], place, shown) if lost else ""
     title = "Why did it fail here?" if lost else "What was kept of it"
     return (
         f'<section class="why" aria-label="{title}"><h4>{title}</h4>'
@@ -87,23 +88,20 @@ def _name(scene: Scene, about: Sequence[int]) -> str:
     return f"the {len(about)} shapes it asks about"
 
 
-def _kept(
-    loaded: Loaded, image: Image.Image, settings: Settings, method: str, shown: Patches
-) -> Patches:
-    mask = loaded.preview.select(image, settings.selector(method)).mask.numpy()
-    return mask & shown
+def _kept(loaded: Loaded, image: Image.Image, lane: Any, shown: Patches) -> Patches:
+    return loaded.preview.select(image, lane).mask.numpy() & shown
 
 
 def _lane(
     loaded: Loaded,
     image: Image.Image,
-    settings: Settings,
     view: View,
     shown: Patches,
     what: str,
 ) -> str:
-    kept = _kept(loaded, image, settings, view.method, shown)
-    at = f"At {show_budget(settings.budget)} " if "budget" in settings_of(view.method) else ""
+    kept = _kept(loaded, image, view.selector, shown)
+    budget = budget_of(view.selector)
+    at = "" if budget is None else f"At {show_budget(budget)} "
     return esc(
         f"{at}{view.title} kept {kept.sum()} of the {shown.sum()} patches that show {what}: "
         f"{kept[0].sum()} of {shown[0].sum()} in the overview, "
@@ -116,29 +114,27 @@ def _remedy(
     image: Image.Image,
     example: Example,
     question: str,
-    settings: Settings,
     view: View,
+    place: int,
     shown: Patches,
 ) -> str:
     """From which budget it is there again, and a button that tries it."""
-    if "budget" not in settings_of(view.method):
+    lane = view.selector
+    if lane is None or budget_of(lane) is None:
         return ""
     percents = range(1, 101)
     counts = [
-        int(_kept(loaded, image, replace(settings, budget=p / 100), view.method, shown).sum())
-        for p in percents
+        int(_kept(loaded, image, replace(lane, budget=p / 100), shown).sum()) for p in percents
     ]
     first = next(p for p, count in zip(percents, counts, strict=True) if count)
     whole = next(p for p, count in zip(percents, counts, strict=True) if count == shown.sum())
     words = f"A first one stays from {first} %, all of them from {whole} %."
     target = whole
-    usual = Settings(budget=settings.budget)
-    same = replace(settings, left="full", right="hired", third=usual.third, swap=False, race=False,
-                   repeats=1, max_new_tokens=usual.max_new_tokens) == usual  # fmt: skip
-    if view.method == "hired" and same and question == example.question and example.survives:
+    same = replace(lane, budget=Settings().lanes[-1].budget) == Settings().lanes[-1]
+    if same and question == example.question and example.survives:
         target = round(example.survives * 100)
         words = f"The answer survives from {show_budget(example.survives)} on. {words}"
     return (
-        f'<p>{esc(words)} <button type="button" class="try" data-percent="{target}">'
-        f"Try {target} %</button></p>"
+        f'<p>{esc(words)} <button type="button" class="try" data-lane="{place}" '
+        f'data-percent="{target}">Try {target} %</button></p>'
     )

@@ -24,7 +24,7 @@ def test_a_head_that_the_model_has_not_and_an_unknown_example_are_said(handlers)
     assert link.settings == shared(alpha=0.25) and link.example is first
     assert "heads=77" in link.told and "example=nothing" in link.told
     fine = arrive({"heads": "3", "example": first.key}, handlers.greeting, 4, 4)
-    assert fine.settings.heads == 3 and not fine.told and fine.known == first.known
+    assert fine.settings.lanes[1].heads == 3 and not fine.told and fine.known == first.known
 
 
 def test_an_uploaded_image_is_missed_aloud(handlers, tmp_path, monkeypatch) -> None:

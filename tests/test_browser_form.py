@@ -62,15 +62,18 @@ def test_fields_that_no_chosen_method_has_are_hidden_and_reset_brings_the_defaul
 ) -> None:
     page = visit("?right=visionzip&contextual=0.3&budget=0.05&max_new_tokens=4&alpha=0.9")
     ask(page, picture)
-    page.get_by_role("button", name="Methods and settings").click()
-    contextual = page.locator("#contextual input[type=number]")
+    row = page.locator(".lane-form[data-index='1']")
+    row.locator("summary").click()
+    contextual = row.locator(".contextual input[type=number]")
     expect(contextual).to_have_value("0.3", timeout=PATIENCE_MS)
-    expect(page.locator("#contextual")).to_contain_text("Share of the budget that goes to merged")
+    expect(row.locator(".contextual")).to_contain_text("Share of the budget that goes to merged")
     for name in ("alpha", "init-layer", "fuse", "seed", "important", "exact"):
-        expect(page.locator(f"#{name}")).to_be_hidden()
+        expect(row.locator(f".{name}")).to_have_count(0)
+    page.get_by_role("button", name="Settings of the run").click()
     page.get_by_role("button", name="Reset all settings").click()
-    expect(page.locator("#alpha input[type=number]")).to_have_value("0.5", timeout=PATIENCE_MS)
-    expect(contextual).to_be_hidden()
+    row.locator("summary").click()
+    expect(row.locator(".alpha input[type=number]")).to_have_value("0.5", timeout=PATIENCE_MS)
+    expect(contextual).to_have_count(0)
     expect(page.locator(BOX)).to_have_value("20")
     told = {
         "alpha": "overview's share of the budget",
@@ -80,11 +83,10 @@ def test_fields_that_no_chosen_method_has_are_hidden_and_reset_brings_the_defaul
         "newline": "one newline token per row",
     }
     for name, words in told.items():
-        expect(page.locator(f"#{name}")).to_contain_text(words)
+        expect(row.locator(f".{name}")).to_contain_text(words)
     expect(page.locator("#question textarea")).to_have_value("what colour is the circle ?")
     expect(page.locator("#image img")).to_be_visible()
-    page.get_by_label("Right pane").click()
-    page.get_by_role("option", name=re.compile("^All tokens")).click()
+    page.get_by_label("Method of pane 2").select_option("full")
     expect(page.locator("#budget").first).to_be_hidden(timeout=PATIENCE_MS)
     assert not page.faults
 

@@ -31,13 +31,13 @@ def written(monkeypatch):
 def make(tiny, views, known="It shows a 7.", link="http://here/?budget=0.2"):
     engine, image = Engine.holding(*tiny), make_image(120, 160)
     settings = shared(third="random")
-    kept = [engine.get().preview.select(image, settings.selector(view.method)) for view in views]
+    kept = [engine.get().preview.select(image, view.selector) for view in views]
     record = Record("Which digit is on it?", {}, settings, views, ABOUT)
     return draw_card(record, image, kept, known, link)
 
 
 def test_it_says_answers_counts_times_and_the_link(tiny, written) -> None:
-    lost = replace(HIRED, method="random", text="It shows a 1.")
+    lost = replace(HIRED, lane="random", text="It shows a 1.")
     shown = make(tiny, [STOCK, HIRED, lost])
     words = [line[0] for line in written]
     told = " ".join(words)

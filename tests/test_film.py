@@ -19,8 +19,8 @@ from hired.web.settings import Settings
 def make_rows(planned, lost_below):
     rows = [make_row("full", "stock", 166, True)]
     for settings in planned:
-        right = settings.budget >= lost_below
-        rows.append(make_row("hired", settings.budget, 18, right))
+        budget = settings.lanes[-1].budget
+        rows.append(make_row("hired", budget, 18, budget >= lost_below))
     return rows
 
 
@@ -33,8 +33,8 @@ def make_rows(planned, lost_below):
 def test_film_marks_where_the_answer_breaks(tiny, lost_below, index, told) -> None:
     engine, image = Engine.holding(*tiny), make_image(120, 160)
     planned = plan_film(shared(left="full", right="hired", repeats=3))
-    assert [round(settings.budget * 100) for settings in planned] == list(LADDER)
-    assert {(settings.right, settings.repeats) for settings in planned} == {("hired", 1)}
+    assert [round(settings.lanes[-1].budget * 100) for settings in planned] == list(LADDER)
+    assert {(settings.lanes[-1].name, settings.repeats) for settings in planned} == {("hired", 1)}
     rows = make_rows(planned, lost_below)
     assert breaking_point(rows[1:]) == index
     shown = draw_film(engine.get(), image, planned, rows)
@@ -42,9 +42,9 @@ def test_film_marks_where_the_answer_breaks(tiny, lost_below, index, told) -> No
     film = json.loads(unescape(re.search(r'data-film="([^"]+)"', shown)[1]))
     assert len(film["frames"]) == len(LADDER) and len(film["boxes"]) == 5
     for settings, frame in zip(planned, film["frames"], strict=True):
-        kept = engine.get().preview.select(image, settings.selector("hired"))
+        kept = engine.get().preview.select(image, settings.lanes[-1])
         assert frame["mask"].count("1") == kept.mask.sum() and len(frame["mask"]) == 180
-        assert frame["mark"] == ("right" if settings.budget >= lost_below else "wrong")
+        assert frame["mark"] == ("right" if settings.lanes[-1].budget >= lost_below else "wrong")
     assert film["frames"][0]["words"].startswith("✓ 100 %" if lost_below < 1 else "✗ 100 %")
 
 

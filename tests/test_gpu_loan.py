@@ -59,8 +59,8 @@ from hired.web.settings import Settings
 assert gpu.BORROWED
 engine, image = Engine.holding(*make_tiny()), make_image(120, 160)
 loaded = engine.get()
-settings = shared(max_new_tokens=6, right="prumerge")
-kept = [loaded.preview.select(image, settings.selector("hired")).kept for _ in range(2)]
+settings = Settings(("full", "prumerge"), max_new_tokens=6)
+kept = [loaded.preview.select(image, build("hired")).kept for _ in range(2)]
 assert kept == [36, 36]
 views = list(run(loaded, image, "what is in the picture ?", settings, Stops()))[-1]
 assert [view.phase for view in views] == ["done", "done"], views

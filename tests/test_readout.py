@@ -1,10 +1,10 @@
 """The line over the picture and the number boxes: what is typed is what is read, or refused."""
 
 import asyncio
+import json
 from types import SimpleNamespace
 
 import pytest
-from asking import shared
 from conftest import make_image
 
 from hired.errors import SettingError
@@ -12,6 +12,7 @@ from hired.selectors import HiRED
 from hired.web import boxes, form, readout
 from hired.web.engine import Engine
 from hired.web.page import build
+from hired.web.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +50,35 @@ def test_newlines_that_are_kept_are_counted_in_the_line(select) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lane", "words"),
+    [
+        ("hired:budget=150%", "Share of all patches, %: a number up to 100; got 150."),
+        ("hired:budget=%", "Share of all patches, %: a number up to 100; the box is empty."),
+        ("hired:budget=0%", "got 0."),
+        ("hired:budget=0", "Patches to keep, per image: a whole number from 1; got 0."),
+        ("hired:budget=-5", "got -5."),
+        ("hired:budget=2.5", "got 2.5."),
+        ("hired:budget=", "the box is empty."),
+        ("hired:alpha=", "α: the box is empty."),
+        ("hired:alpha=7", "alpha is a number from 0 to 1; got '7'"),
+        ("random:seed=", "Seed: the box is empty."),
+        ("hired:budget=x", "Got 'x'"),
+        ("hierd", "Did you mean 'hired'?"),
+        ("hired:alpa=0.3", "Did you mean 'alpha'?"),
+        (0, "The panes could not be read"),
+    ],
+)
+def test_what_a_row_holds_is_refused_in_words(lane, words) -> None:
+    values = form.write(Settings())
+    values[0] = json.dumps({"lanes": ["full", lane]})
+    with pytest.raises(SettingError) as error:
+        form.read(*values)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("rate", 150, "Share of all patches, %: a number up to 100; got 150."),
-        ("rate", None, "Share of all patches, %: a number up to 100; the box is empty."),
-        ("rate", 0, "got 0."),
-        ("count", 0, "Patches to keep, per image: a whole number from 1; got 0."),
-        ("count", -5, "got -5."),
-        ("count", 2.5, "got 2.5."),
-        ("count", None, "the box is empty."),
-        ("alpha", None, "α: the box is empty."),
-        ("alpha", 7, "alpha is a number from 0 to 1; got 7"),
-        ("seed", None, "Seed: the box is empty."),
         ("repeats", 99, "repeats is a whole number from 1 to 9; got 99"),
         ("max_new_tokens", None, "Max new tokens: the box is empty."),
     ],
@@ -72,9 +90,7 @@ def test_what_a_number_box_holds_reaches_the_form_and_is_refused_in_words(
     block_fn = next(
         fn for fn in demo.fns.values() if getattr(fn.fn, "__name__", "") == "look"
     )  # of the page; the form comes last
-    settings = shared(budget=160 if name == "count" else 0.2)
-    values = dict(zip(form.FIELDS, form.write(settings), strict=True))
-    values |= {"rate": 20} if name == "count" else {"count": 160}
+    values = dict(zip(form.FIELDS, form.write(Settings()), strict=True))
     values[name] = value
     sent = [*[None] * (len(block_fn.inputs) - len(values)), *values.values()]
     got = asyncio.run(demo.preprocess_data(block_fn, sent, None))
@@ -83,8 +99,6 @@ def test_what_a_number_box_holds_reaches_the_form_and_is_refused_in_words(
     with pytest.raises(SettingError) as error:
         form.read(*got)
     assert words in str(error.value)
-    with pytest.raises(SettingError):
-        form.read(*(values | {"rate": "20", "kind": form.RATE}).values())
 
 
 def test_a_program_s_numbers_are_checked_by_its_endpoint(tiny) -> None:

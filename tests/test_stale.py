@@ -1,7 +1,5 @@
 """Answers to what is no longer asked are known as such, and a change taken back is none."""
 
-from dataclasses import replace
-
 import pytest
 from asking import shared
 from conftest import make_image
@@ -37,7 +35,7 @@ def kept(picture):
     ids=str,
 )  # fmt: skip
 def test_a_change_of_the_settings_is_named(kept, picture, change, words) -> None:
-    asked = replace(Settings(), **change)
+    asked = shared(**change)
     assert stale.changes(kept, picture, f" {QUESTION} ", asked, small=False) == words
 
 

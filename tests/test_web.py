@@ -3,16 +3,17 @@
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from asking import shared
+from starlette.datastructures import QueryParams
 
 from hired.errors import SettingError
 from hired.web import form, panes, share
 from hired.web.examples import read_examples
 from hired.web.record import Record
 from hired.web.settings import Settings, from_mapping
-from hired.web.sweep import plan
 from hired.web.verdict import verdict
 from hired.web.views import Case, View, median
 
@@ -100,9 +101,8 @@ def test_share_is_checked_whether_or_not_a_method_reads_it() -> None:
 
 
 def test_heads_by_number() -> None:
-    assert [from_mapping({"heads": h}).heads for h in ("sum", "max", "3", "head 3", 3)] == [
-        "sum", "max", 3, 3, 3,
-    ]  # fmt: skip
+    told = [from_mapping({"heads": h}).lanes[1].heads for h in ("sum", "max", "3", "head 3", 3)]
+    assert told == ["sum", "max", 3, 3, 3]
 
 
 def test_form_and_settings_are_two_ways_of_saying_the_same() -> None:
@@ -112,18 +112,16 @@ def test_form_and_settings_are_two_ways_of_saying_the_same() -> None:
         shared(budget=1, swap=True, heads=2, final_layer=3, repeats=5, alpha=0.25),
         shared(contextual=0.3, important=0.1, fuse=True, exact=True, centred=True),
     ):
-        values = [
-            {"rate": 20, "count": 160, "final_layer": None}.get(name) if isinstance(v, dict) else v
-            for name, v in zip(form.FIELDS, form.write(settings), strict=True)
-        ]
-        again = form.read(*values)
-        assert again == settings and type(again.budget) is type(settings.budget)
+        again = form.read(*form.write(settings))
+        assert again == settings and again.texts == settings.texts
 
 
 @pytest.mark.parametrize(
     "settings",
     [
         Settings(),
+        Settings(("full", "hired:budget=20%", "hired:budget=40%,alpha=0.3", "random:seed=3")),
+        Settings(("hired", "hired:init_layer=3,final_layer=2")),
         shared(budget=1),
         shared(budget=1.0),
         shared(budget=0.05, alpha=0.0, heads=3, newline="rows", right="spatial", seed=9),
@@ -132,9 +130,9 @@ def test_form_and_settings_are_two_ways_of_saying_the_same() -> None:
     ],
 )
 def test_link_brings_the_settings_back(settings) -> None:
-    query = dict(pair.split("=") for pair in share.to_query(settings).split("&") if pair)
-    again, changed = share.from_query(query)
-    assert again == settings and type(again.budget) is type(settings.budget) and not changed
+    params = QueryParams(share.to_query(settings))
+    again, changed = share.from_query(share.read_query(SimpleNamespace(query_params=params)))
+    assert again == settings and again.texts == settings.texts and not changed
 
 
 def test_link_is_clamped_not_refused() -> None:
@@ -148,16 +146,17 @@ def test_link_is_clamped_not_refused() -> None:
     assert share.from_query({"alpa": "0.5", "q": "x", "example": "e", "image": "own"})[1] == [
         "alpa=0.5 (Did you mean 'alpha'?)"
     ]
-    assert share.from_query({"budget": "-5"})[0].budget == 1
-    assert share.from_query({"budget": "nan"})[0].budget == 0.2
+    assert share.from_query({"budget": "-5"})[0].lanes[1].budget == 1
+    assert share.from_query({"budget": "nan"})[0].lanes[1].budget == 0.2
 
 
 @pytest.mark.parametrize("settings", [shared(budget=1), shared(third="random", seed=4)])
 def test_python_code_is_python_and_says_the_settings(settings) -> None:
     code = share.to_python(settings, "shapes", 'What\'s "this"?', "4bit")
     compile(code, "snippet", "exec")
-    assert f"budget={settings.budget!r}" in code and "quantization='4bit'" in code
-    assert ("seed=4" in code) == (settings.seed == 4)
+    for text in settings.texts:
+        assert f"hired.Lane({text!r}, {text!r})," in code
+    assert "quantization='4bit'" in code
 
 
 def test_no_text_becomes_markup() -> None:
@@ -218,43 +217,6 @@ def test_median_of_repeats() -> None:
              for run, peak in zip(runs, (100, 900, 110), strict=True)]  # fmt: skip
     assert median(peaks).metrics["peak_bytes"] == 110
     assert median([*runs[:1], View("full", "failed", error="no")]).phase == "failed"
-
-
-def test_sweep_plans_budgets_times_values() -> None:
-    rows = plan(Settings(), "10% 20% 64", "method", "hired random")
-    assert [(row.right, row.budget) for row in rows] == [
-        ("hired", 0.1), ("hired", 0.2), ("hired", 64),
-        ("random", 0.1), ("random", 0.2), ("random", 64),
-    ]  # fmt: skip
-    assert [row.alpha for row in plan(Settings(), "0.5", "alpha", "0 0.5 1")] == [0.0, 0.5, 1.0]
-
-
-def test_budgets_of_a_sweep_are_parted_as_people_do() -> None:
-    for text in ("5% 10%", "5%, 10%", "5%,10%", "5%;10%", " 5%,\n10%, "):
-        assert [row.budget for row in plan(Settings(), text, "none", "")] == [0.05, 0.1], text
-    assert [row.budget for row in plan(Settings(), "0,05 12,5%", "none", "")] == [0.05, 0.125]
-    assert [row.budget for row in plan(Settings(), "5 %, 10 %", "none", "")] == [0.05, 0.1]
-
-
-def test_sweep_takes_methods_from_a_list() -> None:
-    methods = ["hired", "random", "prumerge-adaptive"]
-    rows = plan(Settings(), "10 % 20 %", "alpha", "0 1", methods)
-    told = [(row.right, row.alpha, row.budget) for row in rows]
-    assert told == [
-        *((name, alpha, rate) for name in methods[:2] for alpha in (0, 1) for rate in (0.1, 0.2)),
-        *(("prumerge-adaptive", alpha, 0.1) for alpha in (0, 1)),
-    ]  # what finds its own count stands once
-
-
-@pytest.mark.parametrize(
-    ("budgets", "axis", "values"),
-    [("", "none", ""), ("0.2", "alpha", ""), ("0.2", "alpha", "x"), ("0.2", "heads", "1"),
-     ("0.2 0", "none", ""), ("0.1 " * 61, "none", ""), ("0.2", "method", "nope"),
-     ("0.2", "init_layer", "-1")],
-)  # fmt: skip
-def test_sweep_refuses_in_words(budgets, axis, values) -> None:
-    with pytest.raises(SettingError):
-        plan(Settings(), budgets, axis, values)
 
 
 def test_examples_are_whole_or_left_out(tmp_path) -> None:

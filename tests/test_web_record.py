@@ -22,7 +22,7 @@ def test_export_and_import_show_the_same() -> None:
         panes.pane(view, 0) for view in RECORD.views
     ]
     counted = Record("?", {}, shared(budget=1), [STOCK], ABOUT)
-    assert type(record.from_json(record.to_json(counted)).settings.budget) is int
+    assert type(record.from_json(record.to_json(counted)).settings.lanes[1].budget) is int
 
 
 def test_command_line_output_can_be_imported() -> None:
@@ -35,9 +35,7 @@ def test_command_line_output_can_be_imported() -> None:
     lanes = [lane, lane | {"method": "visionzip", "error": "stopped"}]
     found = record.from_json(json.dumps(data | {"settings": asked, "lanes": lanes}))
     assert (found.question, found.image["name"]) == ("what?", "b.png")
-    assert (found.settings.right, found.settings.budget, found.settings.race) == (
-        "visionzip", 7, True,
-    )  # fmt: skip
+    assert found.settings == Settings(("full", "visionzip:budget=7"), race=True)
     assert [(view.phase, view.error) for view in found.views] == [("done", None), ("stopped", None)]
     assert found.about["dtype"] == "float32"
 

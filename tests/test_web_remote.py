@@ -97,8 +97,8 @@ def test_the_page_shows_the_image_and_says_why_no_patches(servers, tmp_path) -> 
     handlers = Handlers(engine_on(servers))
     values = [value if not isinstance(value, dict) else value.get("value")
               for value in handlers.fit_form(Settings())]  # fmt: skip
-    picture, readout = handlers.preview(str(path), "Kept tokens", *values)
-    assert panes.esc(UNSEEN) in picture and "data:image/webp" in picture and readout == ""
+    picture, readout, small = handlers.preview(str(path), "Kept tokens", *values)
+    assert panes.esc(UNSEEN) in picture and "data:image/webp" in picture and readout == small == ""
     said = model_box.describe(handlers.engine.get().info)
     assert "Two servers answer" in said and "unknown layers" in said
     assert "two servers" in model_box.head(handlers.engine.get().info)

@@ -151,7 +151,7 @@ def test_stop_signs_are_per_visitor_and_bounded(engine) -> None:
     assert not engine.stop("a")
     with engine.stopping("c") as stops:
         engine.stop("c", 1)
-        assert [sign.is_set() for sign in stops.lanes] == [False, True, False]
+        assert [sign.is_set() for sign in stops.lanes] == [False, True, False, False]
     for index in range(MAX_RUNS * 2):
         engine.expect(f"visitor {index}")
     assert len(engine._stops) <= MAX_RUNS
@@ -256,9 +256,9 @@ def test_a_method_that_finds_its_own_count_is_told_so(engine, image) -> None:
     rows = plan(Settings(max_new_tokens=1), "20%", "method", "prumerge-adaptive")
     end = last(sweep(engine.get(), image, QUESTION, rows, threading.Event()))
     assert [row["budget"] for row in end.rows] == ["stock", "its own"]
-    kept = pictures.select(engine.get(), image, shared(right="prumerge-adaptive"))
+    kept = pictures.select(engine.get(), image, shared(right="prumerge-adaptive"))[1]
     assert "Its own count" in readout.readout(kept, None)
-    stock = pictures.select(engine.get(), image, shared(right="full"))
+    stock = pictures.select(engine.get(), image, shared(right="full"))[1]
     assert "Its own count" not in readout.readout(stock, None), "stock finds no count"
     assert f"No budget: {stock.kept} of the 180" in readout.readout(stock, None)
 
@@ -272,11 +272,11 @@ def test_sweep_says_what_cannot_be(engine, image) -> None:
 @pytest.mark.parametrize("name", SELECTORS)
 def test_every_method_has_a_picture(engine, image, name) -> None:
     settings = shared(right=name, budget=0.3)
-    selection = pictures.select(engine.get(), image, settings)
-    for mode in pictures.MODES:
-        shown = pictures.preview(engine.get(), image, settings, selection, mode)
+    selection, lane = pictures.select(engine.get(), image, settings)[1], settings.lanes[1]
+    for mode in pictures.MODES[:3]:
+        shown = pictures.preview(engine.get(), image, lane, selection, mode, lane.title)
         assert shown.count('class="spot"') == 5 and 'alt="' in shown
-    assert "of the 180 patches" in readout.readout(selection, settings.budget)
+    assert "of the 180 patches" in readout.readout(selection, lane.budget)
 
 
 @pytest.mark.parametrize("mode", pictures.MODES)
@@ -288,9 +288,9 @@ def test_a_moved_slider_selects_once(tiny, image, tmp_path, monkeypatch, mode) -
     image.save(tmp_path / "a.png")
     values = form.write(Settings())
     for tick in (1, 2):
-        picture, line = Handlers(engine).preview(str(tmp_path / "a.png"), mode, *values)
+        picture, line, small = Handlers(engine).preview(str(tmp_path / "a.png"), mode, *values)
         assert "data:image/webp" in picture and "of the 180 patches" in line
-        assert len(selections) == tick
+        assert small.count("data:image/webp") == 2 and len(selections) == 2 * tick, "once a pane"
 
 
 def test_walk_says_this_image_s_numbers(engine, image) -> None:

@@ -97,14 +97,14 @@ def test_a_wrong_answer_is_said_first_and_in_its_colour(known, texts, said, colo
     views = [
         replace(view, text=f"It shows a {digit}.") for view, digit in zip(FIVE, texts, strict=True)
     ]
-    text = verdict(views, Case(known, 0.2))
+    text = verdict(views, Case(known))
     assert text.startswith(f'<section class="verdict {colour}"')
     assert words_of(text).startswith(said or "Counted")
 
 
 def test_a_count_is_said_as_one_where_the_answer_was_lost() -> None:
-    views = [STOCK, replace(HIRED, text="no")]
-    assert "the answer was lost at 64 patches." in verdict(views, Case("It shows a 7.", 64))
+    views = [STOCK, replace(HIRED, lane="hired:budget=64", text="no")]
+    assert "the answer was lost at 64 patches." in verdict(views, Case("It shows a 7."))
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,8 @@ def test_nothing_against_something_is_no_ratio() -> None:
 
 def test_every_pane_has_its_own_verdict_against_the_first() -> None:
     """A third pane that is wrong never stands under "Same answer"."""
-    lost = replace(HIRED, method="random", text="It shows a 1.")
-    text = verdict([STOCK, HIRED, lost], Case("It shows a 7.", 0.2))
+    lost = replace(HIRED, lane="random", text="It shows a 1.")
+    text = verdict([STOCK, HIRED, lost], Case("It shows a 7."))
     first, second = text.split("</section>")[:2]
     assert "HiRED against All tokens (stock)" in first and "Same answer" in first
     assert 'class="verdict good"' in first and "Right: both give" in first

@@ -102,7 +102,7 @@ def test_the_form_stays_within_a_servers_limits(tiny) -> None:
 
 def test_a_link_asks_for_what_the_page_can_ask_for() -> None:
     settings, changed = share.from_query({"budget": "0.005"})
-    assert settings.budget == 0.01 and changed == ["budget=0.005"]
+    assert settings.lanes[1].budget == 0.01 and changed == ["budget=0.005"]
 
 
 def run_page(handlers: Handlers, path: Path, known: dict[str, str]) -> Iterator[list[Any]]:

@@ -57,8 +57,9 @@ def test_a_question_tells_which_object_it_is_about() -> None:
 def words(handlers, method, text, settings=None, question=None):
     example = EXAMPLES["dense"]
     image = Image.open(example.image).convert("RGB")
-    views = [View("full", "done", RIGHT), View(method, "done", text)]
-    asked = (question or example.question, settings or shared(right=method), views)
+    lanes = (settings or shared(right=method)).texts
+    views = [View(lane, "done", said) for lane, said in zip(lanes, (RIGHT, text), strict=True)]
+    asked = (question or example.question, views)
     shown = why(handlers.engine.get(), image, example, *asked)
     return " ".join(re.sub(r"<[^>]+>", " ", shown).split()), shown
 

@@ -87,6 +87,7 @@ def main() -> None:
 
     from hired.errors import HiredError
     from hired.models.auto import choose
+    from hired.selectors import build
     from hired.web import gpu
     from hired.web.engine import Engine, Stops
     from hired.web.runs import run
@@ -100,8 +101,8 @@ def main() -> None:
     told["on_the_gpu"] = all(one in patching.cuda_aliases for one in loaded.model.parameters())
     spaces.zero.startup()
 
-    settings = shared(max_new_tokens=5, right="prumerge")
-    told["kept"] = loaded.preview.select(image, settings.selector("hired")).kept
+    settings = Settings(("full", "prumerge"), max_new_tokens=5)
+    told["kept"] = loaded.preview.select(image, build("hired")).kept
     views = list(run(loaded, image, "How many shapes are there?", settings, Stops()))[-1]
     told["ended"] = [[view.phase, view.new_tokens, view.error] for view in views]
     stops = Stops()

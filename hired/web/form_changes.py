@@ -49,6 +49,9 @@ class FormChanges:
         asked.form.parts["reset"].click(
             lambda: self.handlers.fit_form(Settings()), None, asked.form.all, queue=False, **QUIET
         )
+        self._wire_changes(asked, shown, last)
+
+    def _wire_changes(self, asked: Any, shown: Any, last: gr.State) -> None:
         panes, tokens = asked.form.parts["panes"], asked.form.parts["max_new_tokens"]
         kept = [last, asked.brought, asked.image, asked.question, *asked.form.all]
         gr.on(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2.utils import markupsafe
 
 from hired.web.panes import esc
 
@@ -20,7 +20,14 @@ def _environment() -> Environment:
     return Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,
-        finalize=lambda value: value if isinstance(value, Markup) else Markup(esc(value)),
+        finalize=lambda value: (
+            value if isinstance(value, markupsafe.Markup) else markupsafe.Markup(esc(value))
+        ),
         undefined=StrictUndefined,
         trim_blocks=True,
     )
+
+
+def _inert(value: Any) -> Any:
+    """A value escaped for HTML and for gradio's templates; what is markup stays."""
+    return value if isinstance(value, markupsafe.Markup) else markupsafe.Markup(esc(value))

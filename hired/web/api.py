@@ -115,7 +115,8 @@ class Endpoints:
         """Answer a question about an image with all visual tokens and with a method's choice.
 
         Streams both answers as they grow, of more lanes the first two; the last value has text and
-        metrics of every lane. Counts and bytes of the KV cache in them are exact; times and peak memory are of one run, which
+        metrics of every lane. Counts and bytes of the KV cache in them are exact; times
+        and peak memory are of one run, which
         shows no difference between the lanes: call it five times and compare the ranges. A
         budget is what is kept: "0.2" or "20%" is a share of all patches, "640" a count, so "1.0"
         is everything and "1" a single token. Cancelling the job stops all lanes.

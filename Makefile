@@ -40,10 +40,11 @@ demo: $(VENV)/.app ## install what is needed and open the demo on http://127.0.0
 
 test: $(VENV)/.tests chromium lint tests-only ## everything CI checks; PYTEST_ARGS='-k name' narrows it
 
-lint: $(VENV)/.tests ## ruff's rules and format, and which module may import which
+lint: $(VENV)/.tests ## ruff's rules and format, types, and which module may import which
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/mypy --no-error-summary
 
 format: $(VENV)/.tests ## let ruff put the code in order
 	$(BIN)/ruff check --fix $(SOURCES)
@@ -104,7 +105,7 @@ shapes: $(VENV)/.app ## train the embedded model again, from the seed (hours)
 	$(BIN)/python -m hired shapes train $(ARGS)
 
 clean: ## remove the environments and caches; .cache, with checkpoints and downloads, stays
-	rm -rf $(VENV) $(VENV)-audit $(VENV)-lmms $(VENV)-lowest $(VENV)-highest .pytest_cache .ruff_cache .import_linter_cache .hypothesis .gradio
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-lmms $(VENV)-lowest $(VENV)-highest .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .gradio
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The browser the page is tested in. As root it is installed; otherwise the tests that need it are

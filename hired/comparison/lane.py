@@ -239,6 +239,7 @@ def _look(tower: Tower, inputs: Inputs, selector: Selector, watch: Stopwatch) ->
         plan = plan_for(selector, grids)
 
         def timed(grid: TileGrid, overview: Tensor | None) -> list[int] | None:
+            assert plan is not None  # else nobody calls this
             with watch.phase("select"):
                 return plan(grid, overview)
 

@@ -80,7 +80,7 @@ def compare(
     )
 
 
-def check_asked(lanes: Sequence[Lane], max_new_tokens: int) -> None:
+def check_asked(lanes: Sequence[object], max_new_tokens: int) -> None:
     """Raise SettingError without lanes, or for a bad `max_new_tokens`."""
     if not lanes:
         raise SettingError("A comparison needs at least one lane; got none.")

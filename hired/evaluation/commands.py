@@ -76,8 +76,9 @@ def run_coverage(args: argparse.Namespace) -> int:
     ]
     lanes = {text: parse(text) for text in args.lanes or usual}
     loaded = load(args.model, device=args.device)
-    told = (lanes, args.posters, args.split, args.seed)
-    cases = measure_coverage(*loaded, *told, tell=lambda more: _say("."))
+    cases = measure_coverage(
+        *loaded, lanes, args.posters, args.split, args.seed, tell=lambda more: _say(".")
+    )
     sys.stdout.write(coverage_table(cases) + "\n")
     return 0
 

@@ -84,7 +84,8 @@ def measure_coverage(
     """
     if posters < 1:
         raise SettingError(f"Posters are at least 1; got {posters}.")
-    eye, cases = Preview(model, processor), []
+    eye = Preview(model, processor)
+    cases: list[Case] = []
     for index in range(posters):
         scene, asked = ask_about(split, index, seed, stream="validation")
         image = render(scene)

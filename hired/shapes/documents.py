@@ -102,7 +102,8 @@ def turned(
 
 def look_for(rng: np.random.Generator, held_out: bool = False) -> Look:
     """A random look; `held_out` draws from fonts, sizes and a ground that no training page has."""
-    fonts, sizes = FONTS, SIZES
+    fonts: tuple[str, ...] = FONTS
+    sizes: tuple[int, ...] = SIZES
     ground = GROUNDS[rng.choice(3, p=(0.5, 0.25, 0.25))]
     if held_out:
         fonts, sizes, ground = HELD_OUT_FONTS, HELD_OUT_SIZES, HELD_OUT_GROUND
@@ -143,4 +144,4 @@ def word_patches(page: Document, share: float = 0.25) -> np.ndarray:
 
 def text_patches(page: Document) -> np.ndarray:
     """Patches a quarter of which words cover: bool (T, N), overview first."""
-    return word_patches(page).any(axis=0)
+    return np.logical_or.reduce(word_patches(page), axis=0)

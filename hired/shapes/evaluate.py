@@ -117,11 +117,11 @@ def answer_all(
         if not mine:
             continue
         images = torch.tensor([image for image, _ in mine], device=model.device)
-        tails = pad({"input_ids": [rows[image][row][ends[image] :] for image, row in mine]})
-        tails = tails.to(model.device)
+        tails = pad({"input_ids": [rows[i][row][ends[i] :] for i, row in mine]}).to(model.device)
         both = {name: torch.cat([heads[name][images], tails[name]], dim=1) for name in NAMES}
-        rows_kept = [kept[image] for image, _ in mine]
-        if (places := place_tokens(*both.values(), rows_kept, image_id)) is not None:
+        ids, mask = (both[name] for name in NAMES)
+        places = place_tokens(ids, mask, [kept[image] for image, _ in mine], image_id)
+        if places is not None:
             both["position_ids"] = places
         shared = copy.deepcopy(cache)
         shared.batch_select_indices(images)

@@ -9,7 +9,7 @@ attention weights themselves, and no token is ever dropped.
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -170,7 +170,7 @@ class Stream(torch.utils.data.Dataset):
 
 def drawn(batches: Batches, steps: range, workers: int = 1) -> Iterator[dict[str, torch.Tensor]]:
     """The batches of these steps, in order; `workers` processes draw ahead."""
-    ahead = {"prefetch_factor": 8} if workers else {}
+    ahead: dict[str, Any] = {"prefetch_factor": 8} if workers else {}
     return iter(torch.utils.data.DataLoader(Stream(batches), batch_size=None, sampler=steps,
                                             num_workers=workers, **ahead))  # fmt: skip
 
@@ -211,7 +211,8 @@ def train(
         ModelError: the checkpoint is of another run, or a loss is not finite.
     """
     steps, start = schedule.steps, str(schedule)
-    tower = new_tower(seed, to_tensors(Batches(seed + 50, 64)[0])["pixels"]).to(device)
+    tower = new_tower(seed, to_tensors(Batches(seed + 50, 64)[0])["pixels"])
+    cast(nn.Module, tower).to(device)
     heads = Heads(reads=schedule.documents > 0).to(device)
     adam = optimiser(tower, heads, schedule.peak)
     state, first = folder / "vision.pt", 0

@@ -18,7 +18,8 @@ from hired.comparison.overlay import (
     draw_kept,
 )
 from hired.images import frames_words
-from hired.selectors import Selection, Selector, build
+from hired.selectors import Selection, Selector
+from hired.selectors.hired import HiRED
 from hired.tiles import TileGrid
 from hired.web.engine import Loaded
 from hired.web.panes import esc
@@ -83,8 +84,8 @@ def preview(
         picture, words = draw_kept(layout, selection), describe_kept(selection)
         caption = f"{title}: what the model will read"
     else:
-        usual = build("hired")  # for a method that reads no attention
-        layer = (lane if "init_layer" in lane.settings() else usual).init_layer
+        usual = HiRED()  # for a method that reads no attention
+        layer = vars(lane if "init_layer" in lane.settings() else usual)["init_layer"]
         if mode == FINAL:
             final = getattr(lane, "final_layer", usual.final_layer)
             layer = loaded.preview.feature_tap if final is None else final

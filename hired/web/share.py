@@ -80,7 +80,8 @@ def _read_lanes(
     """The panes of a link; one lane alone stands beside the baseline."""
     texts = [texts] if isinstance(texts, str) else list(texts)
     changed = [f"lane={text[:60]}" for text in texts[MOST:]]
-    usual, lanes = Settings().lanes, []
+    usual = Settings().lanes
+    lanes: list[Selector] = []
     for text in texts[:MOST]:
         name, _, rest = text[:MAX_VALUE].partition(":")
         if name not in SELECTORS:

@@ -208,7 +208,7 @@ def test_an_answer_of_impossible_length(caller, good, tokens) -> None:
 @pytest.mark.parametrize(
     ("budgets", "axis", "values", "words"),
     [("0.1 " * 100, "none", "", "a sweep has at most 60"), ("", "none", "", "at least one budget"),
-     ("0.2", "colour", "1", "second axis is one of"), ("0.2", "alpha", "x", "alpha takes numbers"),
+     ("0.2", "colour", "1", "second axis is one of"), ("0.2", "alpha", "x", "alpha is a number"),
      ("much", "none", "", "A budget is a rate"), ("0.2", "method", "magic", "method is one of")],
 )  # fmt: skip
 def test_a_sweep_that_makes_no_sense(caller, good, budgets, axis, values, words) -> None:
@@ -240,7 +240,7 @@ def test_an_image_that_is_no_file(caller, image) -> None:
 
 
 def test_too_few_values(caller, good) -> None:
-    refused(caller, "compare", [good], "takes 11 values")
+    refused(caller, "compare", [good], "takes 12 values")
     refused(caller, "select", [], "takes 9 values")
     refused(caller, "select", [None, *SELECT], "There is no image")
 

@@ -110,7 +110,8 @@ const showRow = (lane, index) => {
 };
 const rateOf = (budget) => {  // per cent, or null of a count
   if (budget.endsWith('%')) return budget.slice(0, -1);
-  return budget.includes('.') ? String(Math.round(Number(budget) * 1e6) / 1e4) : null;
+  const share = budget.includes('.') && Number(budget) <= 1;  // 2.5 is a count half typed
+  return share ? String(Math.round(Number(budget) * 1e6) / 1e4) : null;
 };
 const showBudget = () => {
   const place = simple(), part = find('#budget');

@@ -191,20 +191,3 @@ def test_unknown_model_is_one_sentence(monkeypatch, capsys) -> None:
 def test_the_queue_has_its_places_and_is_not_polled_every_millisecond(served) -> None:
     assert served._queue.max_size == served.engine.limits.queue + LOOKS
     assert served._queue.sleep_when_free == POLL_S
-
-
-def test_lanes_as_text_reach_every_endpoint_and_old_calls_go_on(caller, good) -> None:
-    lanes = "full hired:budget=40% hired:budget=20%,alpha=0.3"
-    kind, values = caller.call("compare", [good, QUESTION, *SELECT, 3, lanes])
-    assert kind == "complete", values
-    kept = [lane["metrics"]["visual_tokens"] for lane in values[2]["lanes"]]
-    assert len(kept) == 3 and kept[0] > kept[1] > kept[2]
-    kind, values = caller.call("select", [good, *SELECT, "hired:budget=12"])
-    assert kind == "complete" and values[0]["kept"] == 12
-    kind, said = caller.call("select", [good, *SELECT, "hired:bugdet=12"])
-    assert kind == "error" and "budget" in said
-    kind, said = caller.call("compare", [good, QUESTION, "random", *SELECT[1:], 3, lanes])
-    assert kind == "error" and "lanes say all of a pane" in said
-    kind, rows = caller.call("sweep", [good, QUESTION, "20%", "none", "", 3, "hired:alpha=0.3 random"])
-    assert kind == "complete" and len(rows[0]) == 3
-    assert caller.call("sweep", [good, QUESTION, "20%", "none", "", 3])[0] == "complete"

@@ -63,14 +63,14 @@ def test_upload_preview_run_export_import_history(visit, picture, tmp_path) -> N
     download.value.save_as(saved)
     data = json.loads(saved.read_text())
     assert [lane["text"] for lane in data["lanes"]] == texts
-    assert data["settings"]["budget"] == 0.5 and data["versions"]["torch"]
+    assert "hired:budget=50%" in data["settings"]["lanes"] and data["versions"]["torch"]
 
     data["lanes"][1]["text"] = "<b>imported</b>"
     saved.write_text(json.dumps(data))
     page.set_input_files("#share input[type=file]", saved)
     expect_answer(page, 1, "<b>imported</b>")
     page.click("#history input")
-    page.get_by_role("option").first.click()
+    page.locator("#history [role=option]").first.click()
     expect_answer(page, 1, texts[1])
     assert not page.faults and not page.strayed
 
@@ -99,17 +99,17 @@ def test_stop_keeps_what_was_said(visit, picture) -> None:
 
 
 def test_link_brings_settings_back_and_is_clamped(visit) -> None:
-    page = visit("?budget=64&alpha=0.25&init_layer=99&right=spatial&q=what+%3Cb%3E&nonsense=1")
+    page = visit("?budget=64&alpha=0.25&init_layer=99&third=spatial&q=what+%3Cb%3E&nonsense=1")
     expect(page.locator("#question textarea")).to_have_value("what <b>")
     expect(page.locator("#count input")).to_have_value("64")
-    expect(page.locator("#pane-1 h3")).to_contain_text("Every k-th patch")
+    expect(page.locator("#pane-2 h3")).to_contain_text("Every k-th patch")
     open_box(page, "Share, export, history")
     page.click("#copy-link")
     expect(page.locator("#link textarea, #link input")).to_have_value(
         re.compile(r"\?.*budget=64"), timeout=PATIENCE_MS
     )
     link = page.input_value("#link textarea, #link input")
-    assert "alpha=0.25" in link and "init_layer=3" in link and "right=spatial" in link
+    assert "lane=full&lane=hired:budget=64,alpha=0.25,init_layer=3&lane=spatial:budget=64&" in link
     assert page.url == link
 
 
@@ -122,7 +122,9 @@ def test_errors_are_sentences(visit, tmp_path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 50)
     upload(page, broken)
-    expect(page.locator("#seen .fault")).to_contain_text("image", timeout=PATIENCE_MS)
+    told = page.locator("#note [role=alert]")
+    expect(told).to_contain_text("The image file is damaged", timeout=PATIENCE_MS)
+    expect(page.locator("#seen .nothing")).to_be_visible()
     assert "Traceback" not in page.content()
 
 

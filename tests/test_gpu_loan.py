@@ -16,6 +16,7 @@ from hired.comparison.lane import Lane
 from hired.comparison.preview import Preview
 from hired.errors import HiredError
 from hired.selectors import build
+from hired.selectors import build
 from hired.web import gpu
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +53,7 @@ import sys, threading
 sys.path.insert(0, "tests")
 import spaces
 from conftest import make_image, make_tiny
+from hired.selectors import build
 from hired.web import gpu
 from hired.web.engine import Engine, Stops
 from hired.web.runs import run

@@ -242,11 +242,12 @@ def _click_example(server: Server, visitor: Visitor, repeats: int) -> list[Wait]
 
 def _move_slider(server: Server, visitor: Visitor, repeats: int, image: str) -> Wait:
     """Until the picture of a new budget is there."""
-    slider = visitor.named("rate")
+    panes = visitor.named("panes-text")
     event = visitor.drawing(visitor.named("seen"))
     times, spent = [], 0.0
     for index in range(2 * repeats + 1):
-        visitor.put(slider, 10 + index)
+        lanes = ["full", f"hired:budget={10 + index}%"]
+        visitor.put(panes, json.dumps({"lanes": lanes, "seen": 1}))
         begin, used = perf_counter(), server.cpu_s
         for _ in visitor.fire(event):
             pass

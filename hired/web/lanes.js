@@ -105,6 +105,7 @@ const showRow = (lane, index) => {
   all('[data-key]', row).forEach((input) => set(input, valueOf(lane, input.dataset.key)));
   find('.linked', row).checked = Boolean(state.linked);
   find('[data-do=see]', row).setAttribute('aria-pressed', index === state.seen);
+  find('[data-do=see]', row).tabIndex = index === state.seen ? -1 : 0;  // nothing to do there
   find('[data-do=add]', row).disabled = state.lanes.length >= most;
   find('[data-do=remove]', row).disabled = state.lanes.length <= 2;
 };

@@ -83,7 +83,7 @@ def pane(view: View, index: int, case: Case | None = None, others: Sequence[View
         f'<span class="state {mark}"><i aria-hidden="true"></i>{state}</span></header>{banner}'
         '<div class="said"><div class="answer" tabindex="0" role="group" '
         f'aria-label="Answer of {esc(title)}">'
-        f"{body}</div>{_place(index, esc(title))}</div>{_figures(view)}</section>"
+        f"{body}</div>{_place(index, esc(title))}</div>{_figures(view, index)}</section>"
     )
 
 
@@ -182,8 +182,11 @@ TERMS = {
 }
 
 
-def _figures(view: View) -> str:
-    """The numbers of a pane, and their meaning on demand, by mouse, touch or keyboard."""
+def _figures(view: View, index: int) -> str:
+    """The numbers of a pane, and their meaning on demand; by keyboard in the first one only, as
+    all say the same.
+    """
+    stop = ' tabindex="-1"' if index else ""
     m = view.metrics or {}
     speed = tokens_per_s(m.get("new_tokens", 0), m.get("tokens_per_s"))
     roughly = "≈ " if m.get("peak_is_approximate") else ""
@@ -202,8 +205,8 @@ def _figures(view: View) -> str:
     cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in values)
     terms = "".join(f"<div><dt>{name}</dt><dd>{told}</dd></div>" for name, told in TERMS.items())
     return (
-        f'<dl class="figures">{cells}</dl><details class="terms"><summary>What the figures mean'
-        f"</summary><dl>{terms}</dl></details>"
+        f'<dl class="figures">{cells}</dl><details class="terms"><summary{stop}>What the figures '
+        f"mean</summary><dl>{terms}</dl></details>"
     )
 
 

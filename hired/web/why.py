@@ -101,7 +101,8 @@ def _lane(
 ) -> str:
     kept = _kept(loaded, image, view.selector, shown)
     budget = budget_of(view.selector)
-    at = "" if budget is None else f"At {show_budget(budget)} "
+    told = budget is None or show_budget(budget) in view.title  # where lanes differ in it
+    at = "" if told else f"At {show_budget(budget)} "
     return esc(
         f"{at}{view.title} kept {kept.sum()} of the {shown.sum()} patches that show {what}: "
         f"{kept[0].sum()} of {shown[0].sum()} in the overview, "

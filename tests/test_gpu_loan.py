@@ -16,7 +16,6 @@ from hired.comparison.lane import Lane
 from hired.comparison.preview import Preview
 from hired.errors import HiredError
 from hired.selectors import build
-from hired.selectors import build
 from hired.web import gpu
 
 ROOT = Path(__file__).parents[1]

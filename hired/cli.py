@@ -27,7 +27,10 @@ ELSEWHERE = {
     "overhead": ("hired.web.overhead", "what the page costs beside plain generation"),
     "identical": ("hired.web.identical", "how often equal lanes are said to differ"),
     "deploy": ("hired.deploy", "upload the demo to a Hugging Face Space"),
-    "eval": ("hired.evaluation.commands", "accuracy of the methods on test posters, and report"),
+    "eval": (
+        "hired.bench.accuracy_commands",
+        "accuracy of the methods on test posters, and report",
+    ),
     "explain": (
         "hired.comparison.commands",
         "what an answer looked at, and what methods keep of it",

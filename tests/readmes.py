@@ -15,9 +15,11 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from hired.bench.records import read_lines, rounds_in  # noqa: E402
-from hired.bench.summary import summarise_rounds  # noqa: E402
-from hired.bench.tables import (  # noqa: E402
+from hired.bench import accuracy_tables as accuracy  # noqa: E402
+from hired.bench.accuracy_summary import summarise  # noqa: E402
+from hired.bench.results import read_lines, rounds_in  # noqa: E402
+from hired.bench.speed_summary import summarise_rounds  # noqa: E402
+from hired.bench.speed_tables import (  # noqa: E402
     PUBLISHED,
     batch_table,
     describe_sessions,
@@ -26,8 +28,6 @@ from hired.bench.tables import (  # noqa: E402
     paper_table,
 )
 from hired.budget import show_budget  # noqa: E402
-from hired.evaluation import tables as accuracy  # noqa: E402
-from hired.evaluation.summary import summarise  # noqa: E402
 from hired.selectors import SELECTORS, settings_of  # noqa: E402
 from hired.serving.report import make_report, read_record  # noqa: E402
 from hired.web import identical, overhead  # noqa: E402

@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from hired.bench import measure
-from hired.bench.figures import draw_figures
-from hired.bench.measure import run_sweep
-from hired.bench.records import Record, read_lines, rounds_in
-from hired.bench.summary import ideal_ttft, summarise_rounds
-from hired.bench.sweep import (
+from hired.bench import speed
+from hired.bench.results import Record, read_lines, rounds_in
+from hired.bench.speed import run_sweep
+from hired.bench.speed_figures import draw_figures
+from hired.bench.speed_plan import (
     METHODS,
     QUESTION,
     Entry,
@@ -21,7 +20,8 @@ from hired.bench.sweep import (
     paper_sweep,
     parse_method,
 )
-from hired.bench.tables import make_report
+from hired.bench.speed_summary import ideal_ttft, summarise_rounds
+from hired.bench.speed_tables import make_report
 from hired.cli import main
 from hired.errors import InputError, SettingError
 from hired.inputs import prompt_ids
@@ -122,10 +122,8 @@ def test_what_is_recorded_is_not_measured_again(record, tiny, tmp_path, monkeypa
     whole = record.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([*whole[:-1], whole[-1][:70]]), encoding="utf-8")  # cut off
     measured = []
-    real = measure._measure
-    monkeypatch.setattr(
-        measure, "_measure", lambda *args: (measured.append(args[1]), real(*args))[1]
-    )
+    real = speed._measure
+    monkeypatch.setattr(speed, "_measure", lambda *args: (measured.append(args[1]), real(*args))[1])
     run_sweep(SMALL, path, "again", "cpu", models={"tiny": tiny})
     assert measured == list(SMALL.entries)  # the last round and no other
     lines = read_lines(path)

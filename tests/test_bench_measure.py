@@ -4,9 +4,9 @@ import copy
 import weakref
 from dataclasses import replace
 
-from hired.bench import measure
-from hired.bench.measure import run_sweep
-from hired.bench.sweep import Entry, Sweep
+from hired.bench import speed
+from hired.bench.speed import run_sweep
+from hired.bench.speed_plan import Entry, Sweep
 
 
 def test_a_model_goes_before_the_next_one_comes(tiny, tmp_path, monkeypatch):
@@ -19,7 +19,7 @@ def test_a_model_goes_before_the_next_one_comes(tiny, tmp_path, monkeypatch):
         loaded.append(weakref.ref(other))
         return other, processor
 
-    monkeypatch.setattr(measure, "load", load)
+    monkeypatch.setattr(speed, "load", load)
     sweep = Sweep(models=("one", "two"), methods=(Entry("hired"),), budgets=(0.2,), repeats=1)
     small = replace(sweep, warm_up=0, new_tokens=1, image_size=(84, 84))
     run_sweep(small, tmp_path / "two.jsonl", "test", "cpu")

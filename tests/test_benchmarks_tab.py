@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from hired.bench.figures import draw_figures
-from hired.bench.measure import run_sweep
-from hired.bench.summary import Row
-from hired.bench.sweep import Entry, Sweep
+from hired.bench.speed import run_sweep
+from hired.bench.speed_figures import draw_figures
+from hired.bench.speed_plan import Entry, Sweep
+from hired.bench.speed_summary import Row
 from hired.cli import main
 from hired.web import accuracy, benchmarks_tab, overhead
 from hired.web.benchmarks_tab import EMPTY, HEADS, choose, open_tab, read_results

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from hired.bench.coverage import Case, coverage_table, measure_coverage, rank_area, separate
 from hired.cli import main
 from hired.errors import SettingError
-from hired.evaluation.coverage import Case, coverage_table, measure_coverage, rank_area, separate
 
 
 def case(poster: int, right: bool, share: float, kind: str = "digit") -> Case:

@@ -7,18 +7,18 @@ import pytest
 import torch
 from conftest import PATCH, PINPOINTS, TILE
 
-from hired.bench.records import read_lines, rounds_in
-from hired.bench.sweep import Entry, expand
+from hired.bench.accuracy import run_plan
+from hired.bench.accuracy_figures import draw_accuracy
+from hired.bench.accuracy_plan import EVEN, EvenCrops, Plan, ablations, lane_title, split_title
+from hired.bench.accuracy_summary import summarise
+from hired.bench.accuracy_tables import make_report
+from hired.bench.results import read_lines, rounds_in
+from hired.bench.speed_plan import Entry, expand
 from hired.cli import main
 from hired.clip import read_tower
 from hired.comparison.preview import Preview
 from hired.encode import Vision
 from hired.errors import InputError, SettingError
-from hired.evaluation.figures import draw_accuracy
-from hired.evaluation.lanes import EVEN, EvenCrops, Plan, ablations, lane_title, split_title
-from hired.evaluation.measure import run_plan
-from hired.evaluation.summary import summarise
-from hired.evaluation.tables import make_report
 from hired.selectors import SELECTORS, build, fitting
 from hired.shapes.evaluate import answer, answer_all, ask_about, drawn_for, is_right
 from hired.shapes.questions import Question

@@ -2,10 +2,10 @@
 
 import pytest
 
-from hired.bench.sweep import Entry, Sweep
-from hired.evaluation.lanes import EVEN
-from hired.evaluation.summary import compare, summarise, wilson
-from hired.evaluation.tables import explain, make_report
+from hired.bench.accuracy_plan import EVEN
+from hired.bench.accuracy_summary import compare, summarise, wilson
+from hired.bench.accuracy_tables import explain, make_report
+from hired.bench.speed_plan import Entry, Sweep
 
 
 def test_intervals():

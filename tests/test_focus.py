@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from hired.bench import focus
+from hired.bench.focus import focus_table, measure_focus
 from hired.cli import main
 from hired.errors import SettingError
-from hired.evaluation import attention
-from hired.evaluation.attention import focus_table, measure_focus
 from hired.shapes.assemble import build_model, build_processor
 from hired.shapes.scenes import PATCH, SIDE, Scene, Thing, coverage, object_patches, scene_for
 
@@ -36,7 +36,7 @@ def test_patches_are_those_that_coverage_counts(index):
 
 
 def test_attention_on_the_shapes_alone_finds_them(untrained, monkeypatch):
-    look = attention.Preview.encode
+    look = focus.Preview.encode
     scenes = iter(scene_for("validation", "sparse", 0, n) for n in range(3))
 
     def sharp(eye, image):
@@ -46,7 +46,7 @@ def test_attention_on_the_shapes_alone_finds_them(untrained, monkeypatch):
         vision.cls[1] = 1 - vision.cls[0]
         return vision
 
-    monkeypatch.setattr(attention.Preview, "encode", sharp)
+    monkeypatch.setattr(focus.Preview, "encode", sharp)
     found = measure_focus(*untrained, 3)
     for layers in found.values():
         assert (layers[0].mass, layers[0].found) == (1.0, 1.0)

@@ -6,17 +6,17 @@ import pytest
 from readmes import RESULTS, ROOT, fill, pages
 
 from hired import SELECTORS
-from hired.bench.records import read_lines, rounds_in
-from hired.bench.summary import summarise_rounds
-from hired.bench.tables import PUBLISHED, batch_table, main_table, paper_table
-from hired.evaluation.summary import summarise
-from hired.evaluation.tables import (
+from hired.bench.accuracy_summary import summarise
+from hired.bench.accuracy_tables import (
     ablation_table,
     accuracy_table,
     is_ablation,
     partition_table,
     rival_table,
 )
+from hired.bench.results import read_lines, rounds_in
+from hired.bench.speed_summary import summarise_rounds
+from hired.bench.speed_tables import PUBLISHED, batch_table, main_table, paper_table
 from hired.selectors import settings_of
 from hired.serving.report import make_report, read_record
 from hired.web import published

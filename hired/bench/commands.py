@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hired.bench.measure import Tell
-    from hired.bench.sweep import Sweep
+    from hired.bench.speed import Tell
+    from hired.bench.speed_plan import Sweep
 
 RESULTS = Path("assets") / "results"
 
@@ -147,7 +147,7 @@ def run_page(args: argparse.Namespace) -> int:
 
 def run_bench(args: argparse.Namespace) -> int:
     """Measure what is not recorded yet."""
-    from hired.bench.measure import run_sweep
+    from hired.bench.speed import run_sweep
 
     path = args.out or RESULTS / ("bench-paper.jsonl" if args.paper else "bench.jsonl")
     return measure("bench", run_sweep, read_sweep(args), path, args.device)
@@ -216,7 +216,7 @@ def read_sweep(args: argparse.Namespace) -> "Sweep":
     Raises:
         SettingError: a method, budget or number is out of range.
     """
-    from hired.bench.sweep import Sweep, expand, paper_sweep
+    from hired.bench.speed_plan import Sweep, expand, paper_sweep
     from hired.budget import parse_budget
 
     given = {
@@ -238,8 +238,8 @@ def read_sweep(args: argparse.Namespace) -> "Sweep":
 
 def run_report(args: argparse.Namespace) -> int:
     """Markdown to stdout or a file, figures to a folder."""
-    from hired.bench.figures import draw_figures
-    from hired.bench.tables import make_report
+    from hired.bench.speed_figures import draw_figures
+    from hired.bench.speed_tables import make_report
 
     lines = write_report(args, "bench", make_report)
     if args.figures is not None:
@@ -266,7 +266,7 @@ def write_report(
     Raises:
         InputError: it is no such record, or nothing is in it yet.
     """
-    from hired.bench.records import read_lines
+    from hired.bench.results import read_lines
     from hired.errors import InputError
 
     lines = read_lines(args.file, command)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hired.bench.measure import make_image
+from hired.bench.speed import make_image
 from hired.clip import read_tower
 from hired.comparison.lane import Prompt, run_lane
 from hired.errors import ModelError, SettingError

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from hired.bench.measure import make_image
+from hired.bench.speed import make_image
 from hired.clip import read_tower
 from hired.errors import SettingError
 from hired.inputs import prepare

@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from hired.bench.records import Record
+from hired.bench.results import Record
 from hired.errors import ModelError, SettingError
 from hired.serving.client import read_gauges
 from hired.serving.launch import Server, command, read_kind

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hired.bench.records import read_lines, rounds_in
-from hired.bench.tables import describe_sessions, markdown
+from hired.bench.results import read_lines, rounds_in
+from hired.bench.speed_tables import describe_sessions, markdown
 from hired.errors import InputError
 from hired.serving.benchmark import OF
 
@@ -85,7 +85,7 @@ def draw(lines: Rows, path: Path) -> None:
     """Throughput and time to first token over concurrency, of the last set-up, as SVG."""
     from matplotlib.figure import Figure
 
-    from hired.bench.figures import MARKERS, to_svg
+    from hired.bench.speed_figures import MARKERS, to_svg
 
     setup, found = list(_setups(lines).items())[-1]
     figure = Figure(figsize=(8, 3.4), layout="constrained")

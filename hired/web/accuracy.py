@@ -13,11 +13,11 @@ from typing import Any
 
 import gradio as gr
 
-from hired.bench.records import read_lines, rounds_in
-from hired.bench.tables import describe_sessions
+from hired.bench.accuracy_summary import Score, summarise
+from hired.bench.accuracy_tables import BASELINE, COLOURS, FIRST, accuracy_table, is_ablation
+from hired.bench.results import read_lines, rounds_in
+from hired.bench.speed_tables import describe_sessions
 from hired.errors import HiredError
-from hired.evaluation.summary import Score, summarise
-from hired.evaluation.tables import BASELINE, COLOURS, FIRST, accuracy_table, is_ablation
 from hired.web.wiring import LOOK, QUIET
 
 TOKENS, RIGHT, METHOD, INTERVAL = "visual tokens", "right answers, %", "method", "95 % interval"

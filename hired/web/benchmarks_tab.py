@@ -9,10 +9,10 @@ from typing import Any
 
 import gradio as gr
 
-from hired.bench.figures import KINDS, measured, to_svg
-from hired.bench.records import read_lines, rounds_in
-from hired.bench.summary import Group, Row, summarise_rounds
-from hired.bench.tables import describe_sessions, show_kept
+from hired.bench.results import read_lines, rounds_in
+from hired.bench.speed_figures import KINDS, measured, to_svg
+from hired.bench.speed_summary import Group, Row, summarise_rounds
+from hired.bench.speed_tables import describe_sessions, show_kept
 from hired.errors import HiredError
 from hired.web import panes
 from hired.web.accuracy import add_accuracy

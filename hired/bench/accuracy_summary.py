@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hired.evaluation.lanes import split_title
+from hired.bench.accuracy_plan import split_title
 
 RESAMPLES = 4000
 Place = tuple[int, int]

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from PIL import Image
 
-from hired.bench.measure import Progress, Tell, describe_session
-from hired.bench.records import Record
+from hired.bench.accuracy_plan import Plan
+from hired.bench.results import Record
+from hired.bench.speed import Progress, Tell, describe_session
 from hired.clip import read_tower
 from hired.comparison.preview import Preview
-from hired.evaluation.lanes import Plan
 from hired.models.hardware import pick_device
 from hired.models.load import describe, load
 from hired.selectors import Selector

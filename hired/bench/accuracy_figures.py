@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from PIL import Image
 
-from hired.bench.records import rounds_in
-from hired.bench.sweep import BASELINE
-from hired.evaluation.summary import Score, summarise
-from hired.evaluation.tables import COLOURS, FIRST, is_ablation
+from hired.bench.accuracy_summary import Score, summarise
+from hired.bench.accuracy_tables import COLOURS, FIRST, is_ablation
+from hired.bench.results import rounds_in
+from hired.bench.speed_plan import BASELINE
 
 MARKERS = "oDsv^PX<>*hpd8"
 

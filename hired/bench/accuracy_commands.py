@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hired.bench.commands import RESULTS, add_measuring, add_report, measure, write_report
 
 if TYPE_CHECKING:
-    from hired.evaluation.lanes import Plan
+    from hired.bench.accuracy_plan import Plan
 
 EXAMPLES = tuple(
     Path("assets") / "examples" / name for name in ("sparse.png", "dense.png", "corner.png")
@@ -64,8 +64,8 @@ def _add_coverage(commands: argparse._SubParsersAction) -> None:
 
 def run_coverage(args: argparse.Namespace) -> int:
     """Coverage of right and broken answers per lane, and how well it tells them apart."""
-    from hired.bench.sweep import METHODS
-    from hired.evaluation.coverage import coverage_table, measure_coverage
+    from hired.bench.coverage import coverage_table, measure_coverage
+    from hired.bench.speed_plan import METHODS
     from hired.models.load import load
     from hired.selectors import SELECTORS, parse
 
@@ -85,7 +85,7 @@ def run_coverage(args: argparse.Namespace) -> int:
 
 def run_eval(args: argparse.Namespace) -> int:
     """Measure what is not recorded yet."""
-    from hired.evaluation.measure import run_plan
+    from hired.bench.accuracy import run_plan
 
     return measure("eval", run_plan, read_plan(args), args.out, args.device)
 
@@ -96,9 +96,9 @@ def read_plan(args: argparse.Namespace) -> "Plan":
     Raises:
         SettingError: a method, budget or number is out of range.
     """
-    from hired.bench.sweep import expand
+    from hired.bench.accuracy_plan import ABLATION_BUDGETS, Plan
+    from hired.bench.speed_plan import expand
     from hired.budget import check_budget, parse_budget
-    from hired.evaluation.lanes import ABLATION_BUDGETS, Plan
 
     def budgets(texts: list[str] | None) -> tuple[float | int, ...] | None:
         return tuple(check_budget(parse_budget(text)) for text in texts) if texts else None
@@ -118,8 +118,8 @@ def read_plan(args: argparse.Namespace) -> "Plan":
 
 def run_report(args: argparse.Namespace) -> int:
     """Markdown to stdout or a file, the figure to a file."""
-    from hired.evaluation.figures import draw_accuracy
-    from hired.evaluation.tables import make_report
+    from hired.bench.accuracy_figures import draw_accuracy
+    from hired.bench.accuracy_tables import make_report
 
     lines = write_report(args, "eval", make_report)
     if args.figure is not None:
@@ -131,9 +131,9 @@ def run_attention(args: argparse.Namespace) -> int:
     """Heat maps of the init and the final layer's CLS attention, or how much lies on shapes."""
     if args.posters is not None:
         return _run_focus(args)
+    from hired.bench.accuracy_figures import draw_attention_maps
     from hired.comparison.overlay import draw_attention
     from hired.comparison.preview import Preview
-    from hired.evaluation.figures import draw_attention_maps
     from hired.images import open_image
     from hired.models.load import load
     from hired.selectors.hired import HiRED
@@ -161,7 +161,7 @@ def _run_focus(args: argparse.Namespace) -> int:
     """A table on stdout."""
     from tqdm import tqdm
 
-    from hired.evaluation.attention import focus_table, measure_focus
+    from hired.bench.focus import focus_table, measure_focus
     from hired.models.load import load
 
     model, processor = load(args.model, device=args.device)

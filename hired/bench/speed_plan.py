@@ -144,7 +144,7 @@ def paper_sweep(**changes: Any) -> Sweep:
     """The release's own protocol: 15 new tokens on 600 x 600, HiRED at 40 and 20 %, batch 1, 2, 4.
 
     Its tokens per second count processor, prefill and decoding together; the published numbers
-    are in `hired.bench.tables`.
+    are in `hired.bench.speed_tables`.
     """
     protocol = {
         "methods": (Entry("hired"),),

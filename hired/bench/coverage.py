@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hired.bench.tables import markdown
+from hired.bench.speed_tables import markdown
 from hired.comparison.explain import Explanation, Word, explain
 from hired.comparison.preview import Preview
 from hired.encode import Vision

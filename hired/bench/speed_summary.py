@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from hired.bench.sweep import BASELINE
+from hired.bench.speed_plan import BASELINE
 from hired.metrics import model_ttft
 
 GROUP = ("model", "quantization", "dtype", "batch", "prompt_tokens", "image_size", "new_tokens")

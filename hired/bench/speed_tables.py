@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from hired.bench.records import rounds_in
-from hired.bench.summary import Group, Row, Spread, summarise_rounds
-from hired.bench.sweep import BASELINE
+from hired.bench.results import rounds_in
+from hired.bench.speed_plan import BASELINE
+from hired.bench.speed_summary import Group, Row, Spread, summarise_rounds
 from hired.budget import show_budget
 
 # HiRED (arXiv 2408.10945), LLaVA-NeXT-7B on a Tesla P40 (24 GB). (batch, budget) -> tokens/s,

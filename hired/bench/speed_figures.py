@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hired.bench.records import rounds_in
-from hired.bench.summary import Group, Row, summarise_rounds
-from hired.bench.sweep import BASELINE
-from hired.bench.tables import PHASES
+from hired.bench.results import rounds_in
+from hired.bench.speed_plan import BASELINE
+from hired.bench.speed_summary import Group, Row, summarise_rounds
+from hired.bench.speed_tables import PHASES
 from hired.budget import show_budget
 
 if TYPE_CHECKING:  # half a second, when something is drawn

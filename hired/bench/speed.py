@@ -11,8 +11,8 @@ import psutil
 import torch
 from PIL import Image
 
-from hired.bench.records import Record
-from hired.bench.sweep import Entry, Round, Sweep, make_question
+from hired.bench.results import Record
+from hired.bench.speed_plan import Entry, Round, Sweep, make_question
 from hired.comparison.lane import Prompt, run_lane
 from hired.errors import SettingError
 from hired.metrics import release_memory

@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hired.bench.records import rounds_in
-from hired.bench.sweep import BASELINE, METHODS
-from hired.bench.tables import describe_sessions, markdown, show_kept
+from hired.bench.accuracy_plan import EVEN
+from hired.bench.accuracy_summary import Place, Score, compare, summarise
+from hired.bench.results import rounds_in
+from hired.bench.speed_plan import BASELINE, METHODS
+from hired.bench.speed_tables import describe_sessions, markdown, show_kept
 from hired.budget import OWN, show_budget
-from hired.evaluation.lanes import EVEN
-from hired.evaluation.summary import Place, Score, compare, summarise
 from hired.selectors import SELECTORS
 from hired.shapes.scenes import grid_of, scene_for
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from hired.bench.sweep import BASELINE, METHODS, Entry, parse_method
+from hired.bench.speed_plan import BASELINE, METHODS, Entry, parse_method
 from hired.budget import parse_budget
 from hired.clip import Tower
 from hired.errors import SettingError

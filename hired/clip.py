@@ -180,34 +180,39 @@ def split_tiles(tower: Tower, pixel_values: Any, image_sizes: Any = None) -> lis
 
     Args:
         pixel_values: (images, T, 3, S, S), or (tiles, 3, S, S) one image after the other, or a
-            list of (T, 3, S, S); for a one-partition model (images, 3, S, S) or a list.
+            list of (T, 3, S, S), padded or not; for a one-partition model (images, 3, S, S) or a
+            list.
         image_sizes: (images, 2) as (height, width); not needed for a one-partition model.
 
     Raises:
         InputError: these are no tiles of this model, or they do not fit the sizes.
     """
-    pixel_values = _check_pixels(tower, pixel_values)
+    tiles = join_tiles(tower, pixel_values)
     if tower.pinpoints is None:
         if image_sizes is not None:
             raise InputError("A LLaVA-1.5 model takes no image_sizes: leave them out.")
-        return list(pixel_values[:, None])
+        return list(tiles[:, None])
     if image_sizes is None:
         raise InputError("image_sizes is missing. Pass all that the processor returned.")
     image_sizes = _check_sizes(image_sizes)
     counts = [tower.fit(size).tiles for size in image_sizes]
-    if pixel_values.dim() == 5 and len(pixel_values) == len(counts):
-        enough = max(counts, default=0) <= pixel_values.shape[1]
-        tiles = [pixels[:count] for pixels, count in zip(pixel_values, counts, strict=True)]
-    else:
-        enough = pixel_values.dim() == 4 and len(pixel_values) == sum(counts)
-        tiles = list(pixel_values.split(counts)) if enough else []
-    if not enough:
+    images: Sequence[Tensor] = ()
+    if tiles.dim() == 5:
+        images = list(tiles)
+    elif isinstance(pixel_values, list | tuple) and all(
+        getattr(part, "ndim", 0) == 4 for part in pixel_values
+    ):
+        images = tiles.split([len(part) for part in pixel_values])
+    elif len(tiles) == sum(counts):
+        images = tiles.split(counts)
+    pairs = list(zip(images, counts, strict=False))
+    if len(images) != len(counts) or any(len(image) < count for image, count in pairs):
         raise InputError(
-            f"pixel_values of shape {tuple(pixel_values.shape)} do not hold the {sum(counts)} "
+            f"pixel_values of shape {tuple(tiles.shape)} do not hold the {sum(counts)} "
             f"tiles that image_sizes {[list(map(int, s)) for s in image_sizes]} ask for. Pass "
             f"both as the processor returned them."
         )
-    return tiles
+    return [image[:count] for image, count in pairs]
 
 
 def _check_sizes(image_sizes: Any) -> list[tuple[int, int]]:
@@ -220,8 +225,12 @@ def _check_sizes(image_sizes: Any) -> list[tuple[int, int]]:
         ) from error
 
 
-def _check_pixels(tower: Tower, pixel_values: Any) -> Tensor:
-    """The tiles as one tensor; those of a list one image after the other."""
+def join_tiles(tower: Tower, pixel_values: Any) -> Tensor:
+    """The tiles as one tensor, (…, 3, S, S); those of a list one image after the other.
+
+    Raises:
+        InputError: these are no tiles of this model.
+    """
     parts = pixel_values if isinstance(pixel_values, list | tuple) else [pixel_values]
     try:
         parts = [torch.as_tensor(part) for part in parts]

@@ -8,11 +8,12 @@ up to the feature layer; those after it are not run.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from hired.clip import Tower, cls_attention, patch_keys
+from hired.clip import Tower, cls_attention, join_tiles, patch_keys
 from hired.errors import InputError, NotFinite
 from hired.stock import device_of
 from hired.tiles import TileGrid
@@ -105,11 +106,12 @@ def encode(
 
 
 @contextmanager
-def naming_layer(tower: Tower, images: Sequence[Tensor]) -> Iterator[None]:
+def naming_layer(tower: Tower, pixel_values: Any) -> Iterator[None]:
     """Say in which layer NaN or infinity came up, should any come up inside.
 
     Costs nothing until then: the values are checked where they are read anyway, and only a
-    failure is looked for layer by layer, in a second pass over the `images`, (…, 3, S, S) each.
+    failure is looked for layer by layer, in a second pass over `pixel_values`: tiles (…, 3, S, S),
+    or a list of such.
 
     Raises:
         NotFinite: naming the first layer at fault.
@@ -120,12 +122,13 @@ def naming_layer(tower: Tower, images: Sequence[Tensor]) -> Iterator[None]:
     except NotFinite as error:
         if error.named:
             raise
-        if not all(tiles.isfinite().all() for tiles in images):
+        tiles = join_tiles(tower, pixel_values).flatten(0, -4)
+        if not tiles.isfinite().all():
             raise InputError(
                 "pixel_values hold NaN or infinity. Pass them as the processor returned them."
             ) from error
         with torch.inference_mode():
-            place = _first_overflow(tower, torch.cat([tiles.flatten(0, -4) for tiles in images]))
+            place = _first_overflow(tower, tiles)
         raise NotFinite.at(place, tower.dtype) from error
 
 

@@ -102,6 +102,11 @@ class Stopwatch:
                 torch.mps.synchronize()
         return perf_counter()
 
+    @property
+    def phase_now(self) -> str | None:
+        """The innermost phase that is open."""
+        return self._open[-1] if self._open else None
+
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Add the time inside the block to `name` and take it off the phase around it."""

@@ -1,9 +1,11 @@
 """HiRED as a drop-in for a user's own code: `select` and `HiredModel(model, selector).generate`.
 
-One of the two places that know the order of the stages. The model is shared and only read.
+`look` is the one way from pixels to what is kept; whatever selects goes through it. The model is
+shared and only read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -13,7 +15,7 @@ from transformers import LogitsProcessorList
 from hired.arguments import check_options, read_config, read_prompt, shorten_lengths
 from hired.callbacks import Restored, restore
 from hired.clip import Tower, read_tower, split_tiles
-from hired.encode import Plan, Vision, encode, naming_layer
+from hired.encode import Plan, Taps, Vision, encode, naming_layer
 from hired.errors import InputError, ModelError, SettingError
 from hired.generate import LogitsWatch, as_encoder_outputs
 from hired.pack import Packed, pack
@@ -50,46 +52,88 @@ def select(
         InputError: pixels and sizes do not fit.
         NotFinite: the tower computed NaN or infinity.
     """
-    selector = as_selector(selector)
-    return [selection for _, selection in look(model, pixel_values, image_sizes, selector)]
+    seen = look(read_tower(model), pixel_values, image_sizes, as_selector(selector))
+    return [selection for _, selection in seen]
+
+
+Timed = Callable[[str], AbstractContextManager[Any]]  # the name of a phase -> what surrounds it
 
 
 def look(
-    model: Any, pixel_values: Any, image_sizes: Any, selector: Selector
+    tower: Tower,
+    pixel_values: Any,
+    image_sizes: Any,
+    selector: Selector,
+    *,
+    grid: TileGrid | None = None,
+    timed: Timed = nullcontext,
 ) -> list[tuple[Vision, Selection]]:
-    """One tower pass over all images and what is kept of each."""
-    tower = read_tower(model)
-    if isinstance(image_sizes, Tensor):
-        image_sizes = image_sizes.cpu()  # one wait for the device, not one per number
-    images = split_tiles(tower, pixel_values, image_sizes)
-    with naming_layer(tower, images):
-        return _look(tower, images, image_sizes, selector)
+    """One tower pass over all images, and what is kept of each.
+
+    Args:
+        tower: the vision side, of a stock model or of vLLM's; only read.
+        pixel_values: tiles as `select` takes them.
+        image_sizes: (images, 2) as (height, width) in pixels; None for LLaVA-1.5.
+        selector: the method and its settings.
+        grid: of every image, where it is known better than the sizes tell it.
+        timed: surrounds the phases "vision" and "select"; budgets that are planned between the
+            overview and the crops are a "select" inside "vision".
+
+    Raises:
+        SettingError: a layer or head is not there.
+        InputError: pixels and sizes do not fit.
+        NotFinite: the tower computed NaN or infinity, with the layer's name.
+    """
+    with naming_layer(tower, pixel_values):
+        with timed("vision"):
+            images, grids = _fit(tower, pixel_values, image_sizes, grid)
+            plan = _plan(selector, grids, timed)
+            visions = encode(tower, images, grids, selector.taps(tower.feature_tap), plan)
+        with timed("select"):
+            return [(vision, selector.select(vision)) for vision in visions]
 
 
-def _look(
-    tower: Tower, images: Sequence[Tensor], image_sizes: Any, selector: Selector
-) -> list[tuple[Vision, Selection]]:
-    grids = fit_grids(tower, images, image_sizes)
-    taps = selector.taps(tower.feature_tap)
-    visions = encode(tower, images, grids, taps, plan_for(selector, grids))
-    return [(vision, selector.select(vision)) for vision in visions]
+def look_everywhere(
+    tower: Tower, pixel_values: Any, image_sizes: Any, *, grid: TileGrid | None = None
+) -> list[Vision]:
+    """One tower pass over all tiles with every layer tapped: enough for any method and picture.
+
+    Args:
+        tower, pixel_values, image_sizes, grid: as for `look`.
+
+    Raises:
+        InputError: pixels and sizes do not fit.
+    """
+    images, grids = _fit(tower, pixel_values, image_sizes, grid)
+    taps = Taps(keys=tower.feature_tap)  # what methods that merge read
+    return encode(tower, images, grids, taps, extra_taps=range(tower.last_tap + 1))
 
 
-def fit_grids(tower: Tower, images: Sequence[Tensor], image_sizes: Any) -> list[TileGrid]:
-    """One grid per image; for LLaVA-1.5 a square of which it is not known what it shows.
+def _fit(
+    tower: Tower, pixel_values: Any, image_sizes: Any, grid: TileGrid | None
+) -> tuple[list[Tensor], list[TileGrid]]:
+    """Tiles and grid of each image; LLaVA-1.5's square does not tell what of the image it shows.
 
     Its processor crops the image to a square in the middle, or pads it, and passes no sizes on.
     """
-    if tower.pinpoints is None:
-        return [tower.fit((tower.tile, tower.tile)) for _ in images]
-    return [tower.fit(size) for size in image_sizes]
+    if isinstance(image_sizes, Tensor):
+        image_sizes = image_sizes.cpu()  # one wait for the device, not one per number
+    images = split_tiles(tower, pixel_values, image_sizes)
+    if grid is None and tower.pinpoints is not None:
+        return images, [tower.fit(size) for size in image_sizes]
+    return images, [grid or tower.fit((tower.tile, tower.tile))] * len(images)
 
 
-def plan_for(selector: Selector, grids: Sequence[TileGrid]) -> Plan | None:
+def _plan(selector: Selector, grids: Sequence[TileGrid], timed: Timed) -> Plan | None:
     """The selector's budgets as a plan, or None when everything is kept: one stock-shaped call."""
     if all(selector.fixed_count and selector.total(grid) == grid.candidates for grid in grids):
         return None
-    return selector.budgets
+
+    def plan(grid: TileGrid, overview: Tensor | None) -> list[int] | None:
+        with timed("select"):
+            return selector.budgets(grid, overview)
+
+    return plan
 
 
 class HiredModel:
@@ -149,9 +193,8 @@ class HiredModel:
         tower = read_tower(self.model, layer)
         vocabulary = self.model.get_input_embeddings().weight.shape[0]
         ids, mask = read_prompt(input_ids, attention_mask, config, vocabulary)
-        images = None if pixel_values is None else split_tiles(tower, pixel_values, image_sizes)
-        with naming_layer(tower, images or []):
-            packed = self._pack(tower, ids, mask, images, image_sizes)
+        with naming_layer(tower, pixel_values):
+            packed = self._pack(tower, ids, mask, pixel_values, image_sizes)
             length, shorter = ids.shape[1], packed.input_ids.shape[1]
             if length != shorter or (packed.input_ids != ids).any():
                 options = restore(options, Restored(ids, shorter))
@@ -164,12 +207,12 @@ class HiredModel:
         tower: Tower,
         ids: Tensor,
         mask: Tensor,
-        images: Sequence[Tensor] | None,
+        pixel_values: Any,
         image_sizes: Any,
     ) -> Packed:
         """The prompt as the model reads it, on the CPU."""
-        if images is not None:
-            seen = _look(tower, images, image_sizes, self.selector)
+        if pixel_values is not None:
+            seen = look(tower, pixel_values, image_sizes, self.selector)
             return pack(self.model, ids, mask, *zip(*seen, strict=True))
         if (ids == self.model.config.image_token_id).any():
             raise InputError(

@@ -66,7 +66,7 @@ def test_planning_first_changes_nothing(tiny, init, final, budget):
     tower = read_tower(model)
     images, grids = split_tiles(tower, values, sizes), [tower.fit(size) for size in sizes]
     whole = encode(tower, images, grids, selector.taps(tower.feature_tap))
-    planned = look(model, values, sizes, selector)
+    planned = look(read_tower(model), values, sizes, selector)
     for one, (two, selection) in zip(whole, planned, strict=True):
         assert torch.equal(selector.select(one).mask, selection.mask)
         kept = selection.mask
@@ -196,3 +196,16 @@ def test_other_models_are_refused(tiny):
     siglip = SiglipVisionConfig(**{name: getattr(clip, name) for name in shared})
     with pytest.raises(ModelError, match="CLS"):
         read_tower(Llava(LlavaConfig(vision_config=siglip, text_config=text)))
+
+
+def test_a_list_may_hold_each_image_with_its_padding(tiny):
+    """As vLLM hands them over: what a batch was padded with is not looked at."""
+    model, processor = tiny
+    tower, selector = read_tower(model), build("hired", budget=0.2)
+    images = [make_image(168, 168), make_image(84, 168)]
+    inputs = processor.image_processor(images=images, return_tensors="pt")
+    values, sizes = inputs["pixel_values"], inputs["image_sizes"]
+    assert [image.shape[0] for image in split_tiles(tower, list(values), sizes)] == [5, 3]
+    mine = look(tower, list(values), sizes, selector)
+    for (_, one), (_, other) in zip(mine, look(tower, values, sizes, selector), strict=True):
+        assert torch.equal(one.mask, other.mask)

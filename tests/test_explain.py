@@ -10,6 +10,7 @@ from conftest import make_image, make_tiny
 
 from hired import explain
 from hired.cli import main
+from hired.clip import read_tower
 from hired.comparison.explain import Explanation, Word, split_words
 from hired.comparison.gaze import attention_rows
 from hired.errors import InputError
@@ -33,10 +34,8 @@ def shapes():
 
 
 def pack_stock(model, processor, size: tuple[int, int] = (90, 150)) -> Packed:
-    from hired.clip import read_tower
-
     inputs = prepare(processor, read_tower(model).fit, make_image(*size), "what is it ?")
-    seen = look(model, inputs.pixel_values, inputs.image_sizes, build("full"))
+    seen = look(read_tower(model), inputs.pixel_values, inputs.image_sizes, build("full"))
     return pack(model, inputs.input_ids, inputs.attention_mask, *zip(*seen, strict=True))
 
 

@@ -222,7 +222,7 @@ def inputs_of(processor, *sizes):
 
 
 def packed_by(model, inputs, selector):
-    seen = look(model, inputs["pixel_values"], inputs["image_sizes"], selector)
+    seen = look(read_tower(model), inputs["pixel_values"], inputs["image_sizes"], selector)
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     return pack(model, ids, mask, *zip(*seen, strict=True)), seen
 

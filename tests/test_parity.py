@@ -6,6 +6,7 @@ from conftest import make_image, make_tiny, prompt
 from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
+from hired.clip import read_tower
 from hired.generate import CACHE, as_encoder_outputs
 from hired.pack import pack
 from hired.selectors import build, fitting
@@ -23,7 +24,7 @@ def process(processor, sizes, texts=None):
 
 
 def logits(model, inputs, selector):
-    seen = look(model, inputs["pixel_values"], inputs.get("image_sizes"), selector)
+    seen = look(read_tower(model), inputs["pixel_values"], inputs.get("image_sizes"), selector)
     packed = pack(model, inputs["input_ids"], inputs["attention_mask"], *zip(*seen, strict=True))
     return model(
         input_ids=packed.input_ids,

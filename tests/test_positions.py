@@ -5,6 +5,7 @@ import torch
 from conftest import make_image, make_tiny, prompt
 
 from hired import HiredModel, Lane, compare
+from hired.clip import read_tower
 from hired.comparison.explain import explain
 from hired.comparison.preview import Preview
 from hired.errors import SettingError
@@ -34,7 +35,7 @@ def blind_logits(model, inputs, selection) -> torch.Tensor:
     dropped = torch.ones(len(visual), dtype=torch.bool)
     dropped[stock_places(selection)] = False
     mask[0, visual[dropped]] = 0
-    seen = look(model, inputs["pixel_values"], inputs.get("image_sizes"), build("full"))
+    seen = look(read_tower(model), inputs["pixel_values"], inputs.get("image_sizes"), build("full"))
     features = project(model, *zip(*seen, strict=True))
     output = model(
         input_ids=ids,
@@ -54,7 +55,7 @@ def test_logits_are_those_of_the_stock_sequence_blind_to_what_is_dropped(kind, t
     inputs = ask(processor, SIZES[:1])
     selector = build("hired", budget=0.3, positions="original", newline=newline)
     sizes = inputs.get("image_sizes")
-    ((_, selection),) = look(model, inputs["pixel_values"], sizes, selector)
+    ((_, selection),) = look(read_tower(model), inputs["pixel_values"], sizes, selector)
     with torch.inference_mode():
         wanted = blind_logits(model, inputs, selection)
         found = HiredModel(model, selector).generate(
@@ -67,7 +68,7 @@ def test_packed_is_the_default_and_needs_no_positions(tiny):
     model, processor = tiny
     inputs = ask(processor, SIZES[:1])
     for selector in (build("hired"), build("hired", budget=1.0, positions="original")):
-        seen = look(model, inputs["pixel_values"], inputs["image_sizes"], selector)
+        seen = look(read_tower(model), inputs["pixel_values"], inputs["image_sizes"], selector)
         asked = inputs["input_ids"], inputs["attention_mask"]
         assert pack(model, *asked, *zip(*seen, strict=True)).position_ids is None
 
@@ -77,7 +78,7 @@ def test_every_method_keeps_places_and_the_text_after_them(tiny, name):
     model, processor = tiny
     inputs = ask(processor, SIZES[:1])
     selector = build(name, positions="original")
-    seen = look(model, inputs["pixel_values"], inputs["image_sizes"], selector)
+    seen = look(read_tower(model), inputs["pixel_values"], inputs["image_sizes"], selector)
     packed = pack(model, inputs["input_ids"], inputs["attention_mask"], *zip(*seen, strict=True))
     places = packed.position_ids[0]
     stock = torch.arange(inputs["input_ids"].shape[1])

@@ -38,7 +38,7 @@ def measure_passes(
         model.model.vision_tower(tiles, output_hidden_states=True)
 
     def hired() -> None:
-        look(model, inputs.pixel_values, inputs.image_sizes, selector)
+        look(tower, inputs.pixel_values, inputs.image_sizes, selector)
 
     def timed(run: Callable[[], None]) -> float:
         watch = Stopwatch(device)

@@ -1,24 +1,23 @@
 """One lane of a comparison: a selector on its way through all the stages, measured.
 
-With `wrapper` the only place that knows the order of the stages. Runs to its end in the calling
-thread and tells how far it is; nothing it does touches the model.
+Runs to its end in the calling thread and tells how far it is; nothing it does touches the model.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
 from transformers.generation import GenerationMode
 
 from hired.arguments import CACHES, check_options, greedy, read_config
-from hired.clip import Tower, read_tower, split_tiles
-from hired.encode import Vision, check_taps, encode, naming_layer
+from hired.clip import Tower, read_tower
+from hired.encode import check_taps, naming_layer
 from hired.errors import HiredError, InputError, MemoryShortage, SettingError
 from hired.generate import devices_of, generate
 from hired.inputs import Inputs, prepare
@@ -27,8 +26,7 @@ from hired.models.hardware import explain_unsupported
 from hired.pack import Packed, pack
 from hired.selectors import Selector, as_selector
 from hired.selectors.hired import merge_heads
-from hired.tiles import TileGrid
-from hired.wrapper import plan_for
+from hired.wrapper import look
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +36,8 @@ OWN = {
     "labels", "mm_encoder_outputs", "pixel_values", "position_ids", "return_dict_in_generate",
     "streamer", "vision_feature_layer", "vision_feature_select_strategy",
 }  # fmt: skip
+
+TOLD = {"vision": "looking", "select": "selecting"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,14 +188,18 @@ def _measure(
     inputs = prompt.prepared.take(lambda: _prepare(prompt, tower, device))
     if stopped():
         return None
-    named = naming_layer(tower, [inputs.pixel_values])
+    named = naming_layer(tower, inputs.pixel_values)
     with MemoryProbe(device, split=bool(others)) as probe, torch.inference_mode(), named:
         watch = Stopwatch(device, *others, preprocess=prompt.prepared.seconds)
-        tell(phase="looking")
-        visions = _look(tower, inputs, selector, watch)
-        tell(phase="selecting")
-        with watch.phase("select"):
-            selections = [selector.select(vision) for vision in visions]
+
+        def timed(name: str) -> AbstractContextManager[None]:
+            if watch.phase_now is None:  # what is planned inside the vision pass is not told
+                tell(phase=TOLD[name])
+            return watch.phase(name)
+
+        pixels = inputs.pixel_values, inputs.image_sizes
+        seen = look(tower, *pixels, selector, grid=inputs.grid, timed=timed)
+        visions, selections = zip(*seen, strict=True)
         # Whoever draws it keeps it for long; merged features would stay on the device with it.
         tell(phase="reading", selection=selections[0].with_features(None))
         if stopped():
@@ -229,22 +233,6 @@ def _prepare(prompt: Prompt, tower: Tower, device: torch.device) -> Inputs:
         parts[0].prompt_tokens,
         parts[0].grid,
     )
-
-
-def _look(tower: Tower, inputs: Inputs, selector: Selector, watch: Stopwatch) -> list[Vision]:
-    """The vision pass; what the plan takes counts as selecting."""
-    with watch.phase("vision"):
-        images = split_tiles(tower, inputs.pixel_values, inputs.image_sizes)
-        grids = [inputs.grid] * len(images)
-        plan = plan_for(selector, grids)
-
-        def timed(grid: TileGrid, overview: Tensor | None) -> list[int] | None:
-            assert plan is not None  # else nobody calls this
-            with watch.phase("select"):
-                return plan(grid, overview)
-
-        taps = selector.taps(tower.feature_tap)
-        return encode(tower, images, grids, taps, timed if plan else None)
 
 
 def _check_length(prompt: Prompt, packed: Packed) -> None:

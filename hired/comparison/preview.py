@@ -15,13 +15,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hired.clip import read_tower, split_tiles
-from hired.encode import Taps, Vision, check_taps, encode
+from hired.clip import read_tower
+from hired.encode import Vision, check_taps
 from hired.generate import input_device
 from hired.inputs import grid_for, prepare
 from hired.selectors import Selection, Selector
 from hired.selectors.hired import merge_heads
 from hired.tiles import TileGrid
+from hired.wrapper import look_everywhere
 
 
 class Preview:
@@ -88,9 +89,8 @@ class Preview:
         """One pass of the tower over an RGB image, not cached."""
         with torch.inference_mode():
             inputs = prepare(self._processor, self.tower.fit, image, "?", self.device)
-            tiles = split_tiles(self.tower, inputs.pixel_values, inputs.image_sizes)
-            taps = Taps(keys=self.feature_tap)  # what methods that merge read
-            return encode(self.tower, tiles, [inputs.grid], taps, extra_taps=range(self.layers))[0]
+            pixels = inputs.pixel_values, inputs.image_sizes
+            return look_everywhere(self.tower, *pixels, grid=inputs.grid)[0]
 
     def _key(self, image: Image.Image) -> str:
         """The digest of an image's pixels, taken once while it lives if PIL keeps them as they are.

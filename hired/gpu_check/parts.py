@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 
-from hired.clip import inspect_tower, split_tiles
+from hired.clip import inspect_tower
 from hired.comparison.lane import Lane
 from hired.comparison.preview import Preview
-from hired.encode import Taps, Vision, encode
+from hired.encode import Vision
 from hired.gpu_check.subject import GREEDY, NEW_TOKENS, Finding, Subject, held_bytes, keep
 from hired.models import quantization as bits
 from hired.pack import pack
 from hired.selectors import SELECTORS, build
-from hired.wrapper import HiredModel, look
+from hired.wrapper import HiredModel, look, look_everywhere
 
 BUDGETS = (1.0, 0.4, 0.2, 0.1)
 SLACK_BYTES = 256 * 2**20  # what the allocator rounds up, and cuBLAS's workspaces
@@ -75,7 +75,7 @@ def check_methods(subject: Subject) -> Iterator[Finding]:
     for (shape, image), name in itertools.product(pictures.items(), SELECTORS):
         selector, inputs = build(name), subject.prepare(image)
         [(vision, selection)] = look(
-            subject.model, inputs.pixel_values, inputs.image_sizes, selector
+            preview.tower, inputs.pixel_values, inputs.image_sizes, selector
         )
         packed = pack(subject.model, inputs.input_ids, inputs.attention_mask, [vision], [selection])
         place = f"{name} on {shape}"
@@ -89,7 +89,7 @@ def check_methods(subject: Subject) -> Iterator[Finding]:
         alike = 1.0 if subject.model.dtype == torch.float32 else SEEN_ALIKE
         if _overlap(shown, selection.mask) < alike:
             wrong["preview"].append(place)
-        kept = selector.select(_reference(subject, shape, preview)).mask
+        kept = selector.select(_reference(subject, shape)).mask
         overlaps[name].append(_overlap(kept, selection.mask))
     total = f"{len(SELECTORS)} methods × {len(pictures)} shapes"
     yield _none("counts are exact", wrong["count"], total)
@@ -108,7 +108,7 @@ def _overlap(one: torch.Tensor, other: torch.Tensor) -> float:
     return int((one & other).sum()) / max(1, int(one.sum()), int(other.sum()))
 
 
-def _reference(subject: Subject, shape: str, preview: Preview) -> Vision:
+def _reference(subject: Subject, shape: str) -> Vision:
     """What a float32 copy of the tower on the CPU sees of a picture, every layer tapped."""
     known = subject.seen_on_cpu
     if shape not in known:
@@ -116,9 +116,8 @@ def _reference(subject: Subject, shape: str, preview: Preview) -> Vision:
             subject.cpu_tower = copy.deepcopy(subject.model.model.vision_tower).cpu().float()
         tower = inspect_tower(subject.model.config, subject.cpu_tower)
         inputs = subject.prepare(subject.pictures[shape])
-        tiles = split_tiles(tower, inputs.pixel_values.cpu(), inputs.image_sizes)
-        taps, layers = Taps(keys=tower.feature_tap), range(preview.layers)
-        known[shape] = encode(tower, tiles, [inputs.grid], taps, extra_taps=layers)[0]
+        pixels = inputs.pixel_values.cpu(), inputs.image_sizes
+        known[shape] = look_everywhere(tower, *pixels, grid=inputs.grid)[0]
     return known[shape]
 
 

@@ -15,7 +15,7 @@ from vllm.model_executor.models.llava_next import LlavaNextForConditionalGenerat
 from vllm.multimodal import MULTIMODAL_REGISTRY
 
 from hired.clip import Tower
-from hired.encode import Vision, encode, naming_layer
+from hired.encode import Vision
 from hired.errors import InputError, NotFinite
 from hired.pack import project_kept
 from hired.selectors import Selection, Selector, build, fitting
@@ -28,8 +28,7 @@ from hired.serving.processor import (
     HiredLlavaProcessor,
 )
 from hired.serving.settings import from_tensor, make_selector
-from hired.tiles import TileGrid
-from hired.wrapper import fit_grids, plan_for
+from hired.wrapper import look
 
 if TYPE_CHECKING:  # what the mixed-in class stands before
     from vllm.model_executor.models.interfaces import SupportsMultiModal as Vllm
@@ -80,17 +79,12 @@ class HiredVision(Vllm):
                 LLaVA-1.5.
             sizes: (images, 2) as (height, width); None for LLaVA-1.5.
         """
-        tower = self.hired_tower
-        images = [image if image.dim() == 4 else image[None] for image in pixels]
-        grids = fit_grids(tower, images, sizes)
-        images = [image[: grid.tiles] for image, grid in zip(images, grids, strict=True)]
         try:
-            with naming_layer(tower, images):
-                return _look(tower, images, grids, selector)
+            return look(self.hired_tower, pixels, sizes, selector)
         except (NotFinite, InputError) as error:  # raised here, it would end vLLM for everyone
             log.error("%s As many patches, evenly spaced, are kept instead.", error)
             even = build("spatial", **fitting("spatial", vars(selector)))
-            return _look(tower, images, grids, even)
+            return look(self.hired_tower, pixels, sizes, even)
 
 
 @MULTIMODAL_REGISTRY.register_processor(
@@ -105,14 +99,6 @@ class HiredLlavaNextForConditionalGeneration(HiredVision, LlavaNextForConditiona
 )
 class HiredLlavaForConditionalGeneration(HiredVision, LlavaForConditionalGeneration):
     """LLaVA-1.5."""
-
-
-def _look(
-    tower: Tower, images: list[Tensor], grids: list[TileGrid], selector: Selector
-) -> list[tuple[Vision, Selection]]:
-    taps = selector.taps(tower.feature_tap)
-    visions = encode(tower, images, grids, taps, plan_for(selector, grids))
-    return [(vision, selector.select(vision)) for vision in visions]
 
 
 def _pick(values: Tensor | list[Tensor], chosen: list[int]) -> Any:

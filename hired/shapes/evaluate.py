@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hired.clip import read_tower
 from hired.encode import Vision
 from hired.errors import SettingError
 from hired.generate import CACHE, as_encoder_outputs
@@ -166,7 +167,7 @@ def _look_at(
 ) -> tuple[Vision, Selection]:
     """What the tower sees of one poster and what is kept of it."""
     images = processor.image_processor(render(scene, scale), return_tensors="pt").to(model.device)
-    [seen] = look(model, images["pixel_values"], images["image_sizes"], selector)
+    [seen] = look(read_tower(model), images["pixel_values"], images["image_sizes"], selector)
     return seen
 
 

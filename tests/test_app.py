@@ -13,11 +13,11 @@ from conftest import make_image
 from gradio_client import Client, handle_file
 
 from hired.selectors import build
+from hired.web.blocks import POLL_S
 from hired.web.engine import Engine
 from hired.web.page import build as build_page
 from hired.web.page import launch_options
-from hired.web.plain import POLL_S
-from hired.web.wiring import LOOKS
+from hired.web.queues import LOOKS
 from hired.wrapper import select
 
 ROOT = Path(__file__).parents[1]

@@ -6,10 +6,10 @@ import pytest
 from asking import shared
 from conftest import make_image
 
-from hired.web import form, share, share_box
-from hired.web.arrival import NOT_IN_LINK, arrive
+from hired.web import form, permalink, share_panel
 from hired.web.engine import Engine
 from hired.web.handlers import Handlers
+from hired.web.permalink import NOT_IN_LINK, arrive
 from hired.web.settings import Settings
 
 
@@ -29,10 +29,10 @@ def test_a_head_that_the_model_has_not_and_an_unknown_example_are_said(handlers)
 
 def test_an_uploaded_image_is_missed_aloud(handlers, tmp_path, monkeypatch) -> None:
     told = []
-    monkeypatch.setattr(share_box.gr, "Info", told.append)
+    monkeypatch.setattr(share_panel.gr, "Info", told.append)
     make_image(60, 60).save(tmp_path / "own.png")
     values = form.write(Settings())
-    query = share_box._query(handlers, str(tmp_path / "own.png"), "what is it ?", *values)
+    query = share_panel._query(handlers, str(tmp_path / "own.png"), "what is it ?", *values)
     assert query == "q=what+is+it+%3F&image=own" and "no uploaded image" in told[0]
     link = arrive(dict(q="what is it ?", image="own"), handlers.greeting, 4, 4)
     assert link.example is None and link.question == "what is it ?" and link.told == NOT_IN_LINK
@@ -41,7 +41,7 @@ def test_an_uploaded_image_is_missed_aloud(handlers, tmp_path, monkeypatch) -> N
 def test_a_copied_link_of_an_example_opens_run(handlers) -> None:
     example = handlers.greeting.every[1]
     values = form.write(Settings())
-    query = share_box._query(handlers, example.image, example.question, *values)
+    query = share_panel._query(handlers, example.image, example.question, *values)
     assert query.endswith("&run=1") and f"example={example.key}" in query
     asked = SimpleNamespace(query_params={"run": "1", "stage": "1"})
-    assert share.read_query(asked) == {}, "what the page does is no question of settings"
+    assert permalink.read_query(asked) == {}, "what the page does is no question of settings"

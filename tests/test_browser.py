@@ -24,7 +24,7 @@ from playwright.sync_api import expect
 from serving import SELECT, Caller, before_each_step, serve
 
 from hired.web.engine import Engine
-from hired.web.gate import gpu_queue
+from hired.web.queues import gpu_queue
 
 pytestmark = pytest.mark.browser
 

@@ -10,7 +10,7 @@ from browsing import PATIENCE_MS, browser, finish, open_box, serving, settle, up
 from playwright.sync_api import expect
 
 from hired.web.engine import Engine
-from hired.web.panes import FOREIGN
+from hired.web.render import FOREIGN
 
 pytestmark = pytest.mark.browser
 PHOTOGRAPH = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"

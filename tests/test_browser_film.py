@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 import hired
 from hired.web.engine import Engine
-from hired.web.film import LADDER
+from hired.web.film_tab import LADDER
 
 pytestmark = pytest.mark.browser
 SHADE = """() => {

@@ -6,7 +6,7 @@ import pytest
 from browsing import ask, browser, finish, open_box, picture, settle, url, visit
 from playwright.sync_api import expect
 
-from hired.web.history import HISTORY
+from hired.web.storage import HISTORY
 
 pytestmark = pytest.mark.browser
 SOON_MS = 15_000

@@ -11,7 +11,7 @@ from test_web import ABOUT, HIRED, STOCK
 from hired.web import card
 from hired.web.card import MARGIN, WIDTH, draw_card, load_font, wrap
 from hired.web.engine import Engine
-from hired.web.record import Record
+from hired.web.export import Record
 
 
 @pytest.fixture

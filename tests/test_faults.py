@@ -15,7 +15,8 @@ from conftest import make_image
 from serving import SELECT, Caller, before_each_step, encoded, serve
 
 from hired.web.engine import Engine
-from hired.web.gate import LOGINS, gpu_queue
+from hired.web.middleware import LOGINS
+from hired.web.queues import gpu_queue
 
 QUESTION = "what colour is the circle ?"
 PATIENCE_S = 120

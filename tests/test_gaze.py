@@ -6,7 +6,7 @@ import pytest
 from conftest import make_image
 
 from hired.selectors import parse
-from hired.web import explain_box, gaze
+from hired.web import gaze_panel
 from hired.web.engine import Engine
 from hired.web.handlers import Handlers
 
@@ -18,7 +18,7 @@ def engine(tiny):
 
 def test_every_word_brings_its_map_and_the_share_that_each_lane_kept(engine) -> None:
     lanes = [parse("full"), parse("hired:budget=10%"), parse("random:budget=30%")]
-    told = gaze.look_back(engine.get(), make_image(90, 150), "what is it ?", lanes, 3)
+    told = gaze_panel.look_back(engine.get(), make_image(90, 150), "what is it ?", lanes, 3)
 
     assert told.count('class="looked"') == 3
     assert re.search(
@@ -32,17 +32,19 @@ def test_every_word_brings_its_map_and_the_share_that_each_lane_kept(engine) -> 
 
 def test_two_lanes_of_one_method_are_told_apart_by_their_settings(engine) -> None:
     lanes = [parse("hired:budget=10%"), parse("hired:budget=50%")]
-    told = gaze.look_back(engine.get(), make_image(90, 150), "what is it ?", lanes, 2)
+    told = gaze_panel.look_back(engine.get(), make_image(90, 150), "what is it ?", lanes, 2)
     assert re.search(r"hired:budget=10% kept \d+ %, hired:budget=50% kept \d+ %", told)
 
 
 def test_stock_alone_is_shown_without_shares(engine) -> None:
-    told = gaze.look_back(engine.get(), make_image(90, 150), "what is it ?", [parse("full")], 2)
+    told = gaze_panel.look_back(
+        engine.get(), make_image(90, 150), "what is it ?", [parse("full")], 2
+    )
     assert "<small>" not in told.partition("Bright patches")[0].rpartition("<p>")[0]
     assert "Crossed" not in told
 
 
 def test_nothing_is_offered_before_a_run_or_of_another_picture(engine) -> None:
     handlers = Handlers(engine)
-    assert explain_box.offer(handlers, None, None) == ""
-    assert explain_box.offer(handlers, "/tmp/other.png", {"format": "none"}) == ""
+    assert gaze_panel.offer(handlers, None, None) == ""
+    assert gaze_panel.offer(handlers, "/tmp/other.png", {"format": "none"}) == ""

@@ -16,7 +16,7 @@ from hired.comparison.lane import Lane
 from hired.comparison.preview import Preview
 from hired.errors import HiredError
 from hired.selectors import build
-from hired.web import gpu
+from hired.web import zerogpu
 
 ROOT = Path(__file__).parents[1]
 FAKE = '''
@@ -53,11 +53,11 @@ sys.path.insert(0, "tests")
 import spaces
 from conftest import make_image, make_tiny
 from hired.selectors import build
-from hired.web import gpu
+from hired.web import zerogpu
 from hired.web.engine import Engine, Stops
 from hired.web.runs import run
 from hired.web.settings import Settings
-assert gpu.BORROWED
+assert zerogpu.BORROWED
 engine, image = Engine.holding(*make_tiny()), make_image(120, 160)
 loaded = engine.get()
 settings = Settings(("full", "prumerge"), max_new_tokens=6)
@@ -94,17 +94,17 @@ def test_it_runs_in_a_fork_that_gets_and_gives_plain_values(tmp_path) -> None:
 def test_the_real_package_is_inert_here() -> None:
     import spaces
 
-    assert not gpu.BORROWED and inspect.isgeneratorfunction(gpu.work)
-    assert spaces.GPU(duration=gpu.estimate)(gpu.work) is gpu.work
+    assert not zerogpu.BORROWED and inspect.isgeneratorfunction(zerogpu.work)
+    assert spaces.GPU(duration=zerogpu.estimate)(zerogpu.work) is zerogpu.work
 
 
 def test_work_gives_what_the_library_gives(tiny) -> None:
-    gpu.hold(*tiny)
+    zerogpu.hold(*tiny)
     image, selector = make_image(120, 160), build("hired", budget=0.3)
     expected = Preview(*tiny).select(image, selector)
-    found = gpu.BorrowedPreview(*tiny).select(image, selector)
+    found = zerogpu.BorrowedPreview(*tiny).select(image, selector)
     assert bool((found.mask == expected.mask).all())
-    steps = list(gpu.borrow(image, "what ?", [Lane("a", selector)], max_new_tokens=4))
+    steps = list(zerogpu.borrow(image, "what ?", [Lane("a", selector)], max_new_tokens=4))
     assert steps[-1].phase == "done" and steps[-1].metrics.new_tokens == 4
 
 
@@ -116,24 +116,24 @@ def test_a_worker_ended_by_zerogpu_leaves_what_was_said(tiny, monkeypatch) -> No
                "error": None, "metrics": None}  # fmt: skip
         raise Error("GPU task aborted", title="ZeroGPU worker error")
 
-    monkeypatch.setattr(gpu, "work", aborted)
+    monkeypatch.setattr(zerogpu, "work", aborted)
     lanes = [Lane("a", build("full")), Lane("b", build("hired"))]
-    steps = list(gpu.borrow(make_image(90, 90), "what ?", lanes, max_new_tokens=4))
+    steps = list(zerogpu.borrow(make_image(90, 90), "what ?", lanes, max_new_tokens=4))
     assert [step.phase for step in steps] == ["done", "failed"] and steps[0].text == "a star"
     assert "GPU task aborted" in steps[1].error and "fewer new tokens" in steps[1].error
 
 
 def test_what_the_worker_refuses_is_told_in_its_words(tiny) -> None:
-    gpu.hold(*tiny)
+    zerogpu.hold(*tiny)
     lanes = [Lane("a", build("hired", init_layer=20))]
     with pytest.raises(HiredError, match="init_layer must be"):
-        list(gpu.borrow(make_image(90, 90), "what ?", lanes, max_new_tokens=4))
+        list(zerogpu.borrow(make_image(90, 90), "what ?", lanes, max_new_tokens=4))
 
 
 @pytest.mark.parametrize(("tokens", "lanes", "seconds"), [(1, 1, 10), (64, 2, 18), (512, 3, 76)])
 def test_the_duration_follows_the_settings(tokens, lanes, seconds) -> None:
     options = {"max_new_tokens": tokens}
-    assert gpu.estimate("compare", None, "?", [None] * lanes, options) == seconds
-    assert gpu.estimate("compare", None, "?", [None] * 9, options) <= gpu.LONGEST_S
-    assert gpu.LONGEST_S * gpu.FACTOR <= gpu.QUOTA_S
-    assert gpu.estimate("look", None) == 10
+    assert zerogpu.estimate("compare", None, "?", [None] * lanes, options) == seconds
+    assert zerogpu.estimate("compare", None, "?", [None] * 9, options) <= zerogpu.LONGEST_S
+    assert zerogpu.LONGEST_S * zerogpu.FACTOR <= zerogpu.QUOTA_S
+    assert zerogpu.estimate("look", None) == 10

@@ -16,15 +16,14 @@ from test_web import ABOUT, HIRED, STOCK
 
 from hired.errors import MemoryShortage, ModelError
 from hired.web import engine as engine_module
-from hired.web import form, share
+from hired.web import form, permalink
 from hired.web.engine import Engine
-from hired.web.examples import REAL
-from hired.web.greeting import Greeting
+from hired.web.examples import REAL, Greeting
+from hired.web.export import Record, to_json
 from hired.web.handlers import Handlers
 from hired.web.limits import Limits
-from hired.web.record import Record, to_json
 from hired.web.settings import Settings
-from hired.web.share_box import _query
+from hired.web.share_panel import _query
 from hired.web.uploads import read_image
 
 
@@ -112,8 +111,8 @@ def test_gradio_s_own_parameters_are_no_settings() -> None:
     class Request:
         query_params = {"__theme": "dark", "budget": "0.3"}  # noqa: RUF012
 
-    assert share.read_query(Request()) == {"budget": "0.3"}
-    assert share.read_query(None) == {}
+    assert permalink.read_query(Request()) == {"budget": "0.3"}
+    assert permalink.read_query(None) == {}
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from gradio_client import Client, handle_file
 from serving import SELECT, Caller, before_each_step, encoded, serve
 
 from hired.web.engine import Engine
-from hired.web.gate import gpu_queue
+from hired.web.queues import gpu_queue
 
 QUESTION = "what colour is the circle ?"
 PATIENCE_S = 120

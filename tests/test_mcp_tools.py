@@ -4,9 +4,9 @@ import pytest
 from packaging.requirements import Requirement
 
 from hired.errors import SettingError
-from hired.web import mcp_tools
+from hired.web import serve
 from hired.web.api import WORDS, Endpoints
-from hired.web.mcp_tools import NEEDS, mcp_options
+from hired.web.serve import NEEDS, mcp_options
 
 
 def test_off_unless_asked_for(monkeypatch) -> None:
@@ -16,14 +16,14 @@ def test_off_unless_asked_for(monkeypatch) -> None:
 
 @pytest.mark.parametrize("way", ["flag", "variable"])
 def test_missing_extra_is_a_plain_message(monkeypatch, way) -> None:
-    monkeypatch.setattr(mcp_tools, "find_spec", lambda name: None)
+    monkeypatch.setattr(serve, "find_spec", lambda name: None)
     monkeypatch.setenv("GRADIO_MCP_SERVER", "True" if way == "variable" else "False")
     with pytest.raises(SettingError, match=r"pip install -r .*mcp-requirements\.txt"):
         mcp_options(way == "flag")
 
 
 def test_on_where_the_extra_is_there(monkeypatch) -> None:
-    monkeypatch.setattr(mcp_tools, "find_spec", lambda name: object())
+    monkeypatch.setattr(serve, "find_spec", lambda name: object())
     assert mcp_options(True) == {"mcp_server": True}
 
 

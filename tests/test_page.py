@@ -11,14 +11,14 @@ from test_greeting import first_run
 
 from hired.web import form, pictures
 from hired.web.engine import Engine
-from hired.web.gate import Gate
+from hired.web.errors import BROKEN
+from hired.web.explain_tab import _walk
 from hired.web.handlers import Handlers
 from hired.web.limits import Limits
+from hired.web.middleware import Gate
 from hired.web.page import build
-from hired.web.plain import BROKEN
+from hired.web.queues import GPU, LOOK
 from hired.web.settings import Settings
-from hired.web.tabs import _walk
-from hired.web.wiring import GPU, LOOK
 
 VISITOR = SimpleNamespace(query_params={}, session_hash="ada")
 

@@ -9,7 +9,7 @@ from conftest import make_image
 
 from hired.errors import SettingError
 from hired.selectors import HiRED
-from hired.web import boxes, form, readout
+from hired.web import blocks, form, pictures
 from hired.web.engine import Engine
 from hired.web.page import build
 from hired.web.settings import Settings
@@ -24,7 +24,7 @@ def select(tiny):
 
 
 def test_the_line_gives_one_number_and_the_sum_on_demand(select) -> None:
-    shown = readout.readout(select(0.2), 0.2, "HiRED")
+    shown = pictures.readout(select(0.2), 0.2, "HiRED")
     line, rest = shown.split("<details>")
     assert "HiRED reads 36 tokens instead of 166 (22 %)" in line and "180" not in line
     assert "20 %: 36 of the 180 patches of this image" in rest
@@ -35,18 +35,18 @@ def test_the_line_gives_one_number_and_the_sum_on_demand(select) -> None:
 def test_a_count_is_of_the_whole_image_and_capped_aloud(select) -> None:
     selection = select(5000)
     most = selection.grid.candidates
-    shown = readout.readout(selection, 5000)
+    shown = pictures.readout(selection, 5000)
     assert f"5,000 asked, but this image has only {most} patches: all are kept." in shown
     assert f"reads {selection.stock} tokens instead of {selection.stock} (100 %)" in shown
-    assert "asked, but" not in readout.readout(select(most), most)
-    one = readout.readout(select(1), 1)
+    assert "asked, but" not in pictures.readout(select(most), most)
+    one = pictures.readout(select(1), 1)
     assert "reads 1 token instead" in one and "(0.6 %)" in one
 
 
 def test_newlines_that_are_kept_are_counted_in_the_line(select) -> None:
     selection = select(0.2, newline="rows")
     assert selection.newlines
-    assert f"reads {selection.kept + selection.newlines} tokens" in readout.readout(selection, 0.2)
+    assert f"reads {selection.kept + selection.newlines} tokens" in pictures.readout(selection, 0.2)
 
 
 @pytest.mark.parametrize(
@@ -106,4 +106,4 @@ def test_a_program_s_numbers_are_checked_by_its_endpoint(tiny) -> None:
     public = [fn for fn in demo.fns.values() if fn.api_visibility != "private"]
     assert public
     for fn in public:
-        assert not boxes.typed_numbers(SimpleNamespace(**vars(fn)), [1] * len(fn.inputs))
+        assert not blocks.typed_numbers(SimpleNamespace(**vars(fn)), [1] * len(fn.inputs))

@@ -31,7 +31,7 @@ from hired.web import logs, serve
 from hired.web.engine import Engine
 from hired.web.flags import LIMITS, parse
 from hired.web.limits import Limits
-from hired.web.model_box import head
+from hired.web.model_panel import head
 
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 600

@@ -5,8 +5,8 @@ from asking import shared
 from conftest import make_image
 from test_web import ABOUT, HIRED, STOCK
 
-from hired.web import keepsake, stale
-from hired.web.record import Record, as_dict, from_json, to_json
+from hired.web import form_changes, uploads
+from hired.web.export import Record, as_dict, from_json, to_json
 from hired.web.settings import Settings
 
 QUESTION = "Which digit?"
@@ -21,7 +21,7 @@ def picture(tmp_path):
 
 @pytest.fixture
 def kept(picture):
-    image = keepsake.keep(picture, make_image(60, 80), None)
+    image = uploads.keep_picture(picture, make_image(60, 80))
     return as_dict(Record(QUESTION, image, Settings(), [STOCK, HIRED], ABOUT))
 
 
@@ -36,27 +36,31 @@ def kept(picture):
 )  # fmt: skip
 def test_a_change_of_the_settings_is_named(kept, picture, change, words) -> None:
     asked = shared(**change)
-    assert stale.changes(kept, picture, f" {QUESTION} ", asked, small=False) == words
+    assert form_changes.changes_since(kept, picture, f" {QUESTION} ", asked, small=False) == words
 
 
 def test_a_change_of_picture_or_question_is_named(kept, picture, tmp_path) -> None:
     other = tmp_path / "b.png"
     make_image(60, 81).save(other)
     usual = Settings()
-    assert stale.changes(kept, str(other), QUESTION, usual, small=False) == ["picture"]
-    assert stale.changes(kept, None, QUESTION, usual, small=False) == ["picture"]
-    assert stale.changes(kept, None, QUESTION, usual, small=True) == [], "its thumbnail is shown"
-    assert stale.changes(kept, picture, "Another?", usual, small=False) == ["question"]
+    assert form_changes.changes_since(kept, str(other), QUESTION, usual, small=False) == ["picture"]
+    assert form_changes.changes_since(kept, None, QUESTION, usual, small=False) == ["picture"]
+    assert form_changes.changes_since(kept, None, QUESTION, usual, small=True) == [], (
+        "its thumbnail is shown"
+    )
+    assert form_changes.changes_since(kept, picture, "Another?", usual, small=False) == ["question"]
 
 
 def test_the_notice_says_what_the_answers_are_of_and_offers_run(kept, picture) -> None:
-    said = stale.notice(kept, None, "Another?", shared(budget=0.5), False)
+    said = form_changes.notice(kept, None, "Another?", shared(budget=0.5), False)
     assert "Answers at 20 %, before the change of the picture, question and budget." in said
     assert 'class="run-again">Run</button>' in said
-    assert stale.notice(kept, picture, QUESTION, Settings(), False) == ""
-    assert stale.notice(None, picture, QUESTION, Settings(), False) == ""
+    assert form_changes.notice(kept, picture, QUESTION, Settings(), False) == ""
+    assert form_changes.notice(None, picture, QUESTION, Settings(), False) == ""
     counted = kept | {"settings": shared(budget=64).as_dict()}
-    assert "Answers at 64 patches," in stale.notice(counted, picture, QUESTION, Settings(), False)
+    assert "Answers at 64 patches," in form_changes.notice(
+        counted, picture, QUESTION, Settings(), False
+    )
 
 
 def test_a_run_brings_its_picture_or_says_why_not(kept) -> None:
@@ -64,10 +68,10 @@ def test_a_run_brings_its_picture_or_says_why_not(kept) -> None:
         to_json(from_json(to_json(Record("q", kept["image"], Settings(), [STOCK], ABOUT))))
     ).image
     assert image == kept["image"], "twice through a file"
-    assert image["thumbnail"] in keepsake.show(image) and "a.png, 80 × 60 px" in keepsake.show(
+    assert image["thumbnail"] in uploads.show_picture(
         image
-    )
-    bare = keepsake.show({"name": "<b>.png"})
+    ) and "a.png, 80 × 60 px" in uploads.show_picture(image)
+    bare = uploads.show_picture({"name": "<b>.png"})
     assert "did not come with it" in bare and "<b>" not in bare
 
 
@@ -80,4 +84,4 @@ def test_a_run_brings_its_picture_or_says_why_not(kept) -> None:
     ids=str,
 )  # fmt: skip
 def test_what_a_file_says_of_its_picture_is_not_believed(wrong) -> None:
-    assert keepsake.read(wrong) == {}
+    assert uploads.read_picture(wrong) == {}

@@ -8,11 +8,11 @@ from asking import shared
 from test_web import ABOUT, METRICS
 
 from hired.cli import main
-from hired.web import record, sweep_record
+from hired.web import export, sweep_results
 from hired.web.examples import read_examples
+from hired.web.pane_state import PaneState
 from hired.web.sweep import Progress, plan
-from hired.web.sweep_pictures import grid, outcome, plot
-from hired.web.views import View
+from hired.web.sweep_results import grid, outcome, plot
 
 LINES = [("full", "stock", 166, True), ("hired", 0.1, 18, False), ("hired", 0.2, 36, True),
          ("random", 0.1, 18, False), ("prumerge-adaptive", "its own", 40, True)]  # fmt: skip
@@ -71,29 +71,31 @@ def test_the_legend_stands_beside_the_lines(monkeypatch) -> None:
 def test_a_cell_opens_the_run_behind_it() -> None:
     planned = plan(shared(third="random", repeats=2), "10% 20%", "none", "", ["hired", "random"])
     names = ["full", "hired", "hired", "random", "random"]
-    views = [View(name, "done", f"answer {n}", metrics=METRICS) for n, name in enumerate(names)]
+    views = [
+        PaneState(name, "done", f"answer {n}", metrics=METRICS) for n, name in enumerate(names)
+    ]
     rows = [{"text": view.text} for view in views]
     size = {"name": "a.png", "height": 3, "width": 4}
-    kept = sweep_record.keep(
+    kept = sweep_results.keep(
         "which?", "7", size, "none", planned, Progress(rows, 5, 0, "", views), ABOUT
     )
     kept = json.loads(json.dumps(kept))
-    opened = record.from_json(record.dump(sweep_record.run_at(kept, 4)))
+    opened = export.from_json(export.dump(sweep_results.run_at(kept, 4)))
     assert (opened.question, opened.image, opened.about["date"]) == ("which?", size, ABOUT["date"])
     assert opened.settings == shared(left="full", right="random", budget=0.2, repeats=2)
     assert [view.text for view in opened.views] == ["answer 0", "answer 4"]
-    stock = record.from_json(record.dump(sweep_record.run_at(kept, 0)))
+    stock = export.from_json(export.dump(sweep_results.run_at(kept, 0)))
     assert [view.text for view in stock.views] == ["answer 0", "answer 1"]
 
 
 def test_the_recorded_sweep_is_of_the_first_example() -> None:
-    kept = sweep_record.recorded("shapes")
+    kept = sweep_results.recorded("shapes")
     first = read_examples()[0]
     assert (kept["question"], kept["answer"]) == (first.question, first.answer)
     assert len(kept["rows"]) == len(kept["lanes"]) == len(kept["planned"]) + 1 > 20
     assert kept["rows"][0]["correct"] and {row["repeats"] for row in kept["rows"]} == {3}
     assert kept["date"] and kept["device_name"]
-    assert sweep_record.recorded("no such model") is None
+    assert sweep_results.recorded("no such model") is None
 
 
 def test_recording_measures_and_writes(tmp_path, monkeypatch, tiny) -> None:
@@ -103,6 +105,6 @@ def test_recording_measures_and_writes(tmp_path, monkeypatch, tiny) -> None:
     monkeypatch.setattr(recorder, "Engine", lambda name: Engine.holding(*tiny, name=name))
     monkeypatch.setattr(recorder, "BUDGETS", "50 %")
     assert main(["record", "--repeats", "1", "--to", str(tmp_path)]) == 0
-    kept = sweep_record.recorded("shapes", folder=tmp_path)
+    kept = sweep_results.recorded("shapes", folder=tmp_path)
     assert [row["budget"] for row in kept["rows"]] == ["stock", *[0.5] * len(recorder.METHODS)]
     assert all(row["ttft_s"] > 0 for row in kept["rows"])

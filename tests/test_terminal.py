@@ -7,8 +7,8 @@ from hired.comparison.stream import Step
 from hired.metrics import Metrics, seconds, size
 from hired.selectors import build
 from hired.terminal import Screen, plain, verdict
-from hired.web.panes import pane
-from hired.web.views import View
+from hired.web.pane_state import PaneState
+from hired.web.render import pane
 
 
 def metrics(**changes) -> Metrics:
@@ -72,7 +72,7 @@ def test_sizes_and_seconds_are_readable() -> None:
 
 def test_terminal_and_page_say_a_number_alike(capsys) -> None:
     done = metrics(ttft_s=12.34, kv_cache_bytes=317_600)
-    page = pane(View("full", "done", metrics=done.as_dict()), 0)
+    page = pane(PaneState("full", "done", metrics=done.as_dict()), 0)
     Screen().conclude([Step(0, "done", metrics=done)], [Lane("one", build("full"))])
     terminal = capsys.readouterr().out
     assert all(words in page and words in terminal for words in ("12.3 s", "318 kB"))

@@ -10,12 +10,12 @@ from asking import shared
 from starlette.datastructures import QueryParams
 
 from hired.errors import SettingError
-from hired.web import form, panes, share
+from hired.web import form, permalink, render
 from hired.web.examples import read_examples
-from hired.web.record import Record
+from hired.web.export import Record
+from hired.web.pane_state import Case, PaneState, median
 from hired.web.settings import Settings, from_mapping
 from hired.web.verdict import verdict
-from hired.web.views import Case, View, median
 
 METRICS = {
     "visual_tokens": 744,
@@ -40,7 +40,7 @@ METRICS = {
     "peak_is_approximate": True,
     "contended": False,
 }
-STOCK = View("full", "done", "It shows a 7.", 6, visual_tokens=744, metrics=METRICS)
+STOCK = PaneState("full", "done", "It shows a 7.", 6, visual_tokens=744, metrics=METRICS)
 FEWER = METRICS | {"visual_tokens": 144, "kept_tokens": 144, "newline_tokens": 0}
 QUICK = FEWER | {
     "ttft_s": 0.2,
@@ -50,7 +50,7 @@ QUICK = FEWER | {
     "peak_bytes": 10_000_000,
     "tokens_per_s": 75.0,
 }
-HIRED = View("hired", "done", "It shows a 7.", 6, visual_tokens=144, metrics=QUICK)
+HIRED = PaneState("hired", "done", "It shows a 7.", 6, visual_tokens=144, metrics=QUICK)
 ABOUT = {
     "model": "shapes",
     "device": "cpu",
@@ -130,29 +130,31 @@ def test_form_and_settings_are_two_ways_of_saying_the_same() -> None:
     ],
 )
 def test_link_brings_the_settings_back(settings) -> None:
-    params = QueryParams(share.to_query(settings))
-    again, changed = share.from_query(share.read_query(SimpleNamespace(query_params=params)))
+    params = QueryParams(permalink.to_query(settings))
+    again, changed = permalink.from_query(
+        permalink.read_query(SimpleNamespace(query_params=params))
+    )
     assert again == settings and again.texts == settings.texts and not changed
 
 
 def test_link_is_clamped_not_refused() -> None:
-    settings, changed = share.from_query(
+    settings, changed = permalink.from_query(
         {"budget": "7.5", "alpha": "-3", "init_layer": "99", "max_new_tokens": "1e12",
          "right": "rm -rf", "heads": "9" * 500, "repeats": "x", "unknown": "y"},
         layers=4,
     )  # fmt: skip
     assert settings == shared(budget=1.0, alpha=0.0, init_layer=3, max_new_tokens=512, repeats=1)
     assert len(changed) == 8 and changed[-1] == "unknown=y"
-    assert share.from_query({"alpa": "0.5", "q": "x", "example": "e", "image": "own"})[1] == [
+    assert permalink.from_query({"alpa": "0.5", "q": "x", "example": "e", "image": "own"})[1] == [
         "alpa=0.5 (Did you mean 'alpha'?)"
     ]
-    assert share.from_query({"budget": "-5"})[0].lanes[1].budget == 1
-    assert share.from_query({"budget": "nan"})[0].lanes[1].budget == 0.2
+    assert permalink.from_query({"budget": "-5"})[0].lanes[1].budget == 1
+    assert permalink.from_query({"budget": "nan"})[0].lanes[1].budget == 0.2
 
 
 @pytest.mark.parametrize("settings", [shared(budget=1), shared(third="random", seed=4)])
 def test_python_code_is_python_and_says_the_settings(settings) -> None:
-    code = share.to_python(settings, "shapes", 'What\'s "this"?', "4bit")
+    code = permalink.to_python(settings, "shapes", 'What\'s "this"?', "4bit")
     compile(code, "snippet", "exec")
     for text in settings.texts:
         assert f"hired.Lane({text!r}, {text!r})," in code
@@ -160,44 +162,44 @@ def test_python_code_is_python_and_says_the_settings(settings) -> None:
 
 
 def test_no_text_becomes_markup() -> None:
-    view = View("full", "answering", HOSTILE)
-    failed = View("full", "failed", error=HOSTILE)
+    view = PaneState("full", "answering", HOSTILE)
+    failed = PaneState("full", "failed", error=HOSTILE)
     shown = [
-        panes.pane(view, 0, Case(HOSTILE)),
-        panes.pane(failed, 0),
-        panes.mark_words(HOSTILE, ["other"]),
+        render.pane(view, 0, Case(HOSTILE)),
+        render.pane(failed, 0),
+        render.mark_words(HOSTILE, ["other"]),
         verdict([STOCK, HIRED], Case(HOSTILE, about=dict.fromkeys(ABOUT, HOSTILE))),
-        panes.announcement([View("full", "done", HOSTILE)]),
+        render.announcement([PaneState("full", "done", HOSTILE)]),
     ]
     for markup in shown:
         assert "<img" not in markup and "${" not in markup and "{{" not in markup
 
 
 def test_known_answer_is_marked_in_words() -> None:
-    assert "✓ right" in panes.pane(STOCK, 0, Case("It shows a 7"))
-    assert "✓ right" in panes.pane(STOCK, 0, Case("7")), "an answer in a longer sentence"
-    assert "✗ wrong" in panes.pane(STOCK, 0, Case("It shows a 2."))
-    assert "✗ wrong" in panes.pane(STOCK, 0, Case("how")), "part of a word"
+    assert "✓ right" in render.pane(STOCK, 0, Case("It shows a 7"))
+    assert "✓ right" in render.pane(STOCK, 0, Case("7")), "an answer in a longer sentence"
+    assert "✗ wrong" in render.pane(STOCK, 0, Case("It shows a 2."))
+    assert "✗ wrong" in render.pane(STOCK, 0, Case("how")), "part of a word"
 
 
 def test_one_of_a_thing_is_not_called_many() -> None:
     one = METRICS | {"visual_tokens": 1, "new_tokens": 1}
-    shown = panes.pane(View("hired", "done", "a", metrics=one), 0)
+    shown = render.pane(PaneState("hired", "done", "a", metrics=one), 0)
     assert "1 visual token<" in shown and "Total, 1 token<" in shown
-    assert "744 visual tokens<" in panes.pane(STOCK, 0)
+    assert "744 visual tokens<" in render.pane(STOCK, 0)
     assert "read 1 visual token instead of 744" in verdict([STOCK, replace(HIRED, metrics=one)])
 
 
 def test_speed_is_told_from_sixteen_new_tokens_on() -> None:
     few, enough = (
-        panes.pane(View("full", "done", "a", metrics=METRICS | {"new_tokens": count}), 0)
+        render.pane(PaneState("full", "done", "a", metrics=METRICS | {"new_tokens": count}), 0)
         for count in (15, 16)
     )
     assert "Tokens/s</dt><dd>–</dd>" in few and "Tokens/s</dt><dd>25.0</dd>" in enough
 
 
 def test_timeline_is_on_one_scale() -> None:
-    text = panes.timeline([STOCK, HIRED])
+    text = render.timeline([STOCK, HIRED])
     widths = [sum(map(float, re.findall(r"width:([\d.]+)%", lane))) for lane in text.split("<b>")]
     assert widths[1] == pytest.approx(100, abs=0.5)
     assert widths[2] < widths[1]
@@ -205,18 +207,20 @@ def test_timeline_is_on_one_scale() -> None:
 
 
 def test_median_of_repeats() -> None:
-    runs = [View("full", "done", "a", metrics=METRICS | {"ttft_s": s}) for s in (0.9, 0.1, 0.3)]
+    runs = [
+        PaneState("full", "done", "a", metrics=METRICS | {"ttft_s": s}) for s in (0.9, 0.1, 0.3)
+    ]
     merged = median(runs)
     assert merged.metrics["ttft_s"] == 0.3 and merged.repeats == 3
     assert merged.metrics["visual_tokens"] == 744
     assert merged.measured("ttft_s") == [0.9, 0.1, 0.3], "the spread stays"
     assert runs[0].measured("ttft_s") == [0.9]
-    kept = median([*runs[:1], View("full", "stopped", "half")])
+    kept = median([*runs[:1], PaneState("full", "stopped", "half")])
     assert (kept.repeats, kept.phase, kept.text) == (1, "done", runs[0].text)
     peaks = [replace(run, metrics=run.metrics | {"peak_bytes": peak})
              for run, peak in zip(runs, (100, 900, 110), strict=True)]  # fmt: skip
     assert median(peaks).metrics["peak_bytes"] == 110
-    assert median([*runs[:1], View("full", "failed", error="no")]).phase == "failed"
+    assert median([*runs[:1], PaneState("full", "failed", error="no")]).phase == "failed"
 
 
 def test_examples_are_whole_or_left_out(tmp_path) -> None:

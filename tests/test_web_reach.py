@@ -5,10 +5,10 @@ from test_web import STOCK
 
 from hired.errors import SettingError
 from hired.selectors import SELECTORS, build, settings_of
-from hired.web import panes
+from hired.web import render
 from hired.web.api import _settings
+from hired.web.pane_state import Case, PaneState
 from hired.web.settings import DECLARED, Settings, from_mapping
-from hired.web.views import Case, View
 
 
 def test_every_setting_of_every_method_is_reached_and_no_other_name_is_dropped() -> None:
@@ -36,27 +36,31 @@ def test_a_program_s_method_brings_its_own_settings() -> None:
 
 def test_words_that_differ_are_marked_in_the_panes_and_told() -> None:
     there, none = "The circle\nis pink", "There's no circle as pink"
-    assert panes.mark_words(there, [there.replace("\n", " ")]) == there, "only words count"
-    assert panes.mark_words(there, [none]) == (
+    assert render.mark_words(there, [there.replace("\n", " ")]) == there, "only words count"
+    assert render.mark_words(there, [none]) == (
         "<mark>The</mark> circle\n<mark>is</mark> pink"
         '<span class="hidden"> (differs in: The, is)</span>'
     )
-    assert panes.mark_words(none, [there]).startswith(
+    assert render.mark_words(none, [there]).startswith(
         "<mark>There's no</mark> circle <mark>as</mark> pink<span".replace("'", "&#x27;")
     )
-    shown = panes.side_by_side(
-        [View(m, "done", t) for m, t in zip("abc", ("x y", "x", "z y"), strict=True)]
+    shown = render.side_by_side(
+        [PaneState(m, "done", t) for m, t in zip("abc", ("x y", "x", "z y"), strict=True)]
     )
     assert "<mark>x y</mark>" in shown[0], "the first against every other"
     assert "<mark" not in shown[1] and "<mark>z</mark> y" in shown[2]
-    still = panes.side_by_side([View("full", "done", "x y"), View("hired", "answering", "x")])
+    still = render.side_by_side(
+        [PaneState("full", "done", "x y"), PaneState("hired", "answering", "x")]
+    )
     assert "<mark" not in still[0] + still[1], "a word yet to come is no difference"
-    toy = panes.side_by_side([View("a", "done", "x"), View("b", "done", "y")], Case(foreign=True))
+    toy = render.side_by_side(
+        [PaneState("a", "done", "x"), PaneState("b", "done", "y")], Case(foreign=True)
+    )
     assert "<mark" not in toy[0] + toy[1]
 
 
 def test_figures_are_explained_where_they_stand_without_a_mouse() -> None:
-    shown = panes.pane(STOCK, 0)
+    shown = render.pane(STOCK, 0)
     assert '<details class="terms"><summary>What the figures mean</summary>' in shown
     assert "<dt>KV cache</dt><dd>keys and values that the language model keeps" in shown
     assert "<dt>Peak memory</dt><dd>the most that was in use" in shown and "title=" not in shown

@@ -8,16 +8,16 @@ from fake_server import FakeServer
 from playwright.sync_api import expect
 
 from hired.errors import ModelError
-from hired.web import model_box, panes, record
+from hired.web import export, model_panel, render
 from hired.web.engine import Engine, Stops
+from hired.web.export import Record
 from hired.web.flags import parse
 from hired.web.handlers import Handlers
-from hired.web.record import Record
 from hired.web.remote import UNSEEN, Servers, attach, plain_picture
 from hired.web.runs import run
 from hired.web.settings import Settings
 from hired.web.sweep import plan, sweep
-from hired.web.sweep_pictures import plot
+from hired.web.sweep_results import plot
 from hired.web.verdict import verdict
 
 QUESTION = "Which digit is on the red heart?"
@@ -48,11 +48,11 @@ def test_both_panes_answer_and_are_compared(servers) -> None:
         ("done", "It shows a 7 ."),
         ("done", "It shows a 1 ."),
     ]
-    shown = panes.pane(views[1], 1)
+    shown = render.pane(views[1], 1)
     assert "20 visual tokens" in shown and "unknown" in shown  # peak memory
     assert "read 20 visual tokens instead of 100" in verdict(views)
     assert "to first token" in verdict(views) and "Unknown" in verdict(views)
-    assert 'class="read"' in panes.timeline(views) and 'class="look" style' not in panes.timeline(
+    assert 'class="read"' in render.timeline(views) and 'class="look" style' not in render.timeline(
         views
     )
 
@@ -61,7 +61,7 @@ def test_servers_that_tell_nothing_are_shown_as_unknown(servers) -> None:
     for server in servers:
         server.extras = False
     _, views = views_of(servers)
-    assert "visual tokens unknown" in panes.pane(views[0], 0)
+    assert "visual tokens unknown" in render.pane(views[0], 0)
     assert "an unknown number of visual tokens" in verdict(views)
 
 
@@ -73,12 +73,12 @@ def test_every_setting_of_the_page_reaches_the_server(servers) -> None:
 
 def test_a_run_on_servers_can_be_saved_and_read_again(servers) -> None:
     engine, views = views_of(servers)
-    facts = record.about(engine.get().info, engine.versions())
+    facts = export.about(engine.get().info, engine.versions())
     kept = Record(QUESTION, {"name": "a.png", "height": 60, "width": 90}, Settings(), views, facts)
-    again = record.from_json(record.to_json(kept))
+    again = export.from_json(export.to_json(kept))
     assert again.views[0].metrics == views[0].metrics
     assert again.views[0].metrics["vision_s"] is None
-    assert "ttft_s" in record.to_csv(kept) and "visual_tokens" in record.to_markdown(kept)
+    assert "ttft_s" in export.to_csv(kept) and "visual_tokens" in export.to_markdown(kept)
 
 
 def test_sweep_on_servers(servers) -> None:
@@ -98,10 +98,10 @@ def test_the_page_shows_the_image_and_says_why_no_patches(servers, tmp_path) -> 
     values = [value if not isinstance(value, dict) else value.get("value")
               for value in handlers.fit_form(Settings())]  # fmt: skip
     picture, readout, small = handlers.preview(str(path), "Kept tokens", *values)
-    assert panes.esc(UNSEEN) in picture and "data:image/webp" in picture and readout == small == ""
-    said = model_box.describe(handlers.engine.get().info)
+    assert render.esc(UNSEEN) in picture and "data:image/webp" in picture and readout == small == ""
+    said = model_panel.describe(handlers.engine.get().info)
     assert "Two servers answer" in said and "unknown layers" in said
-    assert "two servers" in model_box.head(handlers.engine.get().info)
+    assert "two servers" in model_panel.head(handlers.engine.get().info)
 
 
 def test_a_picture_wider_than_webp_can_hold_is_shown_smaller() -> None:

@@ -3,7 +3,7 @@
 from conftest import make_image
 
 from hired.web.engine import Engine, Stops
-from hired.web.panes import pane
+from hired.web.render import pane
 from hired.web.runs import run
 from hired.web.settings import Settings
 

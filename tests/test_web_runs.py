@@ -12,17 +12,17 @@ from hired.comparison.run import device_turn
 from hired.errors import InputError, ModelError, SettingError
 from hired.selectors import SELECTORS
 from hired.web import engine as engine_module
-from hired.web import explain, form, pictures, readout, runs
+from hired.web import explain_tab, form, pictures, runs
 from hired.web import sweep as sweep_module
 from hired.web.engine import MAX_RUNS, Engine, Stops
 from hired.web.handlers import Handlers
 from hired.web.limits import Limits
+from hired.web.pane_state import PaneState
 from hired.web.runs import run
 from hired.web.settings import Settings
 from hired.web.sweep import plan, sweep
-from hired.web.sweep_pictures import plot
+from hired.web.sweep_results import plot
 from hired.web.sweep_tab import COLUMNS, _cells
-from hired.web.views import View
 
 QUESTION = "what is in the picture ?"
 
@@ -119,10 +119,10 @@ def test_closing_a_run_frees_the_device(engine, image) -> None:
 def test_frames_take_a_small_share_of_the_time(monkeypatch) -> None:
     clock = [100.0]
     monkeypatch.setattr(runs, "perf_counter", lambda: clock[0])
-    told = [View("full", "answering", "a"), View("hired", "waiting")]
-    word = [View("full", "answering", "a b"), told[1]]
-    phase = [View("full", "done", "a"), told[1]]
-    tick = [View("full", "answering", "a", elapsed_s=9.0), told[1]]
+    told = [PaneState("full", "answering", "a"), PaneState("hired", "waiting")]
+    word = [PaneState("full", "answering", "a b"), told[1]]
+    phase = [PaneState("full", "done", "a"), told[1]]
+    tick = [PaneState("full", "answering", "a", elapsed_s=9.0), told[1]]
     pace = runs.Pace()
     pace.took(seconds=0.02)
     clock[0] += 0.6
@@ -134,7 +134,7 @@ def test_frames_take_a_small_share_of_the_time(monkeypatch) -> None:
     pace.took(seconds=0.02)
     clock[0] += 0.03
     assert not pace.due(told, phase), "nobody sees what lasts 30 ms"
-    first = [told[0], View("hired", "answering", "a")]
+    first = [told[0], PaneState("hired", "answering", "a")]
     assert pace.due(told, first), "a first word does not wait"
     clock[0] += 0.06
     assert pace.due(told, phase)
@@ -257,10 +257,10 @@ def test_a_method_that_finds_its_own_count_is_told_so(engine, image) -> None:
     end = last(sweep(engine.get(), image, QUESTION, rows, threading.Event()))
     assert [row["budget"] for row in end.rows] == ["stock", "its own"]
     kept = pictures.select(engine.get(), image, shared(right="prumerge-adaptive"))[1]
-    assert "Its own count" in readout.readout(kept, None)
+    assert "Its own count" in pictures.readout(kept, None)
     stock = pictures.select(engine.get(), image, shared(right="full"))[1]
-    assert "Its own count" not in readout.readout(stock, None), "stock finds no count"
-    assert f"No budget: {stock.kept} of the 180" in readout.readout(stock, None)
+    assert "Its own count" not in pictures.readout(stock, None), "stock finds no count"
+    assert f"No budget: {stock.kept} of the 180" in pictures.readout(stock, None)
 
 
 def test_sweep_says_what_cannot_be(engine, image) -> None:
@@ -276,7 +276,7 @@ def test_every_method_has_a_picture(engine, image, name) -> None:
     for mode in pictures.MODES[:3]:
         shown = pictures.preview(engine.get(), image, lane, selection, mode, lane.title)
         assert shown.count('class="spot"') == 5 and 'alt="' in shown
-    assert "of the 180 patches" in readout.readout(selection, lane.budget)
+    assert "of the 180 patches" in pictures.readout(selection, lane.budget)
 
 
 @pytest.mark.parametrize("mode", pictures.MODES)
@@ -294,6 +294,6 @@ def test_a_moved_slider_selects_once(tiny, image, tmp_path, monkeypatch, mode) -
 
 
 def test_walk_says_this_image_s_numbers(engine, image) -> None:
-    text = explain.walk(engine.get(), image, shared(budget=0.2, alpha=0.25))
+    text = explain_tab.walk(engine.get(), image, shared(budget=0.2, alpha=0.25))
     assert text.count("<li>") == 5 and "36 tokens in all" in text and "α = 0.25" in text
     assert "<td>9</td>" in text  # a quarter of 36 for the overview

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from test_web import ABOUT, FEWER, HIRED, METRICS, STOCK
 
-from hired.web import panes
+from hired.web import render
+from hired.web.pane_state import Case, PaneState
 from hired.web.verdict import verdict
-from hired.web.views import Case, View
 
 
 def words_of(markup: str) -> str:
@@ -17,7 +17,7 @@ def words_of(markup: str) -> str:
     return " ".join(text.split())
 
 
-def measured(view: View, count: int = 5, spread: float = 0.1, **changes) -> View:
+def measured(view: PaneState, count: int = 5, spread: float = 0.1, **changes) -> PaneState:
     """A lane as `count` alternating runs leave it, each a little faster or slower."""
     metrics = {**view.metrics, "new_tokens": 40, **changes}
     factors = [1 + spread * (2 * index / (count - 1) - 1) for index in range(count)]
@@ -61,8 +61,8 @@ def test_ranges_that_overlap_show_no_difference() -> None:
 def test_who_reads_the_same_tokens_is_not_called_faster(count, method) -> None:
     """The same method twice, and one that keeps everything beside stock."""
     quick = {"ttft_s": 0.1, "tokens_per_s": 90.0}
-    base = View(method, "done", "a", metrics=METRICS)
-    other = View("hired", "done", "a", metrics=METRICS | quick)
+    base = PaneState(method, "done", "a", metrics=METRICS)
+    other = PaneState("hired", "done", "a", metrics=METRICS | quick)
     if count > 1:
         base, other = measured(base, count), measured(other, count)
     words = words_of(verdict([base, other]))
@@ -76,12 +76,12 @@ def test_times_whose_spread_is_unknown_are_not_compared() -> None:
 
 
 def test_verdict_says_plainly_when_it_is_not_faster() -> None:
-    slow = View("hired", "done", "It shows a 1.", metrics=FEWER | {"ttft_s": 0.7})
+    slow = PaneState("hired", "done", "It shows a 1.", metrics=FEWER | {"ttft_s": 0.7})
     text = verdict([FIVE[0], measured(slow)])
     assert "its first token took 1.37× as long" in text and "1.37× slower" in text
     assert "recorded at 7B shape</button>" in text, "points to the Benchmarks tab"
     assert "Differs marked in the panes" in words_of(text)
-    sides = panes.side_by_side([FIVE[0], measured(slow)])
+    sides = render.side_by_side([FIVE[0], measured(slow)])
     assert "<mark>7.</mark>" in sides[0] and "<mark>1.</mark>" in sides[1]
 
 
@@ -109,9 +109,9 @@ def test_a_count_is_said_as_one_where_the_answer_was_lost() -> None:
 
 @pytest.mark.parametrize(
     ("view", "words"),
-    [(View("hired", "failed", error="no"), "one side failed"),
-     (View("hired", "stopped"), "stopped before its first token"),
-     (View("hired", "reading"), "when both sides are done")],
+    [(PaneState("hired", "failed", error="no"), "one side failed"),
+     (PaneState("hired", "stopped"), "stopped before its first token"),
+     (PaneState("hired", "reading"), "when both sides are done")],
 )  # fmt: skip
 def test_no_verdict_without_both(view, words) -> None:
     assert words in verdict([STOCK, view])
@@ -119,21 +119,21 @@ def test_no_verdict_without_both(view, words) -> None:
 
 @pytest.mark.parametrize("pane", [0, 1])
 def test_no_time_at_all_is_no_ratio(pane) -> None:
-    views = [View("full", "done", "a", metrics=METRICS), HIRED]
+    views = [PaneState("full", "done", "a", metrics=METRICS), HIRED]
     views[pane] = replace(views[pane], metrics=METRICS | {"ttft_s": 0.0, "tokens_per_s": 0.0})
     assert "Unknown</dd><dt>to first token" in verdict(views)
     assert "faster" not in verdict([measured(view) for view in views])
 
 
 def test_raced_times_are_not_compared() -> None:
-    raced = [View("full", "done", "a", metrics=METRICS | {"contended": True}), HIRED]
+    raced = [PaneState("full", "done", "a", metrics=METRICS | {"contended": True}), HIRED]
     assert "not compared" in verdict(raced)
     assert verdict(raced).count("Raced") == 3, "first token, speed and peak are of the machine"
-    assert "shared times and memory" in panes.pane(raced[0], 0)
+    assert "shared times and memory" in render.pane(raced[0], 0)
 
 
 def test_no_gain_without_fewer_tokens_points_nowhere() -> None:
-    same = View("full", "done", "It shows a 7.", metrics=METRICS | {"ttft_s": 0.9})
+    same = PaneState("full", "done", "It shows a 7.", metrics=METRICS | {"ttft_s": 0.9})
     assert "to-benchmarks" not in verdict([FIVE[0], measured(same)])
 
 
@@ -141,15 +141,15 @@ def test_shown_again_says_where_and_when() -> None:
     text = verdict([STOCK, HIRED], Case(about=ABOUT))
     assert "A recorded run: 2026-01-02 03:04, a chip, model shapes." in text
     assert "A recorded run" in verdict(
-        [STOCK, View("hired", "failed", error="no")], Case(about=ABOUT)
+        [STOCK, PaneState("hired", "failed", error="no")], Case(about=ABOUT)
     )
 
 
 def test_nothing_against_something_is_no_ratio() -> None:
     assert "Unknown" in verdict(
-        [View("full", "done", "a", metrics=METRICS | {"peak_bytes": 0}), HIRED]
+        [PaneState("full", "done", "a", metrics=METRICS | {"peak_bytes": 0}), HIRED]
     )
-    silent = [View("full", "done"), View("hired", "done")]
+    silent = [PaneState("full", "done"), PaneState("hired", "done")]
     assert "ended without a word" in verdict(silent)
 
 
@@ -162,6 +162,8 @@ def test_every_pane_has_its_own_verdict_against_the_first() -> None:
     assert 'class="verdict good"' in first and "Right: both give" in first
     assert "Random against All tokens (stock)" in second and 'class="verdict bad"' in second
     assert "Wrong: the answer was lost at 20 %." in second and "Same answer" not in second
-    failed = verdict([STOCK, HIRED, View("random", "failed", error="no")], Case("It shows a 7."))
+    failed = verdict(
+        [STOCK, HIRED, PaneState("random", "failed", error="no")], Case("It shows a 7.")
+    )
     assert "Same answer" in failed and "Random against" in failed and "one side failed" in failed
     assert "against All tokens" not in verdict([STOCK, HIRED])

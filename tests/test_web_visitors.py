@@ -13,15 +13,15 @@ from conftest import make_image
 
 from hired.errors import InputError
 from hired.shapes.scenes import render, scene_for
-from hired.web import share, uploads
+from hired.web import permalink, uploads
 from hired.web.asgi import Refusal
 from hired.web.engine import Engine
 from hired.web.examples import Example
-from hired.web.gate import _check_name, network
+from hired.web.export import from_json
 from hired.web.handlers import Handlers
 from hired.web.limits import Limits
-from hired.web.model_box import is_here
-from hired.web.record import from_json
+from hired.web.middleware import _check_name, network
+from hired.web.model_panel import is_here
 from hired.web.settings import Settings
 from hired.web.uploads import read_image
 
@@ -101,7 +101,7 @@ def test_the_form_stays_within_a_servers_limits(tiny) -> None:
 
 
 def test_a_link_asks_for_what_the_page_can_ask_for() -> None:
-    settings, changed = share.from_query({"budget": "0.005"})
+    settings, changed = permalink.from_query({"budget": "0.005"})
     assert settings.lanes[1].budget == 0.01 and changed == ["budget=0.005"]
 
 

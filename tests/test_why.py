@@ -11,14 +11,14 @@ from PIL import Image
 import hired
 from hired.shapes.examples import POINTS, SCALE, candidates
 from hired.shapes.scenes import render, thing_patches
-from hired.web import record, why_box
+from hired.web import export, why_panel
 from hired.web.engine import Engine
 from hired.web.examples import read_examples
+from hired.web.export import Record
 from hired.web.handlers import Handlers
-from hired.web.record import Record
+from hired.web.pane_state import PaneState
 from hired.web.settings import Settings
-from hired.web.views import View
-from hired.web.why import asked_about, read_scene, why
+from hired.web.why_panel import asked_about, read_scene, why
 
 EXAMPLES = {Path(example.image).stem: example for example in read_examples()}
 RIGHT, WRONG = "The pink circle shows the digit 6.", "There is no pink circle."
@@ -58,7 +58,7 @@ def words(handlers, method, text, settings=None, question=None):
     example = EXAMPLES["dense"]
     image = Image.open(example.image).convert("RGB")
     lanes = (settings or shared(right=method)).texts
-    views = [View(lane, "done", said) for lane, said in zip(lanes, (RIGHT, text), strict=True)]
+    views = [PaneState(lane, "done", said) for lane, said in zip(lanes, (RIGHT, text), strict=True)]
     asked = (question or example.question, views)
     shown = why(handlers.engine.get(), image, example, *asked)
     return " ".join(re.sub(r"<[^>]+>", " ", shown).split()), shown
@@ -90,11 +90,13 @@ def test_a_right_answer_is_explained_without_a_remedy(handlers) -> None:
 
 def test_only_the_posters_maker_knows(handlers, tmp_path) -> None:
     example = EXAMPLES["dense"]
-    views = [View("full", "done", RIGHT), View("hired", "done", WRONG)]
-    facts = record.about(handlers.engine.get().info, {})
-    kept = record.as_dict(Record(example.question, {"name": "dense.png"}, Settings(), views, facts))
-    assert "pink circle" in why_box.explain(handlers, example.image, kept)
+    views = [PaneState("full", "done", RIGHT), PaneState("hired", "done", WRONG)]
+    facts = export.about(handlers.engine.get().info, {})
+    kept = export.as_dict(Record(example.question, {"name": "dense.png"}, Settings(), views, facts))
+    assert "pink circle" in why_panel.explain(handlers, example.image, kept)
     Image.open(EXAMPLES["sparse"].image).save(tmp_path / "dense.png")
-    assert why_box.explain(handlers, str(tmp_path / "dense.png"), kept) == ""
-    assert why_box.explain(handlers, EXAMPLES["sparse"].image, kept) == ""
-    assert why_box.explain(handlers, None, kept) == why_box.explain(handlers, "a.png", None) == ""
+    assert why_panel.explain(handlers, str(tmp_path / "dense.png"), kept) == ""
+    assert why_panel.explain(handlers, EXAMPLES["sparse"].image, kept) == ""
+    assert (
+        why_panel.explain(handlers, None, kept) == why_panel.explain(handlers, "a.png", None) == ""
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hired.web import gpu
+from hired.web import zerogpu
 
 ROOT = Path(__file__).parents[1]
 
@@ -43,7 +43,7 @@ def test_a_worker_looks_answers_and_stops(told) -> None:
 
 def test_no_duration_is_more_than_a_visitor_has(told) -> None:
     seconds = [int(time) for path, time in told["asked"] if path == "/schedule"]
-    assert len(seconds) == 5 and max(seconds) <= gpu.QUOTA_S
+    assert len(seconds) == 5 and max(seconds) <= zerogpu.QUOTA_S
 
 
 def test_a_quota_that_is_used_up_is_told_in_words(told) -> None:

@@ -88,12 +88,12 @@ def main() -> None:
     from hired.errors import HiredError
     from hired.models.auto import choose
     from hired.selectors import build
-    from hired.web import gpu
+    from hired.web import zerogpu
     from hired.web.engine import Engine, Stops
     from hired.web.runs import run
     from hired.web.settings import Settings
 
-    assert gpu.BORROWED
+    assert zerogpu.BORROWED
     told = {"auto": choose().name}
     engine, image = Engine(), make_image(180, 250)
     loaded = engine.get()  # in this thread, as `app.py` does

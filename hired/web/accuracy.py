@@ -18,7 +18,7 @@ from hired.bench.accuracy_tables import BASELINE, COLOURS, FIRST, accuracy_table
 from hired.bench.results import read_lines, rounds_in
 from hired.bench.speed_tables import describe_sessions
 from hired.errors import HiredError
-from hired.web.wiring import LOOK, QUIET
+from hired.web.queues import LOOK, QUIET
 
 TOKENS, RIGHT, METHOD, INTERVAL = "visual tokens", "right answers, %", "method", "95 % interval"
 KINDS = {TOKENS: "quantitative", RIGHT: "quantitative", METHOD: "nominal", INTERVAL: "nominal"}

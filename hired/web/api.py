@@ -12,16 +12,16 @@ from hired.comparison.overlay import describe_kept
 from hired.errors import InputError, SettingError
 from hired.images import describe_image
 from hired.selectors import split_lane
-from hired.web import record
+from hired.web import export
 from hired.web.engine import Engine, Stops
-from hired.web.plain import plain_errors
-from hired.web.record import Record
+from hired.web.errors import plain_errors
+from hired.web.export import Record
+from hired.web.pane_state import PaneState
+from hired.web.queues import GPU, LOOK
 from hired.web.runs import run
 from hired.web.settings import Settings, from_mapping
 from hired.web.sweep import AXES, plan, sweep
 from hired.web.uploads import read_image
-from hired.web.views import View
-from hired.web.wiring import GPU, LOOK
 
 DROPPING = ("right", "budget", "alpha", "init_layer", "final_layer", "heads", "newline", "seed")
 WORDS = {
@@ -198,11 +198,11 @@ class Endpoints:
                 raise InputError(progress.note)
 
     def _details(
-        self, image: str, question: str, settings: Settings, views: list[View]
+        self, image: str, question: str, settings: Settings, views: list[PaneState]
     ) -> dict[str, Any]:
         shown = describe_image(Path(image).name, read_image(image))
-        facts = record.about(self.engine.get().info, self.engine.versions())
-        return record.as_dict(Record(question, shown, settings, views, facts))
+        facts = export.about(self.engine.get().info, self.engine.versions())
+        return export.as_dict(Record(question, shown, settings, views, facts))
 
 
 def _settings(*chosen: Any, lanes: str = "", **more: Any) -> Settings:

@@ -14,10 +14,10 @@ from PIL import Image, ImageDraw, ImageFont
 from hired.comparison.overlay import draw_kept
 from hired.metrics import seconds, size
 from hired.selectors import Selection
-from hired.web.panes import count_words, matches
+from hired.web.export import Record
+from hired.web.pane_state import PaneState
 from hired.web.pictures import lay_out
-from hired.web.record import Record
-from hired.web.views import View
+from hired.web.render import count_words, matches
 
 WIDTH, MARGIN, GAP = 1200, 44, 28  # pixels
 INK, SOFT, PAPER, CARD, LINE = "#111827", "#526077", "#f6f7fb", "#ffffff", "#dfe4ee"
@@ -121,7 +121,7 @@ def _column(
     pen: Pen,
     at: tuple[int, int],
     width: int,
-    view: View,
+    view: PaneState,
     image: Image.Image,
     selection: Selection,
     known: str,
@@ -143,7 +143,7 @@ def _column(
     return y
 
 
-def figures(view: View, selection: Selection) -> list[str]:
+def figures(view: PaneState, selection: Selection) -> list[str]:
     """What was counted and what was measured, with its spread or that it is one run."""
     metrics = view.metrics or {}
     tokens = metrics.get("visual_tokens", view.visual_tokens)

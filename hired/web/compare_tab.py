@@ -9,20 +9,19 @@ from typing import Any
 import gradio as gr
 
 from hired.comparison.evidence import ENOUGH
-from hired.web import form, panes, pictures, why_box
+from hired.web import form, pictures, render, why_panel
 from hired.web.examples import Example
-from hired.web.explain_box import add_explain_box
 from hired.web.form import Form
 from hired.web.form_changes import FormChanges
+from hired.web.gaze_panel import add_gaze_panel
 from hired.web.handlers import NO_IMAGE, Handlers
-from hired.web.model_box import add_model_box
-from hired.web.place import add_place
+from hired.web.model_panel import add_model_panel
+from hired.web.pane_state import PaneState
+from hired.web.queues import FREE, GPU, LOOK, OPEN, QUIET, add_place
 from hired.web.settings import MOST, Settings
-from hired.web.share_box import Shared, add_share_box
-from hired.web.survive import keep_form, note_run
+from hired.web.share_panel import Shared, add_share_panel
+from hired.web.storage import keep_form, note_run
 from hired.web.verdict import verdict
-from hired.web.views import View
-from hired.web.wiring import FREE, GPU, LOOK, OPEN, QUIET
 
 SIDES = ("left", "right", "third", "fourth")
 ROWS = Path(__file__).with_name("lanes.js").read_text(encoding="utf-8")
@@ -93,11 +92,11 @@ def add_compare_tab(demo: gr.Blocks, handlers: Handlers, header: gr.HTML) -> Ask
     with gr.Row(elem_id="compare"):
         with gr.Column(elem_id="ask", scale=1, min_width=300):
             asked, start, stop, chips = _ask(handlers)
-            shared = add_share_box()
-            add_model_box(handlers, demo, asked, header)
+            shared = add_share_panel()
+            add_model_panel(handlers, demo, asked, header)
         with gr.Column(elem_id="happens", scale=3, min_width=320):
             shown = _happens()
-            add_explain_box(handlers, asked.image, shared.last)
+            add_gaze_panel(handlers, asked.image, shared.last)
     _wire_runs(demo, handlers, asked, shown, shared, [start, stop], chips)
     shared.wire(handlers, asked, shown.results)
     return replace(asked, reopened=shared.reopened(asked, shown.results))
@@ -146,8 +145,8 @@ def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, Chips]:
 
 
 def _happens() -> Shown:
-    views = [View(text) for text in Settings().texts]
-    views += [View("")] * (MOST - len(views))
+    views = [PaneState(text) for text in Settings().texts]
+    views += [PaneState("")] * (MOST - len(views))
     gr.HTML('<h2 class="hidden">What the model reads and answers</h2>', elem_id="heading")
     with gr.Column(elem_id="sight"):
         with gr.Row(elem_id="sightbar"):
@@ -169,7 +168,7 @@ def _happens() -> Shown:
                 gr.HTML(
                     f'<div class="lane-form" data-index="{index}"></div>', elem_classes="lane-row"
                 )
-                first = panes.pane(views[index], index)
+                first = render.pane(views[index], index)
                 sides.append(gr.HTML(first, elem_id=f"pane-{index}"))
                 words = f"Stop the {name} side"
                 halts.append(gr.Button(words, size="sm", elem_classes="halt", visible=False))
@@ -177,8 +176,8 @@ def _happens() -> Shown:
         judged = gr.HTML(verdict(views[:2]), elem_id="verdict")
         words = f"Measure properly: {ENOUGH} alternating runs"
         measure = gr.Button(words, size="sm", elem_id="measure", visible=False)
-    bars = gr.HTML(panes.timeline(views[:2]), elem_id="timeline")
-    why = why_box.add_why_box()
+    bars = gr.HTML(render.timeline(views[:2]), elem_id="timeline")
+    why = why_panel.add_why_panel()
     live = gr.HTML("", elem_id="live")
     small = gr.HTML("", elem_id="keeps")
     results = [*sides, judged, bars, live, measure]
@@ -218,7 +217,7 @@ def _wire_runs(
 
     follow(gr.on([buttons[0].click, asked.question.submit], trigger_mode="once", **begin))
     follow(shown.measure.click(**begin), handlers.measure)
-    follow(why_box.wire(handlers, asked, shared.last, shown.why).then(**begin))
+    follow(why_panel.wire(handlers, asked, shared.last, shown.why).then(**begin))
     for example, chip in chips:
         follow(_choose(changes, asked, shown, outputs, example, chip).then(**begin))
     buttons[1].click(handlers.stop, None, None, queue=False, **QUIET)

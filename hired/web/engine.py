@@ -24,7 +24,7 @@ from hired.models.allowed import ALLOWED, EMBEDDED
 from hired.models.hardware import run_aside, versions
 from hired.models.load import describe, load
 from hired.selectors import Selector
-from hired.web import gpu
+from hired.web import zerogpu
 from hired.web.limits import Limits
 from hired.web.settings import MOST
 
@@ -51,8 +51,8 @@ class Loaded:
         """`hired.compare` on this model, or on the servers."""
         if self.servers is not None:
             return self.servers.compare(image, question, lanes, **options)
-        if gpu.BORROWED:
-            return gpu.borrow(image, question, lanes, **options)
+        if zerogpu.BORROWED:
+            return zerogpu.borrow(image, question, lanes, **options)
         return compare(self.model, self.processor, image, question, lanes, **options)
 
     def check(self, selectors: Iterable[Selector]) -> None:
@@ -204,9 +204,9 @@ class Engine:
     def _dress(self, model: Any, processor: Any) -> Loaded:
         info = describe(model)
         self.choices.setdefault(info["name"], "the model this server was started with")
-        if gpu.BORROWED:
-            gpu.hold(model, processor)
-        look = gpu.BorrowedPreview if gpu.BORROWED else AsidePreview
+        if zerogpu.BORROWED:
+            zerogpu.hold(model, processor)
+        look = zerogpu.BorrowedPreview if zerogpu.BORROWED else AsidePreview
         return Loaded(model, processor, look(model, processor), info)
 
     def versions(self) -> dict[str, str]:

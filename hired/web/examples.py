@@ -1,9 +1,25 @@
-"""The bundled examples: image, question, known answer and what to look for. Absent is fine."""
+"""The bundled examples, those that suit the model, and the recorded answers of the first one.
+
+Knows no gradio. The answers are of this server's last such run, or of one shipped as
+`assets/examples/recorded/MODEL.json`, an export of the page. Missing files are no error.
+"""
 
 import json
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
+
+from hired.errors import HiredError
+from hired.shapes.likeness import looks_like_poster
+from hired.web.engine import Engine
+from hired.web.export import Record, about, from_json
+from hired.web.pane_state import Case, PaneState
+from hired.web.render import esc
+from hired.web.settings import Settings
+from hired.web.uploads import keep_picture, read_image
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "examples"
 REAL = FOLDER / "real"  # for models that read photographs and documents
@@ -41,6 +57,12 @@ class Example:
         return {self.question: self.answer} if self.answer else {}
 
 
+def note(example: Example) -> str:
+    """What an example shows and its known answer."""
+    known = f"<b>Known answer:</b> {esc(example.answer)}" if example.answer else ""
+    return f'<p class="note">{esc(example.note)} {known}</p>'
+
+
 def read_examples(folder: Path = FOLDER) -> list[Example]:
     """All whole entries of `examples.json`, in order; an empty list when there is none."""
     try:
@@ -48,11 +70,11 @@ def read_examples(folder: Path = FOLDER) -> list[Example]:
     except (OSError, ValueError):
         return []
     entries = found.get("examples", []) if isinstance(found, dict) else found
-    examples = (_read(folder, entry) for entry in entries if isinstance(entry, dict))
+    examples = (_read_example(folder, entry) for entry in entries if isinstance(entry, dict))
     return [example for example in examples if example is not None]
 
 
-def _read(folder: Path, entry: dict[str, Any]) -> Example | None:
+def _read_example(folder: Path, entry: dict[str, Any]) -> Example | None:
     name = entry.get("image") or entry.get("file") or ""
     path = (folder / name).resolve()
     asked = entry.get("question") or (entry.get("questions") or [""])[0]
@@ -67,3 +89,105 @@ def _read(folder: Path, entry: dict[str, Any]) -> Example | None:
     budget = entry.get("budget")
     told = (str(key), title, str(path), str(asked), str(answer), str(note), budget)
     return Example(*told, entry.get("scene"), entry.get("survives"))
+
+
+RECORDED = FOLDER / "recorded"
+
+
+class Greeting:
+    """The examples around one engine and the recorded run of the first."""
+
+    def __init__(self, engine: Engine, recorded: Path = RECORDED) -> None:
+        self.engine = engine
+        self.posters = read_examples()
+        self.documents = read_examples(REAL)
+        self.every = [*self.posters, *self.documents]
+        self._recorded = recorded
+        self._runs: dict[str, Record] = {}
+
+    @property
+    def embedded(self) -> bool:
+        """Is the model the one that only knows posters of shapes?"""
+        return self.engine.get().info["origin"] == "embedded"
+
+    def example(self, key: str = "") -> Example | None:
+        """The example a link names, else the first of those that suit the model."""
+        named = [one for one in self.every if one.key == key]
+        fitting = self.posters if self.embedded else self.documents
+        return next(iter(named or fitting), None)
+
+    @property
+    def settings(self) -> Settings:
+        """The usual ones, within the server's limits."""
+        usual = Settings()
+        most = self.engine.limits.new_tokens
+        return replace(usual, max_new_tokens=min(usual.max_new_tokens, most))
+
+    @property
+    def file(self) -> Path:
+        """Where the recorded answers of this model are shipped, if they are."""
+        return self._recorded / (re.sub(r"[^\w.-]+", "-", self.engine.name) + ".json")
+
+    def run(self) -> Record | None:
+        """The first example answered by this model before, with these settings."""
+        return self._shipped() or self._runs.get(self.engine.name)
+
+    def _shipped(self) -> Record | None:
+        """The recorded answers; None where there are none, or of another question."""
+        first = self.example()
+        try:
+            found = from_json(self.file.read_bytes())
+        except (HiredError, OSError):
+            return None
+        return found if first and found.question == first.question else None
+
+    def record(
+        self,
+        question: str,
+        path: str,
+        image: Image.Image,
+        settings: Settings,
+        views: list[PaneState],
+    ) -> Record:
+        """A run that has ended, with its picture and the answer known of it."""
+        example = self.shown(path, image)
+        kept = keep_picture(path, image, example.key if example else "")
+        if self.foreign(path, image):
+            kept["foreign"] = True
+        known = example.known.get(question, "") if example else ""
+        facts = about(self.engine.get().info, self.engine.versions())
+        return Record(question, kept, settings, views, facts, known)
+
+    def foreign(self, path: str, image: Image.Image) -> bool:
+        """Is a picture one that the embedded model knows nothing of?"""
+        if not self.embedded:
+            return False
+        known = self.shown(path, image)
+        return known not in self.posters if known else not looks_like_poster(image)
+
+    def case(self, path: str, image: Image.Image, known: str) -> Case:
+        """What the panes of a run are about; `known` is the right answer."""
+        return Case(known, self.foreign(path, image))
+
+    def shown(self, path: str, image: Image.Image | None = None) -> Example | None:
+        """The example that an uploaded file is, if it is one; `image` where it is decoded by now.
+
+        Raises:
+            InputError: it has an example's name and cannot be used.
+        """
+        same = [one for one in self.every if Path(one.image).name == Path(path).name]
+        if same and image is None:
+            image = read_image(path)
+        return next((one for one in same if read_image(one.image) == image), None)
+
+    def keep(self, run: Record, path: str, image: Image.Image) -> None:
+        """Show a run to those who come later, if it is whole and of the first example; `path` was
+        decoded to `image` when the run began, and may be gone.
+        """
+        first = self.example()
+        whole = all(view.phase == "done" for view in run.views)
+        if first is None or not whole or run.settings != self.settings or self._shipped():
+            return
+        same = Path(path).name == Path(first.image).name and image == read_image(first.image)
+        if run.question == first.question and same:
+            self._runs[self.engine.name] = run

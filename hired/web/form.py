@@ -13,7 +13,7 @@ import gradio as gr
 from hired.errors import SettingError
 from hired.selectors import SELECTORS, Selector, as_selector
 from hired.settings import Budget, Choice, Flag, Heads, Layer, Number, Setting, Whole
-from hired.web.render import render
+from hired.web.render import fill
 from hired.web.settings import DECLARED, MOST, RUN, Settings
 
 RATE, COUNT = "Share", "Count"
@@ -190,7 +190,7 @@ def build_budget(parts: dict[str, Any]) -> None:
     words = {"rate": RATE, "count": COUNT, "rate_label": RATE_LABEL, "count_label": COUNT_LABEL}
     panes = write(Settings())[0]  # not in a closed box, where gradio would not draw it
     parts["panes"] = gr.Textbox(panes, label="Panes", elem_id="panes-text", visible="hidden")
-    parts["budget"] = gr.HTML(render("budget", **words), elem_id="budget")
+    parts["budget"] = gr.HTML(fill("budget", **words), elem_id="budget")
 
 
 def build_settings(parts: dict[str, Any]) -> None:

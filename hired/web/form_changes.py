@@ -1,5 +1,11 @@
-"""What a change of the form does to what is shown before anything runs again."""
+"""What a change of the form does to what is shown before anything runs again.
 
+The last run is compared with the form, so a change taken back makes its answers fresh again.
+Gradio sends a request for every change, and two within milliseconds may be answered in either
+order; `take_turns` asks once for what follows them.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,14 +14,88 @@ from PIL import Image
 
 from hired.errors import HiredError
 from hired.models.auto import real_model
-from hired.web import form, panes, stale
+from hired.web import examples, form, render
+from hired.web.errors import plain_errors
 from hired.web.examples import Example
 from hired.web.handlers import Handlers, idle_views
-from hired.web.plain import plain_errors
-from hired.web.settings import Settings
-from hired.web.turns import take_turns
-from hired.web.uploads import read_image
-from hired.web.wiring import LOOK, NOTE, QUIET
+from hired.web.pane_state import budget_of, budget_words
+from hired.web.queues import LOOK, NOTE, QUIET
+from hired.web.render import esc
+from hired.web.settings import Settings, from_mapping
+from hired.web.uploads import digest, read_image
+
+SPACING_MS = 60  # the least time from one turn to the next
+# All changes that wait for the same moment are one turn: they give the same number.
+TAKE = """() => new Promise((tell) => {
+  const next = window.hiredTurns ??= {}, now = Date.now(), turn = Math.max(now, next.NAME ?? 0);
+  next.NAME = turn === now ? now + SPACING : turn;
+  setTimeout(() => {
+    next.NAME = Math.max(next.NAME, turn + SPACING);
+    tell(turn);
+  }, turn - now);
+})"""
+
+
+def take_turns(name: str, changes: Sequence[Any]) -> Any:
+    """The event of a turn: after any of `changes`, at once where the last turn is over.
+
+    Args:
+        name: a word that no other turns of the page have.
+    """
+    turn = gr.Number(0, visible="hidden", elem_id=f"turn-{name}", label=name)
+    take = TAKE.replace("NAME", name).replace("SPACING", str(SPACING_MS))
+    gr.on(list(changes), None, None, turn, js=take, queue=False, show_progress="hidden")
+    return turn.change
+
+
+def changes_since(
+    kept: Mapping[str, Any], path: str | None, question: str, settings: Settings, small: bool
+) -> list[str]:
+    """What the form asks otherwise than a run did, in words.
+
+    Args:
+        kept: the run, as `record.as_dict` gives it.
+        path: the picture of the form.
+        question: of the form.
+        settings: of the form.
+        small: does the run's own thumbnail stand in the place of a picture?
+    """
+    ran = from_mapping(kept["settings"])
+    found = []
+    if not (small and not path) and (kept["image"].get("digest") != (path and digest(path))):
+        found.append("picture")
+    if question.strip() != kept["question"].strip():
+        found.append("question")
+    pairs = list(zip(settings.lanes, ran.lanes, strict=False))
+    if [lane.name for lane in settings.lanes] != [lane.name for lane in ran.lanes]:
+        found.append("methods")
+    pairs = [(new, old) for new, old in pairs if new.name == old.name]
+    if any(repr(budget_of(new)) != repr(budget_of(old)) for new, old in pairs):
+        found.append("budget")
+    others = any(replace(new, budget=old.budget) != old for new, old in pairs)
+    if others or settings.max_new_tokens != ran.max_new_tokens:
+        found.append("settings")
+    return found
+
+
+def notice(
+    kept: Mapping[str, Any] | None, path: str | None, question: str, settings: Settings, small: bool
+) -> str:
+    """What the panes are of, and Run, where the form asks something else; else nothing."""
+    try:
+        found = changes_since(kept, path, question, settings, small) if kept else []
+    except HiredError:  # a run of other times
+        found = []
+    if not found:
+        return ""
+    lanes = from_mapping(kept["settings"]).lanes
+    budgets = dict.fromkeys(filter(None, map(budget_words, lanes)))
+    at = f" at {' and '.join(budgets)}" if budgets else ""
+    words = " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
+    return (
+        f'<p class="stale" role="status">Answers{esc(at)}, before the change of the {words}. '
+        '<button type="button" class="run-again">Run</button></p>'
+    )
 
 
 class FormChanges:
@@ -96,7 +176,7 @@ class FormChanges:
     def choose(self, example: Example, *values: Any) -> list[Any]:
         """An example that was clicked, and panes that say nothing of the one before."""
         views = [replace(view, phase="queued") for view in idle_views(*values)]
-        note = panes.note(example)
+        note = examples.note(example)
         shown = self.handlers.draw(views)
         return [example.image, example.question, example.known, note, "", *shown, None]
 
@@ -109,7 +189,7 @@ class FormChanges:
         try:
             image = read_image(path or "")
         except HiredError as error:
-            told = f'<p class="note foreign" role="alert">{panes.esc(error)}</p>'
+            told = f'<p class="note foreign" role="alert">{render.esc(error)}</p>'
             return [{}, told, "", question]
         return [{}, self._warning(path or "", image), "", question]
 
@@ -117,8 +197,8 @@ class FormChanges:
         if not self.handlers.greeting.foreign(path, image):
             return ""
         return (
-            f'<p class="note foreign" role="status"><b>{panes.FOREIGN}</b> '
-            f"{panes.esc(real_model())} <code>python app.py --model auto</code></p>"
+            f'<p class="note foreign" role="status"><b>{render.FOREIGN}</b> '
+            f"{render.esc(real_model())} <code>python app.py --model auto</code></p>"
         )
 
     def compare_with_last(
@@ -130,7 +210,7 @@ class FormChanges:
             settings = form.read(*values)
         except HiredError:  # a number half typed
             return ""
-        return stale.notice(kept, path, question or "", settings, bool(brought))
+        return notice(kept, path, question or "", settings, bool(brought))
 
 
 def _check(path: str | None) -> None:

@@ -14,32 +14,32 @@ from PIL import Image
 from hired.comparison.evidence import ENOUGH
 from hired.errors import HiredError, InputError
 from hired.inputs import check_question
-from hired.web import form, keeps, panes, pictures, record, share
-from hired.web.arrival import arrive
+from hired.web import examples, export, form, permalink, pictures, render
 from hired.web.engine import Engine, Stops
-from hired.web.greeting import Greeting
-from hired.web.plain import plain_errors, upload_folder
-from hired.web.readout import readout
-from hired.web.record import Record
+from hired.web.errors import plain_errors
+from hired.web.examples import Greeting
+from hired.web.export import Record
+from hired.web.pane_state import Case, PaneState, budget_of, name_lanes, name_views
+from hired.web.permalink import arrive
+from hired.web.pictures import readout
 from hired.web.remote import plain_picture
 from hired.web.runs import run
 from hired.web.settings import MOST, Settings
-from hired.web.uploads import read_image
+from hired.web.uploads import read_image, upload_folder
 from hired.web.verdict import may_measure, verdict
-from hired.web.views import Case, View, budget_of, name_lanes, name_views
 
 NO_IMAGE = (
     '<div class="nothing"><p>Upload, paste or choose an image to see which tokens stay.</p></div>'
 )
 
 
-def idle_views(*values: Any) -> list[View]:
+def idle_views(*values: Any) -> list[PaneState]:
     """Panes of which nothing is known yet, as the form has them."""
     try:
         settings = form.read(*values)
     except HiredError:
         settings = Settings()
-    return [View(text) for text in settings.texts]
+    return [PaneState(text) for text in settings.texts]
 
 
 class Handlers:
@@ -52,12 +52,12 @@ class Handlers:
 
     def open(self, request: gr.Request) -> list[Any]:
         """A new visitor: the settings of the link, the example it names, or the first one."""
-        query = share.read_query(request)
+        query = permalink.read_query(request)
         with plain_errors():
             preview = self.engine.get().preview
         link = arrive(query, self.greeting, preview.layers, preview.heads)
         if link.told:
-            gr.Info(panes.esc(link.told))
+            gr.Info(render.esc(link.told))
         settings, example = link.settings, link.example
         return [
             self.describe_methods(),
@@ -65,7 +65,7 @@ class Handlers:
             example.image if example else None,
             link.question,
             link.known,
-            panes.note(example) if example and link.known else "",
+            examples.note(example) if example and link.known else "",
             "",
             *self.fit_examples(),
             gr.update(visible=self.engine.servers is None),  # servers leave no choice of pictures
@@ -77,7 +77,7 @@ class Handlers:
         """Panes before anything ran: the first example's answers if they are there already."""
         kept = None if asked else self.greeting.run()
         if kept is None:
-            return [*self.draw([View(text) for text in settings.texts]), None]
+            return [*self.draw([PaneState(text) for text in settings.texts]), None]
         return self._again(kept)
 
     def _again(self, kept: Record) -> list[Any]:
@@ -85,7 +85,7 @@ class Handlers:
         first = self.greeting.example()
         known = kept.known or (first.answer if first else "")
         case = Case(known, about=kept.about)
-        return [*self.draw(kept.views, case), record.as_dict(kept)]
+        return [*self.draw(kept.views, case), export.as_dict(kept)]
 
     def _wants_first(self, asked: bool) -> bool:
         """Is the first example to be answered for this visitor? The embedded model does so once."""
@@ -102,12 +102,12 @@ class Handlers:
                 image = read_image(example.image)
                 settings = greeting.settings
                 case = greeting.case(example.image, image, example.answer)
-                views: list[View] = []
+                views: list[PaneState] = []
                 for views in run(loaded, image, example.question, settings, Stops(), limits):
                     yield [*self.draw(views, case), gr.skip()]
                 kept = greeting.record(example.question, example.image, image, settings, views)
                 greeting.keep(kept, example.image, image)
-                yield [*self.draw(views, case), record.as_dict(kept)]
+                yield [*self.draw(views, case), export.as_dict(kept)]
                 return
         yield self._again(greeting.run())
 
@@ -131,7 +131,7 @@ class Handlers:
         """What the rows of the panes are made of, on this model."""
         seen = self.engine.get().preview
         told = form.describe_methods(seen.layers, seen.heads, seen.feature_tap)
-        return f'<div data-methods="{panes.esc(told)}"></div>'
+        return f'<div data-methods="{render.esc(told)}"></div>'
 
     def preview(self, path: str | None, mode: str, *values: Any) -> tuple[str, str, str]:
         """Picture, read-out and small pictures of the current image and settings; errors stand in
@@ -144,7 +144,7 @@ class Handlers:
                 settings, seen = form.read(*values), form.seen_of(values[0])
                 return self._preview(read_image(path), mode, settings, seen)
             except HiredError as error:
-                told = f'<div class="nothing"><p class="fault">{panes.esc(error)}</p></div>'
+                told = f'<div class="nothing"><p class="fault">{render.esc(error)}</p></div>'
                 return told, "", ""
 
     def _preview(
@@ -165,7 +165,7 @@ class Handlers:
             picture = pictures.preview(loaded, image, lane, kept[seen], shown, names[seen])
         others = [(names[i], one) for i, one in enumerate(kept) if i != seen]
         told = readout(kept[seen], budget_of(lane), names[seen], others)
-        return picture, told, keeps.draw(image, kept)
+        return picture, told, pictures.draw_small(image, kept)
 
     def begin(
         self, request: gr.Request, path: str | None, question: str, *values: Any
@@ -179,7 +179,7 @@ class Handlers:
             self.engine.limits.check_asked(check_question(question), settings.max_new_tokens)
             self.engine.expect(request.session_hash)
             case = self.greeting.case(path, image, "")
-        views = [View(text, "queued") for text in settings.texts]
+        views = [PaneState(text, "queued") for text in settings.texts]
         return [*self.draw(views, case), None, *self.buttons(running=len(views))]
 
     def run(
@@ -198,7 +198,7 @@ class Handlers:
             settings, image = form.read(*values), read_image(path or "")
             loaded, limits = self.engine.start(), self.engine.limits
             case = self.greeting.case(path or "", image, known.get(question, ""))
-            views: list[View] = []
+            views: list[PaneState] = []
             with (
                 self.engine.stopping(request.session_hash) as stops,
                 closing(run(loaded, image, question, settings, stops, limits)) as frames,
@@ -207,7 +207,7 @@ class Handlers:
                     yield [*self.draw(views, case), gr.skip()]
             kept = self.greeting.record(question, path, image, settings, views)
             self.greeting.keep(kept, path, image)
-            yield [*self.draw(views, case), record.as_dict(kept)]
+            yield [*self.draw(views, case), export.as_dict(kept)]
 
     def measure(
         self, request: gr.Request, path: str | None, question: str, known: dict[str, str],
@@ -239,28 +239,28 @@ class Handlers:
         """The last run as files to download."""
         if not kept:
             return [gr.update(interactive=False)] * 3
-        found = record.from_json(record.dump(kept))
+        found = export.from_json(export.dump(kept))
         folder = Path(tempfile.mkdtemp(prefix="comparison-", dir=upload_folder()))
         made = []
         for name, text in (
-            ("comparison.json", record.to_json(found)),
-            ("comparison.csv", record.to_csv(found)),
-            ("comparison.md", record.to_markdown(found)),
+            ("comparison.json", export.to_json(found)),
+            ("comparison.csv", export.to_csv(found)),
+            ("comparison.md", export.to_markdown(found)),
         ):
             (folder / name).write_text(text, encoding="utf-8")
             made.append(gr.update(value=str(folder / name), interactive=True))
         return made
 
-    def draw(self, views: list[View], case: Case | None = None) -> list[Any]:
+    def draw(self, views: list[PaneState], case: Case | None = None) -> list[Any]:
         """Values of the panes, the verdict, the timeline and the live region."""
         views = name_views(views)
-        shown = panes.side_by_side(views, case)
+        shown = render.side_by_side(views, case)
         return [
             *shown,
-            *[panes.pane(View(""), index) for index in range(len(shown), MOST)],
+            *[render.pane(PaneState(""), index) for index in range(len(shown), MOST)],
             verdict(views, case),
-            panes.timeline(views),
-            panes.announcement(views),
+            render.timeline(views),
+            render.announcement(views),
             gr.update(visible=may_measure(views)),
         ]
 

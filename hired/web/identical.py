@@ -23,11 +23,11 @@ from hired.models.allowed import EMBEDDED
 from hired.models.hardware import versions
 from hired.models.load import load
 from hired.web.engine import Engine, Stops
-from hired.web.greeting import Greeting
+from hired.web.examples import Greeting
+from hired.web.pane_state import MEASURED, PaneState
 from hired.web.runs import run
 from hired.web.settings import Settings
 from hired.web.uploads import read_image
-from hired.web.views import MEASURED, View
 
 RECORD = Path("assets") / "results" / "identical.json"
 CLAIMS = ("ttft_s", "tokens_per_s", "peak_bytes")  # what a verdict compares of these
@@ -165,5 +165,5 @@ def to_json(record: dict[str, Any]) -> str:
     return head.replace('"comparisons": []', f'"comparisons": [\n  {rows}\n ]') + "\n"
 
 
-def _samples(view: View) -> dict[str, list[float]]:
+def _samples(view: PaneState) -> dict[str, list[float]]:
     return {name: [float(f"{value:.5g}") for value in view.measured(name)] for name in MEASURED}

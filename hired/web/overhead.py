@@ -32,7 +32,7 @@ from hired.models.load import load
 from hired.threads import AUTO, WORDS, Load, use_threads
 from hired.web import form
 from hired.web.engine import Engine, Loaded
-from hired.web.greeting import Greeting
+from hired.web.examples import Greeting
 from hired.web.settings import Settings
 from hired.web.uploads import read_image
 

@@ -1,4 +1,4 @@
-"""The live preview as HTML: the picture, its partitions to hover and their table."""
+"""The live preview as HTML: the picture with its read-out, and the small pictures of the panes."""
 
 import base64
 import io
@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL import Image
 
+from hired.budget import show_budget
 from hired.comparison.layout import Layout, cut_words
 from hired.comparison.overlay import (
     count_difference,
@@ -22,8 +23,7 @@ from hired.selectors import Selection, Selector
 from hired.selectors.hired import HiRED
 from hired.tiles import TileGrid
 from hired.web.engine import Loaded
-from hired.web.panes import esc
-from hired.web.render import render
+from hired.web.render import esc, fill
 from hired.web.settings import Settings
 
 KEPT, INIT, FINAL = "Kept tokens", "Init-layer attention", "Final-layer attention"
@@ -106,7 +106,7 @@ def difference(
     layout = lay_out(image, pair[0].grid)
     both, one, two = count_difference(*pair)
     width, height = layout.size
-    return render(
+    return fill(
         "difference",
         source=data_uri(draw_difference(layout, *pair)),
         alt=f"{both} patches kept by both, {one} by {titles[0]} only, {two} by {titles[1]} only",
@@ -177,3 +177,84 @@ def small(image: Image.Image, edge: int = 120) -> str:
     shown = image.copy()
     shown.thumbnail((edge, edge))
     return data_uri(shown)
+
+
+SMALL_WIDE, SMALL_HIGH = 148, 96  # pixels of a small picture at most, on screen
+
+
+def draw_small(image: Image.Image, selections: Sequence[Selection]) -> str:
+    """The style sheet with a picture of what every pane keeps of an image."""
+    rules, wide, high = [], SMALL_WIDE, SMALL_HIGH
+    for index, kept in enumerate(selections):
+        picture = draw_kept(lay_out(image, kept.grid), kept)
+        scale = min(SMALL_WIDE / picture.width, SMALL_HIGH / picture.height)
+        wide, high = round(picture.width * scale), round(picture.height * scale)
+        twice = picture.resize((2 * wide, 2 * high), Image.Resampling.BOX, reducing_gap=2.0)
+        rules.append(f"--keeps-{index}:url({data_uri(twice)})")
+    rules.append(f"--keeps-wide:{wide}px;--keeps-shape:{wide}/{high}")
+    return f"<style>#panes{{{';'.join(rules)}}}</style>"
+
+
+def readout(
+    selection: Selection,
+    budget: float | int | None,
+    title: str = "It",
+    others: Sequence[tuple[str, Selection]] = (),
+) -> str:
+    """What a budget means for this image: tokens read instead of stock's, the sum on demand.
+
+    `budget` is None where a method finds its own count; `title` names the pane, `others` the
+    counts of the panes that the picture does not show. A count beyond what the image has is
+    capped aloud.
+    """
+    read, stock = selection.visual_tokens, selection.stock
+    counted = "1 token" if read == 1 else f"{read:,} tokens"
+    words = f"{title} reads {counted} instead of {stock:,} ({_percent(read, stock)})"
+    told = [f"{name} {one.visual_tokens:,}" for name, one in others]
+    return fill(
+        "readout",
+        words=words,
+        others=", ".join(told),
+        capped=_capped(selection, budget),
+        details=count(selection, budget),
+    )
+
+
+def count(selection: Selection, budget: float | int | None) -> str:
+    """The sum behind the number of tokens: budget, tiles, patches that show only border, newlines.
+
+    The budget is of the whole image, not of each tile.
+    """
+    grid = selection.grid
+    own = "No budget" if selection.everything else "Its own count"
+    asked = own if budget is None else show_budget(budget)
+    views = "1 view" if grid.tiles == 1 else f"{grid.tiles} views (the whole image and its crops)"
+    words = [
+        f"{asked}: {selection.kept:,} of the {selection.nominal:,} patches of this image are kept, "
+        f"all tiles together: {views} of {grid.patches:,} patches each."
+    ]
+    border = selection.nominal - grid.candidates
+    if border:
+        words.append(f"{border:,} patches show only the border around the image; none is kept.")
+    breaks = selection.stock - grid.candidates
+    if breaks:
+        words.append(f"Stock reads {grid.candidates:,} patches and {breaks:,} newline tokens.")
+    if selection.everything:
+        words.append("Everything is kept, newlines too.")
+    elif selection.newlines:
+        words.append(f"{selection.newlines:,} newline tokens are kept beside the patches.")
+    return " ".join(words)
+
+
+def _capped(selection: Selection, budget: float | int | None) -> str:
+    most = selection.grid.candidates
+    if not isinstance(budget, int) or budget <= most:
+        return ""
+    return f"{budget:,} asked, but this image has only {most:,} patches: all are kept."
+
+
+def _percent(part: int, whole: int) -> str:
+    """`26 %`; never rounded to nothing or to all."""
+    share = 100 * part / whole if whole else 100.0
+    digits = 1 if share < 1 or 99 < share < 100 else 0
+    return f"{share:.{digits}f} %"

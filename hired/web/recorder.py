@@ -14,10 +14,10 @@ from typing import Any
 from hired.comparison.evidence import ENOUGH
 from hired.errors import ModelError
 from hired.models.allowed import EMBEDDED
-from hired.web import keepsake, record, sweep_record
+from hired.web import export, sweep_results, uploads
 from hired.web.engine import Engine, Stops
-from hired.web.film import plan_film
-from hired.web.greeting import Greeting
+from hired.web.examples import Greeting
+from hired.web.film_tab import plan_film
 from hired.web.runs import run
 from hired.web.settings import Settings
 from hired.web.sweep import plan, sweep
@@ -37,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--repeats", type=int, default=REPEATS, help="runs of each row of the sweep"
     )
     parser.add_argument("--only", choices=KINDS, nargs="+", default=KINDS, help="default: all")
-    parser.add_argument("--to", type=Path, default=sweep_record.RECORDED, metavar="FOLDER")
+    parser.add_argument("--to", type=Path, default=sweep_results.RECORDED, metavar="FOLDER")
     parser.set_defaults(run=command)
 
 
@@ -47,7 +47,7 @@ def command(args: argparse.Namespace) -> int:
     args.to.mkdir(parents=True, exist_ok=True)
     if "answers" in args.only:
         file = Greeting(engine, args.to).file
-        file.write_text(record.to_json(record_answers(engine)) + "\n", encoding="utf-8")
+        file.write_text(export.to_json(record_answers(engine)) + "\n", encoding="utf-8")
         sys.stderr.write(f"The first example's answers in {file}\n")
     usual = Greeting(engine).settings
     ladders = {
@@ -56,13 +56,13 @@ def command(args: argparse.Namespace) -> int:
     }
     for kind in [kind for kind in ladders if kind in args.only]:
         kept = record_sweep(engine, ladders[kind])
-        path = args.to / sweep_record.recorded_name(engine.name, kind)
+        path = args.to / sweep_results.recorded_name(engine.name, kind)
         path.write_text(json.dumps(kept, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
         sys.stderr.write(f"{len(kept['rows'])} rows in {path}\n")
     return 0
 
 
-def record_answers(engine: Engine) -> record.Record:
+def record_answers(engine: Engine) -> export.Record:
     """The first example answered as on the page, as often as times need.
 
     Raises:
@@ -89,6 +89,6 @@ def record_sweep(engine: Engine, planned: list[Settings]) -> dict[str, Any]:
     image = read_image(example.image)
     loaded, asked = engine.get(), (example.question, planned, threading.Event(), example.answer)
     *_, done = sweep(loaded, image, *asked)
-    size = keepsake.keep(example.image, image, example)
-    facts = record.about(loaded.info, engine.versions())
-    return sweep_record.keep(example.question, example.answer, size, "none", planned, done, facts)
+    size = uploads.keep_picture(example.image, image, example.key)
+    facts = export.about(loaded.info, engine.versions())
+    return sweep_results.keep(example.question, example.answer, size, "none", planned, done, facts)

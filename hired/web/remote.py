@@ -15,8 +15,8 @@ from hired.models.allowed import EMBEDDED
 from hired.serving.client import Endpoint
 from hired.serving.remote import Pair, compare_remote
 from hired.web.engine import Engine, Loaded
-from hired.web.panes import esc
 from hired.web.pictures import data_uri
+from hired.web.render import esc
 
 UNKNOWN = "unknown"
 UNSEEN = "The servers tell neither which patches they keep nor where the model looks."

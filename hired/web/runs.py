@@ -14,8 +14,8 @@ from PIL import Image
 from hired.comparison.lane import Lane
 from hired.web.engine import Loaded, Stops
 from hired.web.limits import Limits
+from hired.web.pane_state import PaneState, median, show
 from hired.web.settings import Settings
-from hired.web.views import View, median, show
 
 log = logging.getLogger(__name__)
 FRAME_S = 0.08  # a browser is told at most this often; tokens in between come together
@@ -30,7 +30,7 @@ def run(
     settings: Settings,
     stops: Stops,
     limits: Limits | None = None,
-) -> Iterator[list[View]]:
+) -> Iterator[list[PaneState]]:
     """Views of all panes each time something visible happened; the last are final.
 
     Closing the iterator stops every lane and returns at once; so does the limit of its time,
@@ -58,9 +58,9 @@ def run(
 
 def _repeat(
     loaded: Loaded, image: Image.Image, question: str, settings: Settings, stops: Stops
-) -> Iterator[list[View]]:
-    past: list[list[View]] = [[] for _ in settings.lanes]
-    views: list[View] = []
+) -> Iterator[list[PaneState]]:
+    past: list[list[PaneState]] = [[] for _ in settings.lanes]
+    views: list[PaneState] = []
     for turn in range(settings.repeats):
         for views in _once(loaded, image, question, settings, stops, turn):
             yield [replace(v, turn=turn + 1, turns=settings.repeats) for v in views]
@@ -90,7 +90,7 @@ def _once(
     settings: Settings,
     stops: Stops,
     turn: int = 0,
-) -> Iterator[list[View]]:
+) -> Iterator[list[PaneState]]:
     lanes = [
         Lane(selector.text, selector, stop)
         for selector, stop in zip(settings.lanes, stops.lanes, strict=False)
@@ -104,7 +104,7 @@ def _once(
         race=settings.race,
         stop=stops.everything,
     )
-    views = [View(text, "waiting") for text in settings.texts]
+    views = [PaneState(text, "waiting") for text in settings.texts]
     pace, told = Pace(), list(views)
     with closing(steps):
         for step in steps:
@@ -130,7 +130,7 @@ class Pace:
         """How long the consumer of a frame was busy with it."""
         self.last, self.cost = perf_counter(), seconds
 
-    def due(self, told: list[View], views: list[View]) -> bool:
+    def due(self, told: list[PaneState], views: list[PaneState]) -> bool:
         """Is what changed since the frame `told` worth another one now?"""
         pairs = list(zip(told, views, strict=True))
         changed = [new.phase for old, new in pairs if old.phase != new.phase]
@@ -144,7 +144,7 @@ class Pace:
         return perf_counter() - self.last >= wait
 
 
-def _log(views: list[View], seconds: float) -> None:
+def _log(views: list[PaneState], seconds: float) -> None:
     """How a comparison ended; nothing of what was asked or answered."""
     lanes = [
         {"method": view.method, "phase": view.phase, "new_tokens": view.new_tokens}

@@ -7,25 +7,51 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
 from gradio import networking
 from gradio.tunneling import CURRENT_TUNNELS
 
-from hired.errors import HiredError
+from hired.errors import HiredError, SettingError
 from hired.models.allowed import EMBEDDED
 from hired.models.auto import choose
 from hired.threads import Load, use_threads
 from hired.web import logs
+from hired.web.blocks import Page
 from hired.web.engine import Engine
 from hired.web.flags import AUTO, EXPOSED
-from hired.web.gate import gpu_queue
-from hired.web.mcp_tools import PLACE, mcp_options
-from hired.web.model_box import LOCAL
+from hired.web.model_panel import LOCAL
 from hired.web.page import launch_options
-from hired.web.plain import Page
+from hired.web.queues import gpu_queue
 from hired.web.remote import Servers, attach
+
+NEEDS = Path(__file__).with_name("mcp-requirements.txt")
+VARIABLE = "GRADIO_MCP_SERVER"
+PLACE = "/gradio_api/mcp/"  # below the page's address
+
+
+def mcp_options(asked: bool = False) -> dict[str, bool]:
+    """What `launch` is told about MCP: on if asked for, here or by GRADIO_MCP_SERVER=True.
+
+    Raises:
+        SettingError: the packages it needs are not installed.
+    """
+    if not asked and os.environ.get(VARIABLE, "").lower() != "true":
+        return {"mcp_server": False}
+    if find_spec("mcp") is None:
+        raise SettingError(
+            f"MCP tools need packages that are not installed. Run: pip install -r {_short(NEEDS)}"
+        )
+    return {"mcp_server": True}
+
+
+def _short(path: Path) -> Path:
+    """Relative to where we are, if it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]

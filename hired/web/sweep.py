@@ -22,9 +22,9 @@ from hired.images import describe_image
 from hired.selectors import SELECTORS, Selector, build, fitting, parse
 from hired.web.engine import Loaded
 from hired.web.limits import MAX_ROWS, Limits
-from hired.web.panes import matches
+from hired.web.pane_state import PaneState, median, show
+from hired.web.render import matches
 from hired.web.settings import DECLARED, Settings
-from hired.web.views import View, median, show
 
 log = logging.getLogger(__name__)
 TICK_S = 0.5  # after this long within a row a frame with nothing new asks who still listens
@@ -48,7 +48,7 @@ class Progress:
     total: int
     left_s: float | None
     note: str = ""
-    views: list[View] = field(default_factory=list)
+    views: list[PaneState] = field(default_factory=list)
 
 
 def plan(
@@ -144,7 +144,7 @@ def _frames(
     rows: list[dict[str, Any]],
 ) -> Iterator[Progress]:
     """Where the sweep stands, again and again, while `rows` fills."""
-    begin, views = perf_counter(), list[View]()
+    begin, views = perf_counter(), list[PaneState]()
     shown = Progress([], len(jobs), None)
     yield shown
     for lane, settings in jobs:
@@ -192,9 +192,9 @@ def _measure(
     lane: Selector,
     settings: Settings,
     stop: threading.Event,
-) -> Iterator[View | None]:
+) -> Iterator[PaneState | None]:
     """None every now and then while a row is measured; last its view, or None if it was stopped."""
-    seen: list[View] = []
+    seen: list[PaneState] = []
     told = perf_counter()
     for _ in range(settings.repeats):
         view, tokens = None, settings.max_new_tokens
@@ -215,7 +215,7 @@ def _measure(
     yield median(seen)
 
 
-def _row(lane: Selector, view: View) -> dict[str, Any]:
+def _row(lane: Selector, view: PaneState) -> dict[str, Any]:
     budget = lane.budget if has_budget(lane) else OWN
     own = {name: getattr(lane, name) for name in lane.settings()}
     return {

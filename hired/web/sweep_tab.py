@@ -11,15 +11,15 @@ from typing import Any
 import gradio as gr
 
 from hired.errors import HiredError, InputError
-from hired.web import form, keepsake, panes, record, sweep_record
+from hired.web import export, form, render, sweep_results, uploads
+from hired.web.errors import plain_errors
 from hired.web.handlers import Handlers
 from hired.web.pictures import small
-from hired.web.plain import plain_errors, upload_folder
-from hired.web.recall import Recall
+from hired.web.queues import FREE, GPU, LOOK, QUIET
+from hired.web.share_panel import Recall
 from hired.web.sweep import AXES, Progress, plan, sweep
-from hired.web.sweep_pictures import budget_of, grid, plot
-from hired.web.uploads import read_image
-from hired.web.wiring import FREE, GPU, LOOK, QUIET
+from hired.web.sweep_results import budget_of, grid, plot
+from hired.web.uploads import read_image, upload_folder
 
 COLUMNS = {
     "method": "method",
@@ -156,9 +156,9 @@ def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
                 for progress in frames:
                     yield _draw(progress, axis) if progress is not told else [gr.skip()] * 5
                     told = progress
-            size = keepsake.keep(path, image, handlers.greeting.shown(path, image))
-            facts = record.about(engine.get().info, engine.versions())
-            kept = sweep_record.keep(question, answer, size, axis, planned, progress, facts)
+            size = uploads.keep_picture(path, image, handlers.greeting.shown(path, image))
+            facts = export.about(engine.get().info, engine.versions())
+            kept = sweep_results.keep(question, answer, size, axis, planned, progress, facts)
             yield [*_draw(progress, axis, ended=True)[:-1], kept]
 
     return run
@@ -173,13 +173,13 @@ def _open_tab(
 ) -> list[Any]:
     """What would be asked; where nothing ran yet, a recorded sweep of the first example."""
     about, nothing = _asked(path, question, known), [gr.skip()] * 5
-    found = sweep_record.recorded(handlers.engine.name) if kept is None else None
+    found = sweep_results.recorded(handlers.engine.name) if kept is None else None
     if not found:
         return [about, *nothing]
     done = Progress(found["rows"], len(found["rows"]), 0.0)
     where, day = found["device_name"], str(found["date"])[:16].replace("T", " ")
     words = f"A recorded sweep of “{found['question']}”: {day}, {where}. Run your own above."
-    return [about, f'<p class="readout">{panes.esc(words)}</p>',
+    return [about, f'<p class="readout">{render.esc(words)}</p>',
             *_draw(done, found["axis"])[1:-1], found]  # fmt: skip
 
 
@@ -189,9 +189,9 @@ def _asked(path: str | None, question: str, known: dict[str, str]) -> str:
     try:
         image = f'<img alt="The image of the Compare tab" src="{small(read_image(path))}">'
     except HiredError as error:
-        image = f'<p class="fault">{panes.esc(error)}</p>'
-    answer = f"<br>Known answer: {panes.esc(known[question])}" if question in known else ""
-    return f'<div class="asked">{image}<p><b>{panes.esc(question)}</b>{answer}</p></div>'
+        image = f'<p class="fault">{render.esc(error)}</p>'
+    answer = f"<br>Known answer: {render.esc(known[question])}" if question in known else ""
+    return f'<div class="asked">{image}<p><b>{render.esc(question)}</b>{answer}</p></div>'
 
 
 def _opener(handlers: Handlers) -> Callable[..., list[Any]]:
@@ -201,7 +201,7 @@ def _opener(handlers: Handlers) -> Callable[..., list[Any]]:
             row = getattr(event, "row", None)
             if not kept or not isinstance(row, int) or not 0 <= row < len(kept["rows"]):
                 raise InputError("That run is no longer here. Run the sweep again.")
-        shown = Recall(handlers).show_record(sweep_record.run_at(kept, row), path)
+        shown = Recall(handlers).show_record(sweep_results.run_at(kept, row), path)
         return [gr.update(selected="compare"), *shown]
 
     return open_run
@@ -260,7 +260,7 @@ def _files(kept: dict[str, Any] | None) -> list[Any]:
     if not kept or not rows:
         return [*buttons, *[gr.update(interactive=False)] * 3]
     folder = Path(tempfile.mkdtemp(prefix="sweep-", dir=upload_folder()))
-    (folder / "sweep.csv").write_text(record.rows_to_csv(rows), encoding="utf-8")
+    (folder / "sweep.csv").write_text(export.rows_to_csv(rows), encoding="utf-8")
     (folder / "sweep.json").write_text(json.dumps(rows, indent=2), encoding="utf-8")
     plot(rows, kept["axis"]).save(folder / "sweep.png")
     names = ("sweep.csv", "sweep.json", "sweep.png")

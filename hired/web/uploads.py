@@ -1,14 +1,27 @@
-"""What visitors upload, as images. Knows no gradio."""
+"""Pictures that visitors upload: decoded, and what a run keeps of them as plain data.
 
+What comes back from a browser or a file is untrusted and read field by field.
+"""
+
+import base64
+import binascii
 import hashlib
+import io
 import os
+import re
 import threading
+from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
+import gradio as gr
 from PIL import Image
 
 from hired.errors import InputError
-from hired.images import open_image
+from hired.images import describe_image, open_image
+from hired.web.pictures import data_uri
+from hired.web.render import esc
 
 MAX_IMAGES = 8  # decoded images kept
 _images: dict[str, Image.Image] = {}
@@ -47,3 +60,78 @@ def _decode(path: str) -> Image.Image:
     if path and not os.path.exists(path):
         raise InputError("The image is no longer on this server. Upload it again.")
     return open_image(path)
+
+
+def upload_folder() -> str:
+    """Gradio's own temporary folder, which it clears by itself."""
+    folder = Path(gr.utils.get_upload_folder())
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
+THUMBNAIL = 320  # px of its longer side
+MAX_THUMBNAIL, MAX_NAME = 120_000, 200  # characters
+_START = "data:image/webp;base64,"
+_DIGEST, _KEY = re.compile(r"[0-9a-f]{64}"), re.compile(r"[\w.-]{1,60}")
+
+
+def keep_picture(path: str, image: Image.Image, example: str = "") -> dict[str, Any]:
+    """What a run keeps of its picture: `image`, decoded from the file `path`.
+
+    `example` is the key of the bundled example that it is, if it is one.
+    """
+    kept = describe_image(Path(path).name, image) | {"digest": digest(path)}
+    if example:
+        return kept | {"example": example}
+    small = image.convert("RGB")
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    return kept | {"thumbnail": data_uri(small)}
+
+
+def read_picture(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The same from an untrusted source; what makes no sense is left out."""
+    kept: dict[str, Any] = {}
+    if isinstance(found.get("name"), str):
+        kept["name"] = found["name"][:MAX_NAME]
+    for key in ("height", "width"):
+        if isinstance(found.get(key), int):
+            kept[key] = int(found[key])
+    for key, shape in (("digest", _DIGEST), ("example", _KEY)):
+        if isinstance(found.get(key), str) and shape.fullmatch(found[key]):
+            kept[key] = found[key]
+    if _is_thumbnail(found.get("thumbnail")):
+        kept["thumbnail"] = found["thumbnail"]
+    if found.get("foreign") is True:
+        kept["foreign"] = True
+    return kept
+
+
+def _is_thumbnail(text: Any) -> bool:
+    if not isinstance(text, str) or len(text) > MAX_THUMBNAIL or not text.startswith(_START):
+        return False
+    try:
+        data = base64.b64decode(text.removeprefix(_START), validate=True)
+        with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
+            return max(image.size) <= THUMBNAIL
+    except (binascii.Error, OSError, ValueError):
+        return False
+
+
+def show_picture(image: Mapping[str, Any]) -> str:
+    """What stands in the picture's place where only a run of it is here: the thumbnail, or why not
+    even that.
+    """
+    name = esc(image.get("name") or "without a name")
+    size = ""
+    if image.get("width") and image.get("height"):
+        size = f", {image['width']} × {image['height']} px"
+    if "thumbnail" not in image:
+        return (
+            '<div class="nothing"><p>The picture of this run did not come with it '
+            f"({name}{size}). Upload it to run again.</p></div>"
+        )
+    return (
+        f'<div class="nothing kept"><img alt="The picture of this run, small" '
+        f'src="{image["thumbnail"]}"><p>The picture of this run, small ({name}{size}). '
+        "The file itself was not kept: upload it to run again.</p></div>"
+    )

@@ -1,26 +1,130 @@
-"""What one pane bought against another, in figures and words: views in, HTML out.
+"""The verdict: what one pane bought against another, in figures and words, as HTML.
 
-What is counted stands apart from what is measured; both are figures of `contrasts`.
+Counts and bytes, which are exact, stand apart from what is measured;
+`hired.comparison.evidence` says which measured difference may be claimed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hired.comparison.evidence import ENOUGH
-from hired.web.contrasts import (
-    Figure,
-    compare_times,
-    counted,
-    measured,
-    metrics_of,
-    same_tokens,
-    spread,
-)
-from hired.web.panes import count_words, esc, matches
-from hired.web.views import Case, View, budget_words
+from hired.comparison.evidence import ENOUGH, SPEED_TOKENS, Contrast, contrast
+from hired.metrics import seconds, size
+from hired.web.pane_state import Case, PaneState, budget_words
+from hired.web.render import count_words, esc, matches
+
+SAME, UNKNOWN, NO_DIFFERENCE = "No change", "Unknown", "No difference"
+Figure = tuple[str, str, bool]  # a figure, what it is of, is it worse?
 
 
-def verdict(views: Sequence[View], case: Case | None = None) -> str:
+def same_tokens(base: PaneState, other: PaneState) -> bool:
+    """Do both sides read the very same tokens, so that no difference of time can be theirs?"""
+    a, b = base.metrics or {}, other.metrics or {}
+    count = a.get("visual_tokens")
+    if count is None or count != b.get("visual_tokens"):
+        return False
+    return base.lane == other.lane or count == a.get("stock_tokens") == b.get("stock_tokens")
+
+
+def compare_times(base: PaneState, other: PaneState, name: str) -> Contrast | None:
+    """What the runs of both sides say of one measured quantity; None where nothing can be said."""
+    if name == "tokens_per_s" and any(
+        ((view.metrics or {}).get("new_tokens") or 0) < SPEED_TOKENS for view in (base, other)
+    ):
+        return None
+    return contrast(base.measured(name), other.measured(name))
+
+
+def counted(base: PaneState, other: PaneState) -> list[Figure]:
+    """What is exact."""
+    a, b = metrics_of(base, other)
+    figures = [
+        (_change(a["visual_tokens"], b["visual_tokens"], "fewer"), "visual tokens"),
+        (_change(a["kv_cache_bytes"], b["kv_cache_bytes"], "less"), "KV cache"),
+    ]
+    return [(big, small, big.endswith("more")) for big, small in figures]
+
+
+def measured(base: PaneState, other: PaneState) -> list[Figure]:
+    """What differs from run to run, with its spread."""
+    a, b = metrics_of(base, other)
+    if a["contended"] or b["contended"]:
+        return [("Raced", name, False) for name in ("to first token", "tokens/s", "peak memory")]
+    roughly = "≈ " if a["peak_is_approximate"] or b["peak_is_approximate"] else ""
+
+    def speed(value: float) -> str:
+        return f"{value:.1f}"
+
+    return [
+        _figure(base, other, "ttft_s", "to first token", seconds, _times),
+        _figure(base, other, "tokens_per_s", "tokens/s", speed, lambda ratio: _times(1 / ratio)),
+        _figure(
+            base, other, "peak_bytes", f"{roughly}peak memory", size,
+            lambda ratio: _percent(1 / ratio, "less"),
+        ),
+    ]  # fmt: skip
+
+
+def _figure(
+    base: PaneState,
+    other: PaneState,
+    name: str,
+    title: str,
+    show: Callable[[float], str],
+    claim: Callable[[float], str],
+) -> Figure:
+    """One measured quantity: a claim where the runs show it, else what was measured."""
+    a, b = metrics_of(base, other)
+    if name == "tokens_per_s" and min(a["new_tokens"], b["new_tokens"]) < SPEED_TOKENS:
+        return "–", f"{title}, from {SPEED_TOKENS} new tokens on", False
+    seen = compare_times(base, other, name)
+    if a[name] is None or b[name] is None or not (a[name] and b[name]):
+        return UNKNOWN, title, False
+    if same_tokens(base, other) and (seen is None or seen.runs > 1):
+        return NO_DIFFERENCE, f"{title}; the tokens are the same", False
+    if seen is None or seen.runs < ENOUGH:
+        return f"{show(a[name])} → {show(b[name])}", title, False
+    whole = f"{title}, {spread(seen, name)}"
+    if not seen.shown:
+        return NO_DIFFERENCE, whole, False
+    big = claim(seen.ratio)
+    return big, whole, big.endswith(("slower", "more"))
+
+
+def spread(seen: Contrast, name: str = "ttft_s") -> str:
+    """The least and the greatest factor that the runs allow."""
+    low, high = seen.low, seen.high
+    if name == "tokens_per_s":
+        low, high = 1 / high, 1 / low
+    return f"{low:.1f}–{high:.1f}×" if high >= 0.95 else f"{low:.2f}–{high:.2f}×"
+
+
+def metrics_of(base: PaneState, other: PaneState) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The numbers of both, which are there."""
+    assert base.metrics is not None and other.metrics is not None
+    return base.metrics, other.metrics
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f}× faster" if ratio > 1 else f"{1 / ratio:.2f}× slower"
+
+
+def _change(base: int | None, other: int | None, down: str) -> str:
+    """`81 % fewer`; never rounded up to all of it."""
+    if base is None or other is None:
+        return UNKNOWN
+    if base == other:
+        return SAME
+    return _percent(other / base, down) if base else UNKNOWN
+
+
+def _percent(ratio: float, down: str) -> str:
+    percent = abs(1 - ratio) * 100
+    digits = 1 if percent < 1 or 99 <= percent < 100 else 0
+    shown = min(percent, 99.9) if percent < 100 else percent
+    return f"{shown:.{digits}f}&#8239;% {down if ratio < 1 else 'more'}"
+
+
+def verdict(views: Sequence[PaneState], case: Case | None = None) -> str:
     """What each further pane bought against the first: is it right, figures, a sentence."""
     case = case or Case()
     origin = f'<p class="origin">{esc(_origin(case.about))}</p>' if case.about else ""
@@ -34,14 +138,14 @@ def verdict(views: Sequence[View], case: Case | None = None) -> str:
     return "".join(parts)
 
 
-def _no_verdict(views: Sequence[View], title: str, origin: str) -> str:
+def _no_verdict(views: Sequence[PaneState], title: str, origin: str) -> str:
     return (
         f'<section class="verdict empty" aria-label="Verdict">{title}<p>'
         f"{esc(_why_no_verdict(views))}</p>{origin}</section>"
     )
 
 
-def _pair(base: View, other: View, case: Case, title: str, origin: str) -> str:
+def _pair(base: PaneState, other: PaneState, case: Case, title: str, origin: str) -> str:
     """One pane against the first; `title` tells several apart."""
     if not (base.metrics and other.metrics):
         return _no_verdict([base, other], title, origin)
@@ -57,14 +161,14 @@ def _pair(base: View, other: View, case: Case, title: str, origin: str) -> str:
     )
 
 
-def may_measure(views: Sequence[View]) -> bool:
+def may_measure(views: Sequence[PaneState]) -> bool:
     """Would more runs say more of the times of these?"""
     done = len(views) > 1 and all(view.phase == "done" and view.metrics for view in views)
     few = min(view.repeats for view in views) < ENOUGH if views else False
     return done and few and not any(view.metrics["contended"] for view in views)
 
 
-def judge(base: View, other: View, case: Case) -> tuple[str, str]:
+def judge(base: PaneState, other: PaneState, case: Case) -> tuple[str, str]:
     """What the known answer says of both sides, and the colour of that: good, bad or none."""
     if case.foreign or not base.phase == other.phase == "done":
         return "", ""
@@ -81,13 +185,13 @@ def judge(base: View, other: View, case: Case) -> tuple[str, str]:
     return "Wrong: neither side gives the known answer.", "bad"
 
 
-def _at(view: View) -> str:
+def _at(view: PaneState) -> str:
     """Where an answer was lost: a budget, or the method that finds its own."""
     budget = budget_words(view.selector)
     return f" at {budget}" if budget else f" by {view.title}"
 
 
-def _answers(base: View, other: View, case: Case) -> Figure:
+def _answers(base: PaneState, other: PaneState, case: Case) -> Figure:
     if case.foreign:
         return "Not judged", "answers", False
     if not base.phase == other.phase == "done":
@@ -105,12 +209,12 @@ def _cells(figures: Sequence[Figure]) -> str:
     )
 
 
-def _runs_words(base: View, other: View) -> str:
+def _runs_words(base: PaneState, other: PaneState) -> str:
     runs = min(base.repeats, other.repeats)
     return "Measured in one run" if runs == 1 else f"Measured, medians of {runs} runs"
 
 
-def sentence(base: View, other: View) -> str:
+def sentence(base: PaneState, other: PaneState) -> str:
     """The verdict in words; claims of the times what the runs can show, and no more."""
     a, b = metrics_of(base, other)
     kept = f"{other.title} read an unknown number of visual tokens"
@@ -137,7 +241,7 @@ def sentence(base: View, other: View) -> str:
     return f"{kept}, yet its first token took {1 / seen.ratio:.2f}× as long."
 
 
-def _pointer(base: View, other: View) -> str:
+def _pointer(base: PaneState, other: PaneState) -> str:
     """Where to look when nothing was gained here."""
     a, b = metrics_of(base, other)
     seen = compare_times(base, other, "ttft_s")
@@ -158,7 +262,7 @@ def _origin(about: Mapping[str, Any]) -> str:
     return f"A recorded run: {when}, {place}, model {about.get('model') or 'unknown'}."
 
 
-def _why_no_verdict(views: Sequence[View]) -> str:
+def _why_no_verdict(views: Sequence[PaneState]) -> str:
     if any(view.phase == "failed" for view in views):
         return "No verdict: one side failed. Its pane says why."
     if views and all(view.phase == "done" for view in views):

@@ -1,12 +1,17 @@
-"""Settings in a link, and as code. A link is untrusted: clamped, not refused."""
+"""A link that carries settings, the code that says the same, and a visitor who comes by a link.
+
+A link is untrusted: it is clamped, not refused, and what was changed is told in words.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
 from hired.errors import SettingError
 from hired.selectors import SELECTORS, Selector, build, settings_of
 from hired.settings import Budget, Heads, Layer, Setting, nearest
+from hired.web.examples import Example, Greeting
 from hired.web.settings import DECLARED, MOST, RUN, SIDES, Settings, share_settings
 
 OWN = "own"  # `image=own` in a link: made with an upload, which it cannot carry
@@ -172,3 +177,43 @@ def to_python(settings: Settings, model: str, question: str, quantization: str |
             "output = pruned.generate(**inputs, max_new_tokens=64)  # what the processor gave",
         ]
     )
+
+
+NOT_IN_LINK = (
+    "This link was made with an uploaded image, and no link carries one. Upload it here to see "
+    "the same."
+)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What the form of a new visitor holds.
+
+    Attributes:
+        settings: of the link, with what makes no sense replaced.
+        example: the example named by the link, else the first; None for an image of one's own.
+        question: of the link, else the example's.
+        known: the right answer by its question.
+        told: what was replaced, in words; empty where nothing was.
+    """
+
+    settings: Settings
+    example: Example | None
+    question: str
+    known: dict[str, str] = field(default_factory=dict)
+    told: str = ""
+
+
+def arrive(query: Mapping[str, str], greeting: Greeting, layers: int, heads: int) -> Arrival:
+    """What a link's query asks for, on a model with these layers and heads."""
+    settings, changed = from_query(query, layers, heads)
+    key, own = query.get("example", ""), query.get("image") == OWN
+    example = None if own else greeting.example(key)
+    if key and (example is None or example.key != key):
+        changed.append(f"example={key[:60]}")
+    told = ["Not everything in the link made sense here: " + ", ".join(changed)] if changed else []
+    question = query.get("q", "")[:MAX_QUESTION]
+    question = question or (example.question if example else "")
+    known = example.known if example and question == example.question else {}
+    told += [NOT_IN_LINK] if own else []
+    return Arrival(settings, example, question, known, " ".join(told))

@@ -22,7 +22,7 @@ PHASE_NAMES = {
 
 
 @dataclass(frozen=True)
-class View:
+class PaneState:
     """One pane.
 
     Attributes:
@@ -144,15 +144,15 @@ def budget_words(lane: Selector | None) -> str:
     return f"{show_budget(budget)}{' patches' if isinstance(budget, int) else ''}"
 
 
-def name_views(views: Sequence[View]) -> list[View]:
+def name_views(views: Sequence[PaneState]) -> list[PaneState]:
     """The views, each with a name that tells it from the others."""
     names = name_lanes([view.lane for view in views])
     return [replace(view, name=name) for view, name in zip(views, names, strict=True)]
 
 
-def show(lane: str, step: Step) -> View:
+def show(lane: str, step: Step) -> PaneState:
     """A step of a running comparison as a view."""
-    return View(
+    return PaneState(
         lane=lane,
         phase=step.phase,
         text=step.text,
@@ -164,7 +164,7 @@ def show(lane: str, step: Step) -> View:
     )
 
 
-def median(views: Sequence[View]) -> View:
+def median(views: Sequence[PaneState]) -> PaneState:
     """The last finished one of several runs of a lane, with the median of their numbers; without
     one, or where a run failed, the last.
     """

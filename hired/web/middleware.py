@@ -5,7 +5,6 @@ gradio's own page and clients show it. Nothing a request brings can end in a bar
 """
 
 import asyncio
-import errno
 import logging
 from collections import Counter
 from ipaddress import ip_address, ip_network
@@ -30,16 +29,15 @@ from hired.web.asgi import (
     replay,
     too_long,
 )
+from hired.web.errors import FULL
 from hired.web.limits import Limits, Rate, trim
-from hired.web.listeners import Listeners, session_of
 from hired.web.logs import mark
-from hired.web.wiring import GPU
+from hired.web.queues import GPU, Listeners, gpu_queue, session_of
 
 log = logging.getLogger(__name__)
 API = "/gradio_api/"
 ASKING = ("call/", "run/", "api/", "upload")
 EVENTS = ("queue/join", "run/predict")  # what gradio's page sends whenever something changes on it
-FULL = (errno.ENOSPC, errno.EDQUOT)
 LOGINS = 30  # tries of one client per minute
 NOTHING = "There is no such endpoint. /gradio_api/info lists them."
 DRAIN = 8  # times the limit of what is read and thrown away, so that the client hears the answer
@@ -217,12 +215,6 @@ def _asks_gpu(blocks: Any, path: str, body: Any) -> bool:
         for fn in blocks.fns.values()
         if (fn._id == index if path.startswith("queue") else fn.api_name == name)
     )
-
-
-def gpu_queue(blocks: Any) -> tuple[int, list[Any]]:
-    """(comparisons and sweeps that run, those that wait) of a served page."""
-    queue = blocks._queue.event_queue_per_concurrency_id.get(GPU["concurrency_id"])
-    return (queue.current_concurrency, list(queue.queue)) if queue else (0, [])
 
 
 def health(blocks: Any) -> dict[str, Any]:

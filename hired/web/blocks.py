@@ -1,61 +1,26 @@
-"""Whatever goes wrong in a handler, or is wrong with what it was sent, as one plain sentence."""
+"""Gradio's Blocks around one engine: values of the page and of programs in, or one plain sentence.
+
+Gradio would refuse a number out of range, and an empty box, before any of the page's handlers could
+say so in its own words; so number boxes reach the handlers as they were typed.
+"""
 
 import logging
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 from gradio.exceptions import InvalidPathError
 
-from hired.errors import HiredError
-from hired.web import boxes
-from hired.web.gate import FULL
-from hired.web.panes import esc
-from hired.web.wiring import LOOKS
-
-if TYPE_CHECKING:
-    from hired.web.engine import Engine
+from hired.web.engine import Engine
+from hired.web.errors import replace_surrogates, tell
+from hired.web.queues import LOOKS
 
 log = logging.getLogger(__name__)
-TITLE = "That did not work"
-POLL_S = 0.02
-LONGEST = 600  # characters of a message; it may quote what was sent
-BROKEN = "Something went wrong on the server. Try again; if it stays, tell who runs it."
-FULL_DISK = "The disk of this server is full. Try again later."
+POLL_S = 0.02  # between two looks for requests
 NOT_SENT = (
     "The image was not uploaded to this server. Upload the file itself; paths of the server and "
     "addresses of other servers are not opened."
 )
 UPLOADED = "/gradio_api/file="  # then the path: the address of an uploaded file
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-@contextmanager
-def plain_errors(html: bool = True) -> Iterator[None]:
-    """Errors as a sentence, without a trace for the visitor; unexpected ones go to the log.
-
-    `html` escapes it for the page; a program gets the text as it is.
-    """
-    try:
-        yield
-    except HiredError as error:
-        raise tell(str(error), html) from None
-    except gr.Error:
-        raise
-    except Exception as error:
-        full = isinstance(error, OSError) and error.errno in FULL
-        if not full:
-            log.error("a handler failed", exc_info=error)
-        raise tell(FULL_DISK if full else BROKEN, html) from None
-
-
-def tell(words: str, html: bool = False) -> gr.Error:
-    """The error gradio shows to whoever asked."""
-    cut = _SURROGATE.sub("?", words if len(words) <= LONGEST else f"{words[:LONGEST]} …")
-    return gr.Error(esc(cut) if html else cut, title=TITLE, print_exception=False)
 
 
 class Page(gr.Blocks):
@@ -65,7 +30,7 @@ class Page(gr.Blocks):
         engine: the model behind the page; the gate asks it who is there.
     """
 
-    def __init__(self, engine: "Engine", **options: Any) -> None:
+    def __init__(self, engine: Engine, **options: Any) -> None:
         self.engine = engine  # first: gradio makes a queue at once
         super().__init__(**options)
 
@@ -91,8 +56,8 @@ class Page(gr.Blocks):
             gr.Error: too few values, of the wrong kind, or a file that was not uploaded.
         """
         inputs = _complete(block_fn, inputs)
-        typed = boxes.typed_numbers(block_fn, inputs)
-        fitting = _clean(boxes.fit(block_fn, inputs, typed, state))
+        typed = typed_numbers(block_fn, inputs)
+        fitting = _clean(fit_numbers(block_fn, inputs, typed, state))
         try:
             values = await super().preprocess_data(block_fn, fitting, state, explicit_call)
             return [typed.get(index, value) for index, value in enumerate(values)]
@@ -121,7 +86,7 @@ def _clean(value: Any) -> Any:
         gr.Error: a file that would have to be fetched from somewhere.
     """
     if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
+        return replace_surrogates(value, "\ufffd")
     if isinstance(value, list):
         return [_clean(part) for part in value]
     if isinstance(value, dict):
@@ -135,8 +100,35 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def upload_folder() -> str:
-    """Gradio's own temporary folder, which it clears by itself."""
-    folder = Path(gr.utils.get_upload_folder())
-    folder.mkdir(parents=True, exist_ok=True)
-    return str(folder)
+def typed_numbers(block_fn: Any, inputs: list[Any]) -> dict[int, Any]:
+    """Index -> number, or None for an empty box, of each number box among a handler's inputs.
+
+    Only for the page's own handlers; a program's call is checked as the endpoint says.
+    """
+    if block_fn.api_visibility != "private":
+        return {}
+    return {
+        index: value
+        for index, (block, value) in enumerate(zip(block_fn.inputs, inputs, strict=False))
+        if isinstance(block, gr.Number | gr.Slider) and _is_number(value)
+    }
+
+
+def fit_numbers(block_fn: Any, inputs: list[Any], typed: dict[int, Any], state: Any) -> list[Any]:
+    """The inputs with each typed number in its box's range, where gradio's own check lets it pass.
+
+    `state` knows the ranges that this visitor's page has now.
+    """
+    fitting = list(inputs)
+    for index, value in typed.items():
+        block = block_fn.inputs[index]
+        if state is not None and block._id in state:
+            block = state[block._id]
+        low = block.minimum if block.minimum is not None else value or 0
+        high = block.maximum if block.maximum is not None else value
+        fitting[index] = low if value is None else max(low, min(value, high))
+    return fitting
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

@@ -1,23 +1,37 @@
-"""Whether somebody listens to a run: one whose event stream nobody opens is given up.
-
-A client starts a job with one request and reads it with another. Gradio ends the job of a client
-that leaves its stream, but runs one whose stream was never opened to its end.
-"""
+"""Queues that the parts of the page share: who waits in which, at what place, and who listens."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from time import monotonic
 from typing import Any
 from urllib.parse import parse_qs
 
+import gradio as gr
 from gradio.server_messages import ProcessCompletedMessage
 
-from hired.web.wiring import GPU
+from hired.web.engine import Engine
+
+GPU: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
+# One at a time: two changes within milliseconds are both on their way, and the last has to win.
+LOOK: dict[str, Any] = {"concurrency_id": "preview", "concurrency_limit": 1}
+NOTE: dict[str, Any] = {"concurrency_id": "note", "concurrency_limit": 1}
+OPEN: dict[str, Any] = {"concurrency_id": "open", "concurrency_limit": 8}  # a visitor arrives
+LOOKS = 200  # previews that may wait beside the comparisons
+# For handlers that may refuse: outside the queue gradio keeps the reason to itself.
+FREE: dict[str, Any] = {"concurrency_limit": None}
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
 
 LOOK_S = 0.25  # how often a job that nobody listens to is looked at
+
+
+def gpu_queue(blocks: Any) -> tuple[int, list[Any]]:
+    """(comparisons and sweeps that run, those that wait) of a served page."""
+    queue = blocks._queue.event_queue_per_concurrency_id.get(GPU["concurrency_id"])
+    return (queue.current_concurrency, list(queue.queue)) if queue else (0, [])
 
 
 class Listeners:
@@ -88,3 +102,33 @@ def session_of(queue: Any, path: str, query: bytes) -> str | None:
     event_id = path.rstrip("/").rpartition("/")[2]
     event = queue.event_ids_to_events.get(event_id)
     return event.session_hash if event else event_id
+
+
+EVERY_S = 1.0  # a place is looked up this often, only while a visitor's run is under way
+RUNS = ("run", "measure")  # the handlers whose place it is; a sweep of the same visitor has its own
+
+
+def add_place(demo: gr.Blocks, engine: Engine) -> gr.Timer:
+    """Build the clock that tells the place; who starts a run sets it going."""
+    told, clock = gr.HTML("", elem_id="place"), gr.Timer(EVERY_S, active=False)
+    clock.tick(_teller(demo, engine), None, [told, clock], queue=False, **QUIET)
+    return clock
+
+
+def count_before(demo: gr.Blocks, visitor: str | None) -> int | None:
+    """How many runs and sweeps come before a visitor's run; None where it does not wait."""
+    running, waiting = gpu_queue(demo)
+    for place, event in enumerate(waiting):
+        if event.session_hash == visitor and event.fn.name in RUNS:
+            return running + place
+    return None
+
+
+def _teller(demo: gr.Blocks, engine: Engine) -> Callable[[gr.Request], list[Any]]:
+    def tell(request: gr.Request) -> list[Any]:  # gradio finds the request by its annotation
+        before = count_before(demo, request.session_hash)
+        # A style, as the panes themselves belong to the run that may begin at any moment.
+        style = f'<style>#panes{{--place:" {before} before you."}}</style>' if before else ""
+        return [style, gr.update(active=engine.waits(request.session_hash))]
+
+    return tell

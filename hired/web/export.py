@@ -19,9 +19,9 @@ from typing import Any, get_args
 from hired.errors import HiredError, InputError, SettingError
 from hired.metrics import Metrics
 from hired.selectors import parse
-from hired.web import keepsake
+from hired.web import uploads
+from hired.web.pane_state import MEASURED, PaneState, name_views
 from hired.web.settings import DECLARED, MAX_REPEATS, MOST, RUN, Settings, from_mapping
-from hired.web.views import MEASURED, View, name_views
 
 MAX_BYTES, MAX_TEXT, FORMAT = 2_000_000, 20_000, "hired-comparison-1"
 _NUMBERS = {field.name: field.type for field in dataclasses.fields(Metrics)}
@@ -33,7 +33,7 @@ class Record:
 
     Attributes:
         question: as asked.
-        image: name, height and width of the image, and what `keepsake` keeps of it.
+        image: name, height and width of the image, and what `uploads.keep_picture` keeps of it.
         settings: of the comparison.
         views: the panes at the end.
         about: model, device, dtype, quantization, versions, date.
@@ -43,7 +43,7 @@ class Record:
     question: str
     image: dict[str, Any]
     settings: Settings
-    views: list[View]
+    views: list[PaneState]
     about: dict[str, Any]
     known: str = ""
 
@@ -116,7 +116,7 @@ def to_csv(record: Record) -> str:
     return rows_to_csv(rows)
 
 
-def _setting(view: View, name: str) -> Any:
+def _setting(view: PaneState, name: str) -> Any:
     """A setting of a lane; None where its method does not have it."""
     lane = view.selector
     return getattr(lane, name) if lane and name in lane.settings() else None
@@ -165,7 +165,7 @@ def from_json(data: bytes | str) -> Record:
         lanes = list(found["lanes"])
         settings = from_mapping(dict(found["settings"]))
         views = [_view(lane, _lane(lane, settings, i)) for i, lane in enumerate(lanes[:MOST])]
-        image = keepsake.read(found.get("image") or {})
+        image = uploads.read_picture(found.get("image") or {})
         facts = {key: found.get(key) for key in _FACTS}
         facts["versions"] = {str(k): str(v) for k, v in dict(found.get("versions") or {}).items()}
         question = str(found.get("question", ""))[:MAX_TEXT]
@@ -220,12 +220,12 @@ def _lane(lane: dict[str, Any], settings: Settings, index: int) -> str:
     return told[0].text if told else method
 
 
-def _view(lane: dict[str, Any], text: str) -> View:
+def _view(lane: dict[str, Any], text: str) -> PaneState:
     metrics = lane.get("metrics")
     if metrics is not None:
         metrics = _coherent({name: _metric(name, metrics) for name in _NUMBERS})
     phase = lane.get("phase") or ("failed" if lane.get("error") else "done")
-    return View(
+    return PaneState(
         lane=text,
         phase=phase if phase in ("done", "stopped", "failed") else "stopped",
         text=str(lane.get("text") or "")[:MAX_TEXT],

@@ -1,6 +1,7 @@
-"""The form over a reload: kept by the browser for its tab, put back when the page comes again.
+"""What the browser stores: the form of each tab over a reload, and the last runs for all tabs.
 
 Gradio reloads the page when a connection was cut; the server stops a run whose visitor is gone.
+A tab reads what is stored at the moment it writes, so no tab undoes another's.
 """
 
 from collections.abc import Callable
@@ -8,9 +9,51 @@ from typing import Any
 
 import gradio as gr
 
-from hired.web import panes
+from hired.web import examples
 from hired.web.handlers import Handlers
-from hired.web.wiring import OPEN, QUIET
+from hired.web.queues import OPEN, QUIET
+
+HISTORY = 12  # runs kept in the browser
+_STORE = """
+  const key = 'hired-runs';
+  const stored = () => {
+    try {
+      const found = JSON.parse(localStorage.getItem(key) ?? '[]');
+      return Array.isArray(found) ? found.filter((kept) => kept?.run && kept.id) : [];
+    } catch { return []; }  // not ours, or storage is forbidden
+  };
+  const listed = (kept) => kept.map(({id, run: {date, question, settings}}) => (
+    {id, date, question, lanes: settings?.lanes, budget: settings?.budget}));
+"""
+LIST = f"() => {{{_STORE} return [listed(stored())]; }}"
+PICK = f"(_, id) => {{{_STORE} return [stored().find((kept) => kept.id === id)?.run, id]; }}"
+# Pictures may fill the storage before there are as many runs: the oldest go.
+REMEMBER = f"""(run) => {{{_STORE}
+  let runs = stored();
+  if (run) runs.unshift({{id: `${{Date.now()}}-${{Math.random()}}`, run}});
+  for (runs = runs.slice(0, {HISTORY}); runs.length; runs.pop()) {{
+    try {{ localStorage.setItem(key, JSON.stringify(runs)); break; }} catch {{ }}
+  }}
+  return [listed(runs)];
+}}"""
+
+
+def titles(runs: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """(what a run was, its name in the browser's history) for a list to choose from."""
+    shown = []
+    for kept in runs:
+        when = str(kept.get("date", ""))[:16].replace("T", " ")
+        words = str(kept.get("question", ""))[:60]
+        lanes = kept.get("lanes")
+        told = " | ".join(map(str, lanes)) if lanes else f"budget {kept.get('budget')}"
+        shown.append((f"{when} · {words} · {told}", str(kept.get("id"))))
+    return shown
+
+
+def choices(runs: list[dict[str, Any]] | None) -> Any:
+    """The list of `runs` as the browser told of them."""
+    return gr.update(choices=titles(runs or []), value=None)
+
 
 LOST = (
     "The connection was cut while your question was answered, so that answer is lost. Image, "
@@ -68,6 +111,6 @@ def restorer(handlers: Handlers) -> Callable[..., Any]:
             gr.Warning(LOST)
         example = handlers.greeting.shown(path) if path else None
         known = example.known if example and example.question == question else {}
-        return [path, question, known, panes.note(example) if known else "", "", *values]
+        return [path, question, known, examples.note(example) if known else "", "", *values]
 
     return restore

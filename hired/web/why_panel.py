@@ -1,26 +1,33 @@
-"""Why an answer was lost or kept: how many patches of what was asked about each pane read.
+"""The panel that says why an answer was lost or kept, and tries a larger budget.
 
 Only where the place of every object is known: the bundled posters, whose maker wrote it down.
-Knows no gradio.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from hired.budget import show_budget
+from hired.errors import HiredError
 from hired.shapes.scenes import Scene, Thing, thing_patches
+from hired.web import export, form
 from hired.web.engine import Loaded
 from hired.web.examples import Example
-from hired.web.panes import esc, matches
+from hired.web.handlers import Handlers
+from hired.web.pane_state import PaneState, budget_of, name_views
+from hired.web.queues import LOOK, QUIET
+from hired.web.render import esc, matches
 from hired.web.settings import Settings
-from hired.web.views import View, budget_of, name_views
+from hired.web.uploads import read_image
 
 Patches = NDArray[np.bool_]  # (T, N)
 
@@ -54,7 +61,7 @@ def why(
     image: Image.Image,
     example: Example,
     question: str,
-    views: Sequence[View],
+    views: Sequence[PaneState],
 ) -> str:
     """What every pane that drops something kept of what was asked about, as HTML.
 
@@ -95,7 +102,7 @@ def _kept(loaded: Loaded, image: Image.Image, lane: Any, shown: Patches) -> Patc
 def _lane(
     loaded: Loaded,
     image: Image.Image,
-    view: View,
+    view: PaneState,
     shown: Patches,
     what: str,
 ) -> str:
@@ -115,7 +122,7 @@ def _remedy(
     image: Image.Image,
     example: Example,
     question: str,
-    view: View,
+    view: PaneState,
     place: int,
     shown: Patches,
 ) -> str:
@@ -139,3 +146,50 @@ def _remedy(
         f'<p>{esc(words)} <button type="button" class="try" data-lane="{place}" '
         f'data-percent="{target}">Try {target} %</button></p>'
     )
+
+
+TRIES = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-percent]');
+  if (button) {
+    const {percent, lane} = button.dataset;
+    trigger('click', {percent: Number(percent), lane: Number(lane)});
+  }
+});"""
+
+
+def add_why_panel() -> gr.HTML:
+    """The box, empty until a run is over."""
+    return gr.HTML("", elem_id="why", js_on_load=TRIES)
+
+
+def wire(handlers: Handlers, asked: Any, last: gr.State, box: gr.HTML) -> Any:
+    """Fill the box after every run; gives the event of its button, once the form has its budget."""
+    last.change(partial(explain, handlers), [asked.image, last], box, **LOOK, **QUIET)
+    panes = asked.form.parts["panes"]
+    return box.click(take_percent, panes, panes, queue=False, **QUIET)
+
+
+def explain(handlers: Handlers, path: str | None, kept: dict[str, Any] | None) -> str:
+    """Why the last run went as it did; nothing where no place of an object is known."""
+    if not path or not kept or not handlers.greeting.embedded:
+        return ""
+    try:
+        example = handlers.greeting.shown(path)
+        found = export.from_json(export.dump(kept))
+        if example is None or found.image["name"] != Path(path).name:
+            return ""
+        image, loaded = read_image(path), handlers.engine.get()
+        return why(loaded, image, example, found.question, found.views)
+    except HiredError:  # the panes say what went wrong
+        return ""
+
+
+def take_percent(event: gr.EventData, panes: str) -> Any:
+    """The budget that the button names, into the pane it is about."""
+    percent, lane = getattr(event, "percent", None), getattr(event, "lane", None)
+    if not isinstance(percent, int) or not 1 <= percent <= 100 or not isinstance(lane, int):
+        return gr.skip()
+    try:
+        return form.with_budget(panes, lane, percent / 100)
+    except HiredError:  # that pane is gone
+        return gr.skip()

@@ -1,4 +1,4 @@
-"""Export, import, link and history of runs: the box under the settings."""
+"""The panel under the settings: link, export, import and history of runs."""
 
 import tempfile
 from collections.abc import Callable
@@ -9,16 +9,65 @@ from typing import Any
 
 import gradio as gr
 
-from hired.errors import HiredError
-from hired.web import form, history, record, share
+from hired.errors import HiredError, InputError
+from hired.web import examples, export, form, permalink, storage, uploads
 from hired.web.card import draw_card
+from hired.web.errors import plain_errors
 from hired.web.examples import Example
-from hired.web.handlers import Handlers, plain_errors
-from hired.web.plain import upload_folder
-from hired.web.recall import Recall
+from hired.web.export import Record
+from hired.web.handlers import Handlers
+from hired.web.pane_state import Case
+from hired.web.queues import FREE, LOOK, QUIET
 from hired.web.settings import Settings
-from hired.web.uploads import read_image
-from hired.web.wiring import FREE, LOOK, QUIET
+from hired.web.uploads import digest, read_image, upload_folder
+
+
+class Recall:
+    """Brings back runs with all that belongs to them: picture, question, known answer, settings."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self.handlers = handlers
+
+    def show_record(self, kept: dict[str, Any] | None, path: str | None = None) -> list[Any]:
+        """A run of before: panes, what was asked, what stands for its picture, settings.
+
+        `path` is the image that is there; it stays if it is the run's own.
+        """
+        with plain_errors():
+            if not kept:
+                raise InputError(
+                    "This run is no longer in the history of this browser. Run it again."
+                )
+            found = export.from_json(export.dump(kept))
+        image, foreign = found.image, bool(found.image.get("foreign"))
+        example = self._example(found)
+        stays = bool(path) and image.get("digest") == digest(path or "")
+        case = Case(found.known, foreign, found.about)
+        return [
+            *self.handlers.draw(found.views, case),
+            path
+            if stays
+            else example.image
+            if example
+            else None,  # an update would lose its reader
+            found.question,
+            {found.question: found.known} if found.known else {},
+            examples.note(example) if example and example.question == found.question else "",
+            gr.skip() if stays else "" if example else uploads.show_picture(image),
+            *self.handlers.fit_form(found.settings),
+            export.as_dict(found),
+        ]
+
+    def import_record(self, path: str) -> list[Any]:
+        """An exported file, shown again."""
+        with plain_errors():
+            found = export.from_json(Path(path).read_bytes()[: export.MAX_BYTES + 1])
+        return self.show_record(export.as_dict(found))
+
+    def _example(self, found: Record) -> Any:
+        key = found.image.get("example")
+        return next((one for one in self.handlers.greeting.every if one.key == key), None)
+
 
 COPY = """(query) => {
   const link = location.origin + location.pathname + (query ? '?' + query : '');
@@ -51,7 +100,7 @@ class Shared:
         """After a run: make its files and remember it."""
         made = ended.then(handlers.files, self.last, self.downloads, queue=False, **QUIET)
         told = made.then(lambda kept: kept, self.last, self.told, queue=False, **QUIET)
-        told.then(history.choices, self.told, self.past, js=history.REMEMBER, queue=False, **QUIET)
+        told.then(storage.choices, self.told, self.past, js=storage.REMEMBER, queue=False, **QUIET)
 
     def reopened(self, asked: Any, results: list[Any]) -> list[Any]:
         """What `Recall.show_record` fills."""
@@ -59,7 +108,7 @@ class Shared:
 
     def wire(self, handlers: Handlers, asked: Any, results: list[Any]) -> None:
         """Link, import and history."""
-        gr.on(None, history.choices, self.told, self.past, js=history.LIST, queue=False, **QUIET)
+        gr.on(None, storage.choices, self.told, self.past, js=storage.LIST, queue=False, **QUIET)
         self.copy.click(
             partial(_query, handlers),
             [asked.image, asked.question, *asked.form.all],
@@ -83,7 +132,7 @@ class Shared:
             lambda kept, _: recall.show_record(kept),
             [self.told, self.past],
             shown,
-            js=history.PICK,
+            js=storage.PICK,
             **FREE,
             **QUIET,
         )
@@ -91,7 +140,7 @@ class Shared:
             event.success(handlers.files, self.last, self.downloads, queue=False, **QUIET)
 
 
-def add_share_box() -> Shared:
+def add_share_panel() -> Shared:
     """Build the box."""
     with gr.Accordion("Share, export, history", open=False, elem_id="share"):
         with gr.Row():
@@ -127,8 +176,8 @@ def _query(handlers: Handlers, path: str | None, question: str, *values: Any) ->
 
 def _link_of(settings: Settings, question: str, path: str | None, example: Example | None) -> str:
     """The query of a link to a run of `path`, which is `example` if that is one."""
-    query = share.to_query(settings, question, example.key if example else "")
-    more = f"image={share.OWN}" if path and not example else "run=1" if path else ""
+    query = permalink.to_query(settings, question, example.key if example else "")
+    more = f"image={permalink.OWN}" if path and not example else "run=1" if path else ""
     return "&".join(filter(None, [query, more]))
 
 
@@ -152,7 +201,7 @@ def _card(
     if not path or not kept or loaded.servers is not None:
         return nothing
     try:
-        found, image = record.from_json(record.dump(kept)), read_image(path)
+        found, image = export.from_json(export.dump(kept)), read_image(path)
         shown = {"name": Path(path).name, "height": image.height, "width": image.width}
         if {key: found.image.get(key) for key in shown} != shown:
             return nothing

@@ -7,10 +7,10 @@ import gradio as gr
 
 from hired.errors import HiredError, ModelError
 from hired.metrics import size
-from hired.web import panes
+from hired.web import render
 from hired.web.handlers import Handlers
+from hired.web.queues import GPU, OPEN, QUIET
 from hired.web.settings import Settings
-from hired.web.wiring import GPU, OPEN, QUIET
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 FORWARDED = ("x-forwarded-for", "x-real-ip", "forwarded", "via", "cf-connecting-ip")
@@ -25,7 +25,7 @@ BADGES = {
 }
 
 
-def add_model_box(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.HTML) -> None:
+def add_model_panel(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.HTML) -> None:
     """Build the box around the Compare tab's left column and the page's header."""
     engine = handlers.engine
     with gr.Accordion("Model", open=False, elem_id="model"):
@@ -44,7 +44,7 @@ def add_model_box(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.HT
             info = engine.switch(name).info
         except HiredError as error:  # stays to be read, unlike a toast
             return [*[gr.skip()] * (len(shown) - 1), _failure(error, engine.name)]
-        told = f'<p class="note" role="status">{panes.esc(name)} is loaded.</p>'
+        told = f'<p class="note" role="status">{render.esc(name)} is loaded.</p>'
         fitted = [handlers.describe_methods(), *handlers.fit_form(Settings())]
         fitted += handlers.fit_examples()
         return [describe(info), head(info), *fitted, told]
@@ -80,7 +80,7 @@ def is_here(request: gr.Request) -> bool:
 def _failure(error: HiredError, kept: str) -> str:
     """Why a model was not loaded, and which one answers on."""
     words = f"{error} {kept} answers on."
-    return f'<p class="fault" role="alert">{panes.esc(words)}</p>'
+    return f'<p class="fault" role="alert">{render.esc(words)}</p>'
 
 
 def describe(info: dict[str, Any]) -> str:
@@ -100,10 +100,10 @@ def describe(info: dict[str, Any]) -> str:
         ("Resting memory", size(info["resting_bytes"])),
     ]  # fmt: skip
     cells = "".join(
-        f'<tr><th scope="row">{name}</th><td>{panes.esc(value)}</td></tr>' for name, value in rows
+        f'<tr><th scope="row">{name}</th><td>{render.esc(value)}</td></tr>' for name, value in rows
     )
     return (
-        f'<div class="partitions about"><p class="note">{panes.esc(BADGES[info["origin"]])}</p>'
+        f'<div class="partitions about"><p class="note">{render.esc(BADGES[info["origin"]])}</p>'
         f"<table><tbody>{cells}</tbody></table></div>"
     )
 
@@ -111,7 +111,7 @@ def describe(info: dict[str, Any]) -> str:
 def head(info: dict[str, Any] | None, note: str = "") -> str:
     """Title, which model answers, and a note on why it is this one."""
     model, toy = "loading the model …", ""
-    why = f'<span class="chip">{panes.esc(note)}</span>' if note else ""
+    why = f'<span class="chip">{render.esc(note)}</span>' if note else ""
     if info:
         quantized = f", {info['quantization']}" if info["quantization"] else ""
         model = f"{info['name']} · {info['device']} · {info['dtype']}{quantized}"
@@ -122,7 +122,7 @@ def head(info: dict[str, Any] | None, note: str = "") -> str:
     return (
         '<header class="top"><h1>HiRED <span>side by side</span></h1>'
         "<p>One model, one image, one question: each side reads its own choice of tokens.</p>"
-        f'<p class="model"><span class="chip">{panes.esc(model)}</span>{toy}{why}'
+        f'<p class="model"><span class="chip">{render.esc(model)}</span>{toy}{why}'
         '<button type="button" class="to-stage" aria-pressed="false">Stage view</button>'
         "</p></header>"
     )

@@ -1,8 +1,6 @@
 """The vision side of a stock LLaVA model, found and checked; only read, never written.
 
-The only module that knows how a CLIP tower is built. A tap computes the CLS row alone from a
-block's own projections, so SDPA stays on, no hook is installed, and several threads may look
-through the same tower at once.
+The only module that knows how a CLIP tower is built; `taps` knows the inside of its blocks.
 """
 
 from collections.abc import Sequence
@@ -251,41 +249,3 @@ def join_tiles(tower: Tower, pixel_values: Any) -> Tensor:
     if not isinstance(pixel_values, list | tuple) and parts[0].dim() > 3:
         return parts[0]
     return torch.cat([part.reshape(-1, *shape) for part in parts])
-
-
-def cls_attention(block: Any, hidden: Tensor) -> Tensor:
-    """Attention of the CLS query to the patches in one ViT block (HiRED, Eq. 2).
-
-    q·k and softmax in float32 over CLS and patches, whatever the tower computes in; the CLS column
-    is dropped and the rest is not renormalised. One row instead of the (1 + N)² map.
-
-    Args:
-        block: a stock CLIP encoder layer; only read.
-        hidden: its input, (tiles, 1 + N, D).
-
-    Returns:
-        (tiles, H, N), float32.
-    """
-    attention = block.self_attn
-    normed = block.layer_norm1(hidden)
-    heads = (*normed.shape[:1], -1, attention.num_heads, attention.head_dim)
-    first = normed[:, :1].contiguous()  # the 8-bit CUDA kernels of bitsandbytes ignore strides
-    query = attention.q_proj(first).view(heads).transpose(1, 2)
-    keys = attention.k_proj(normed).view(heads).transpose(1, 2)
-    logits = (
-        query.float() @ keys.float().transpose(-1, -2)
-    ) * attention.scale  # (tiles, H, 1, 1 + N)
-    return torch.softmax(logits.squeeze(2), dim=-1)[..., 1:]
-
-
-def patch_keys(block: Any, hidden: Tensor) -> Tensor:
-    """Attention keys of the patches in one ViT block, heads side by side.
-
-    Args:
-        block: a stock CLIP encoder layer; only read.
-        hidden: its input, (tiles, 1 + N, D).
-
-    Returns:
-        (tiles, N, D), in the tower's own precision.
-    """
-    return block.self_attn.k_proj(block.layer_norm1(hidden[:, 1:]))

@@ -5,17 +5,18 @@ from the overview before the crops are encoded. The tower's blocks are called on
 up to the feature layer; those after it are not run.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from hired.clip import Tower, cls_attention, join_tiles, patch_keys
+from hired.clip import Tower, join_tiles
 from hired.errors import InputError, NotFinite
 from hired.stock import device_of
+from hired.taps import cls_attention, patch_keys, received_attention
 from hired.tiles import TileGrid
 
 Plan = Callable[[TileGrid, Tensor | None], list[int] | None]
@@ -29,11 +30,13 @@ class Taps:
         init: CLS attention of the overview, before the crops are encoded (budgets).
         final: CLS attention of every tile.
         keys: attention keys of every patch, for methods that merge by their similarity.
+        received: attention that every patch receives from all tokens, which takes whole maps.
     """
 
     init: int | None = None
     final: int | None = None
     keys: int | None = None
+    received: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Vision:
         budgets: what the plan gave each tile, if there was one.
         keys: (T, N, D) attention keys of the layer asked for, if one was; zeros for a tile that
             was not encoded.
+        received: layer -> attention received by every patch (T, N), float32, of the layers asked
+            for; zeros for a tile that was not encoded.
     """
 
     grid: TileGrid
@@ -56,6 +61,7 @@ class Vision:
     feature_tap: int
     budgets: tuple[int, ...] | None = None
     keys: Tensor | None = None
+    received: Mapping[int, Tensor] = field(default_factory=dict)
 
 
 def check_taps(tower: Tower, taps: Taps) -> None:
@@ -63,6 +69,8 @@ def check_taps(tower: Tower, taps: Taps) -> None:
     tower.check_layer("init_layer", taps.init)
     tower.check_layer("final_layer", taps.final)
     tower.check_layer("keys", taps.keys)
+    for layer in taps.received:
+        tower.check_layer("A layer whose attention is read", layer)
 
 
 def encode(
@@ -91,9 +99,9 @@ def encode(
     layers = _given(taps.final, *extra_taps)
     with torch.inference_mode():
         if plan is not None and taps.init is not None:
-            traces = [_Trace(tower, layers, taps.keys) for _ in range(2)]
+            traces = [_Trace(tower, layers, taps) for _ in range(2)]
             return _encode_planned(tower, images, grids, taps.init, traces, plan)
-        trace = _Trace(tower, layers | _given(taps.init), taps.keys)
+        trace = _Trace(tower, layers | _given(taps.init), taps)
         budgets = [plan(grid, None) if plan else None for grid in grids]
         wanted = [_wanted(grid, shares) for grid, shares in zip(grids, budgets, strict=True)]
         pixels = [
@@ -135,7 +143,7 @@ def naming_layer(tower: Tower, pixel_values: Any) -> Iterator[None]:
 def _first_overflow(tower: Tower, pixels: Tensor) -> str:
     """The first place on the way of some tiles (tiles, 3, S, S) that is not finite, in words."""
     for tile in pixels.split(1):
-        hidden = _Trace(tower, set()).embed(tile)
+        hidden = _Trace(tower, set(), Taps()).embed(tile)
         for index in range(tower.depth + 1):
             if not hidden.isfinite().all():
                 return f"Layer {index - 1} of the vision tower" if index else "The patch embedding"
@@ -193,13 +201,19 @@ def _given(*layers: int | None) -> set[int]:
 class _Trace:
     """What some tiles left behind on their way through the blocks: taps, keys and features."""
 
-    def __init__(self, tower: Tower, layers: set[int], keys_of: int | None = None) -> None:
+    def __init__(self, tower: Tower, layers: set[int], taps: Taps) -> None:
         self.tower = tower
         self.layers = layers
-        self.keys_of = keys_of
+        self.taps = taps
         self.cls: dict[int, Tensor] = {}  # layer -> (tiles, H, N)
         self.keys: dict[int, Tensor] = {}  # layer -> (tiles, N, D), at most one
+        self.received: dict[int, Tensor] = {}  # layer -> (tiles, N)
         self.features: dict[int, Tensor] = {}  # hidden_states index -> (tiles, N, D)
+
+    @property
+    def seen(self) -> tuple[dict[int, Tensor], ...]:
+        """All that is noted per tile."""
+        return self.cls, self.keys, self.received, self.features
 
     def embed(self, pixels: Tensor) -> Tensor:
         """(tiles, 3, S, S) -> (tiles, 1 + N, D)."""
@@ -210,8 +224,10 @@ class _Trace:
         """Note what is wanted of the input of block `index`."""
         if index in self.layers:
             self.cls[index] = cls_attention(self.tower.blocks[index], hidden)
-        if index == self.keys_of:
+        if index == self.taps.keys:
             self.keys[index] = patch_keys(self.tower.blocks[index], hidden)
+        if index in self.taps.received:
+            self.received[index] = received_attention(self.tower.blocks[index], hidden)
         if index in self.tower.feature_layers:
             self.features[index] = hidden[:, 1:]
 
@@ -228,14 +244,13 @@ class _Trace:
 
     def keep(self, rows: list[int]) -> None:
         """Drop the tiles that go no further."""
-        for seen in (self.cls, self.keys, self.features):
+        for seen in self.seen:
             for layer in seen:
                 seen[layer] = seen[layer][rows]
 
     def join(self, other: "_Trace") -> None:
         """Append the tiles of another trace that has come equally far."""
-        pairs = ((self.cls, other.cls), (self.keys, other.keys), (self.features, other.features))
-        for mine, theirs in pairs:
+        for mine, theirs in zip(self.seen, other.seen, strict=True):
             for layer in mine:
                 mine[layer] = torch.cat([mine[layer], theirs[layer]])
 
@@ -255,16 +270,19 @@ def _collect(
     for image, grid in enumerate(grids):
         rows = [row for row, (owner, _) in enumerate(order) if owner == image]
         tiles = [order[row][1] for row in rows]
-        cls = {layer: _scatter(seen, rows, tiles, grid) for layer, seen in trace.cls.items()}
+        cls, keys, received = (
+            {layer: _scatter(seen, rows, tiles, grid) for layer, seen in noted.items()}
+            for noted in (trace.cls, trace.keys, trace.received)
+        )
         if overview is not None and (0 not in tiles or overview[0] not in cls):
             layer, attention = overview
             seen = _scatter(attention, [image], [0], grid)
             cls[layer] = torch.cat([seen[:1], cls.get(layer, seen)[1:]])
         plan = budgets[image]
         shares = None if plan is None else tuple(plan)
-        keys = [_scatter(seen, rows, tiles, grid) for seen in trace.keys.values()]
         seen = _scatter(features, rows, tiles, grid)
-        visions.append(Vision(grid, seen, cls, tower.feature_tap, shares, *keys))
+        key = next(iter(keys.values()), None)
+        visions.append(Vision(grid, seen, cls, tower.feature_tap, shares, key, received))
     return visions
 
 

@@ -189,7 +189,7 @@ class Layer(Whole):
     """A layer of the vision tower by number; how many there are only a model can say.
 
     Attributes:
-        auto: may be None, the layer whose output feeds the projector; `auto` as text.
+        auto: may be None, the layer that the method says; `auto` as text.
     """
 
     auto: bool = False

@@ -94,18 +94,24 @@ def look(
 
 
 def look_everywhere(
-    tower: Tower, pixel_values: Any, image_sizes: Any, *, grid: TileGrid | None = None
+    tower: Tower,
+    pixel_values: Any,
+    image_sizes: Any,
+    *,
+    grid: TileGrid | None = None,
+    received: tuple[int, ...] = (),
 ) -> list[Vision]:
     """One tower pass over all tiles with every layer tapped: enough for any method and picture.
 
     Args:
         tower, pixel_values, image_sizes, grid: as for `look`.
+        received: layers whose received attention is read too; only their methods need it.
 
     Raises:
         InputError: pixels and sizes do not fit.
     """
     images, grids = _fit(tower, pixel_values, image_sizes, grid)
-    taps = Taps(keys=tower.feature_tap)  # what methods that merge read
+    taps = Taps(keys=tower.feature_tap, received=received)  # keys: for methods that merge
     return encode(tower, images, grids, taps, extra_taps=range(tower.last_tap + 1))
 
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 from conftest import make_configs, make_image, make_tiny
 
-from hired.clip import cls_attention, patch_keys, read_tower, split_tiles
+from hired.clip import read_tower, split_tiles
 from hired.encode import Taps, encode
 from hired.errors import InputError, ModelError, SettingError
 from hired.selectors import build
+from hired.taps import cls_attention, patch_keys, received_attention
 from hired.wrapper import look, select
 
 
@@ -29,9 +30,14 @@ def test_cls_attention_is_eager_attention(tiny):
     eager, _ = make_tiny.__wrapped__()
     eager.set_attn_implementation("eager")
     stock = eager.model.vision_tower(values[0], output_attentions=True, output_hidden_states=True)
+    whole = Taps(received=tuple(layers))
+    other = encode(tower, [values[0]], [tower.fit(sizes[0])], whole)[0]
+    assert not seen.received and not other.cls, "only what is asked for is computed"
     for layer in layers:
         reference = stock.attentions[layer][:, :, 0, 1:]
         assert torch.allclose(seen.cls[layer], reference, atol=1e-6), layer
+        received = stock.attentions[layer].mean(dim=(1, 2))[:, 1:]
+        assert torch.allclose(other.received[layer], received, atol=1e-6), layer
     assert torch.allclose(seen.features, stock.hidden_states[-2][:, 1:], atol=1e-5)
 
 
@@ -53,7 +59,8 @@ def test_the_projections_get_contiguous_rows(tiny, monkeypatch):
         hidden = tower.norm(tower.embeddings(split_tiles(tower, values, sizes)[0]))
         cls_attention(tower.blocks[0], hidden)
         patch_keys(tower.blocks[0], hidden)
-    assert len(hidden) > 1 and asked == [True] * 3
+        received_attention(tower.blocks[0], hidden)
+    assert len(hidden) > 1 and asked == [True] * 5
 
 
 @pytest.mark.parametrize("init, final", [(0, None), (2, None), (1, 0), (2, 2), (3, 3), (0, 3)])

@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import make_image
 
-from hired.clip import cls_attention, read_tower
+from hired.clip import read_tower
 from hired.comparison import run as engine
 from hired.comparison.lane import Lane, Prompt
 from hired.comparison.preview import Preview
@@ -19,6 +19,7 @@ from hired.errors import ModelError, SettingError
 from hired.generate import Answer, LogitsWatch, TokenStamper, devices_of, input_device
 from hired.metrics import model_ttft
 from hired.selectors import build
+from hired.taps import cls_attention, received_attention
 
 IMAGE, QUESTION = make_image(120, 160), "what is in the picture ?"
 LANES = [Lane("a", build("full")), Lane("b", build("hired")), Lane("c", build("spatial"))]
@@ -143,6 +144,11 @@ def test_attention_of_half_precision_is_scored_in_float32(tiny, dtype):
         keys = attention.k_proj(normed).view(split).transpose(1, 2).double()
         exact = ((query @ keys.mT) * attention.scale).softmax(-1)[..., 0, 1:]
     assert (found.double() - exact).abs().max() < 1e-7
+    with torch.inference_mode():
+        received = received_attention(block, hidden)
+        queries = attention.q_proj(normed).view(split).transpose(1, 2).double()
+        whole = ((queries @ keys.mT) * attention.scale).softmax(-1)
+    assert (received.double() - whole.mean(dim=(1, 2))[:, 1:]).abs().max() < 1e-7
 
 
 def test_a_model_without_its_weights_is_refused_in_a_sentence(tiny):

@@ -33,7 +33,8 @@ def vision(grid, *attention, features=None):
     cls = torch.tensor(attention)[:, None]
     if features is None:
         features = torch.eye(grid.patches).repeat(grid.tiles, 1, 1)
-    return Vision(grid, features, {2: cls, 0: cls}, 2, keys=features)
+    received = {layer: cls.mean(dim=1) for layer in (0, 1, 2)}
+    return Vision(grid, features, {2: cls, 0: cls}, 2, keys=features, received=received)
 
 
 def kept(selection):

@@ -26,7 +26,8 @@ def see(size, seed, single=False):
     if seed % 4 == 1:
         attention = {layer: (seen * 3).round() for layer, seen in attention.items()}
     features, keys = torch.rand(2, grid.tiles, grid.patches, 8, generator=generator)
-    return Vision(grid, features, attention, DEPTH - 2, keys=keys)
+    received = {layer: seen.mean(dim=1) for layer, seen in attention.items()}
+    return Vision(grid, features, attention, DEPTH - 2, keys=keys, received=received)
 
 
 sizes = st.one_of(
@@ -54,6 +55,9 @@ def test_invariants(name, size, budget, alpha, layers, heads, newline, seed, sin
         "alpha": alpha,
         "init_layer": layers[0],
         "final_layer": layers[1],
+        "object_share": alpha,
+        "object_layer": layers[0],
+        "deep_layer": layers[1],
         "heads": heads,
         "newline": newline,
         "seed": seed,

@@ -50,7 +50,9 @@ def draw_vision(edge: int, content: str, width: int = WIDTH) -> Vision:
         kinds = torch.arange(grid.nominal).view(shape) // STRIPE % KINDS
         features = noise(KINDS, width)[kinds] + 0.5 * features + noise(width)
     cls = noise(2, grid.tiles, HEADS, grid.patches).softmax(dim=-1)
-    return Vision(grid, features, {0: cls[0], LAYER: cls[1]}, LAYER, keys=noise(*shape, width))
+    seen, keys = {0: cls[0], LAYER: cls[1]}, noise(*shape, width)
+    received = {layer: noise(*shape).softmax(dim=-1) for layer in range(LAYER + 1)}
+    return Vision(grid, features, seen, LAYER, keys=keys, received=received)
 
 
 def measure_selecting(

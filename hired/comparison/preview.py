@@ -1,7 +1,7 @@
 """What would be kept, before anything is answered: one cached tower pass per image.
 
-Knows how to look and to select, nothing of language models. Every layer is tapped once, so that
-moving a slider costs a sort instead of a pass.
+Knows how to look and to select, nothing of language models. The CLS row of every layer is tapped,
+so that moving a slider costs a sort instead of a pass; whole maps only once a method asks for them.
 """
 
 import hashlib
@@ -51,16 +51,24 @@ class Preview:
         """The grid of an image, as every stage will see it; reads no pixel."""
         return grid_for(self._processor, self.tower.fit, image)
 
-    def knows(self, image: Image.Image) -> bool:
-        """Would a look at this RGB image cost nothing?"""
-        return self._key(image) in self._seen
+    def knows(self, image: Image.Image, *received: int) -> bool:
+        """Would this look at an RGB image cost nothing?"""
+        seen = self._seen.get(self._key(image))
+        return seen is not None and seen.received.keys() >= set(received)
 
-    def look(self, image: Image.Image) -> Vision:
-        """The tower's pass over an RGB image with every layer tapped; cached."""
+    def look(self, image: Image.Image, *received: int) -> Vision:
+        """The tower's pass over an RGB image with every layer tapped; cached.
+
+        Args:
+            image: the picture.
+            received: layers whose received attention is wanted too. An image that was looked at
+                without them is looked at once more.
+        """
         key = self._key(image)
         with self._lock:  # also keeps two threads from doing the same pass
-            if key not in self._seen:
-                self._seen[key] = self.encode(image)
+            known = self._seen[key].received.keys() if key in self._seen else set()
+            if key not in self._seen or not known >= set(received):
+                self._seen[key] = self.encode(image, *sorted(known | set(received)))
                 while len(self._seen) > self._capacity:
                     self._seen.popitem(last=False)
             self._seen.move_to_end(key)
@@ -74,7 +82,7 @@ class Preview:
         """
         taps = selector.taps(self.feature_tap)
         check_taps(self.tower, taps)
-        return selector.select(self.look(image))
+        return selector.select(self.look(image, *taps.received))
 
     def attention(self, image: Image.Image, layer: int, heads: str | int = "sum") -> Tensor:
         """CLS attention of one layer, (T, N) float32 on the CPU.
@@ -85,12 +93,12 @@ class Preview:
         self.tower.check_layer("layer", layer)
         return merge_heads(self.look(image).cls[layer], heads).float().cpu()
 
-    def encode(self, image: Image.Image) -> Vision:
-        """One pass of the tower over an RGB image, not cached."""
+    def encode(self, image: Image.Image, *received: int) -> Vision:
+        """One pass of the tower over an RGB image, not cached; see `look`."""
         with torch.inference_mode():
             inputs = prepare(self._processor, self.tower.fit, image, "?", self.device)
             pixels = inputs.pixel_values, inputs.image_sizes
-            return look_everywhere(self.tower, *pixels, grid=inputs.grid)[0]
+            return look_everywhere(self.tower, *pixels, grid=inputs.grid, received=received)[0]
 
     def _key(self, image: Image.Image) -> str:
         """The digest of an image's pixels, taken once while it lives if PIL keeps them as they are.
@@ -117,6 +125,7 @@ def to_arrays(vision: Vision) -> dict[str, Any]:
         "features": vision.features.float().cpu().numpy(),  # (T, N, D)
         "cls": {layer: rows.float().cpu().numpy() for layer, rows in vision.cls.items()},
         "feature_tap": vision.feature_tap,
+        "received": {layer: rows.cpu().numpy() for layer, rows in vision.received.items()},
         "keys": None if vision.keys is None else vision.keys.float().cpu().numpy(),
     }
 
@@ -130,4 +139,5 @@ def from_arrays(arrays: dict[str, Any]) -> Vision:
         {layer: torch.from_numpy(rows) for layer, rows in arrays["cls"].items()},
         arrays["feature_tap"],
         keys=None if keys is None else torch.from_numpy(keys),
+        received={layer: torch.from_numpy(rows) for layer, rows in arrays["received"].items()},
     )

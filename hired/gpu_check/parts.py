@@ -117,7 +117,9 @@ def _reference(subject: Subject, shape: str) -> Vision:
         tower = inspect_tower(subject.model.config, subject.cpu_tower)
         inputs = subject.prepare(subject.pictures[shape])
         pixels = inputs.pixel_values.cpu(), inputs.image_sizes
-        known[shape] = look_everywhere(tower, *pixels, grid=inputs.grid)[0]
+        taps = [build(name).taps(tower.feature_tap) for name in SELECTORS]
+        asked = {layer for one in taps for layer in one.received}
+        known[shape] = look_everywhere(tower, *pixels, grid=inputs.grid, received=tuple(asked))[0]
     return known[shape]
 
 

@@ -66,18 +66,18 @@ class AsidePreview(Preview):
     and not beside a lane that is measured.
     """
 
-    def look(self, image: Image.Image) -> Vision:
+    def look(self, image: Image.Image, *received: int) -> Vision:
         """As `Preview`; a new image waits for a comparison to end, `PATIENCE_S` at most.
 
         On MPS to its very end: two threads there can end the process.
         """
         patience = None if self.device.type == "mps" else PATIENCE_S
-        with nullcontext() if self.knows(image) else device_turn(patience):
-            return super().look(image)
+        with nullcontext() if self.knows(image, *received) else device_turn(patience):
+            return super().look(image, *received)
 
-    def encode(self, image: Image.Image) -> Vision:
+    def encode(self, image: Image.Image, *received: int) -> Vision:
         """One pass of the tower over an RGB image, not cached; from MPS it comes to the CPU."""
-        vision = run_aside(functools.partial(super().encode, image))
+        vision = run_aside(functools.partial(super().encode, image, *received))
         return from_arrays(to_arrays(vision)) if self.device.type == "mps" else vision
 
 

@@ -59,14 +59,14 @@ def decorated(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[
 def work(task: str, *asked: Any) -> Iterator[Any]:
     """The one function that touches the GPU on a Space: plain values in, plain values out.
 
-    `work("look", picture)` gives `to_arrays` of a picture; `work("compare", picture, question,
-    lanes, options)` the steps of a comparison as dictionaries. A picture is (mode, size, bytes), a
-    lane its name and its method in one line.
+    `work("look", picture, *received)` gives `to_arrays` of a picture; `work("compare", picture,
+    question, lanes, options)` the steps of a comparison as dictionaries. A picture is (mode, size,
+    bytes), a lane its name and its method in one line.
     """
     model, processor = _held
     image = Image.frombytes(*asked[0])
     if task == "look":
-        yield to_arrays(Preview(model, processor).encode(image))
+        yield to_arrays(Preview(model, processor).encode(image, *asked[1:]))
         return
     _, question, lanes, options = asked
     try:
@@ -124,10 +124,10 @@ def _explain(error: Error) -> HiredError:
 class BorrowedPreview(Preview):
     """Looks through a borrowed GPU once per image; sliders then move on the CPU."""
 
-    def encode(self, image: Image.Image) -> Vision:
+    def encode(self, image: Image.Image, *received: int) -> Vision:
         """One pass of the tower, in the worker."""
         try:
-            with closing(work("look", _plain(image))) as found:
+            with closing(work("look", _plain(image), *received)) as found:
                 return from_arrays(next(found))
         except Error as error:
             raise _explain(error) from error

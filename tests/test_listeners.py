@@ -1,6 +1,8 @@
 """Jobs whose event stream nobody opens: given up, told to who comes late, no loss to the others."""
 
+import json
 import time
+from functools import partial
 
 import pytest
 from conftest import make_image
@@ -105,3 +107,25 @@ def test_the_ordinary_client_is_heard_from_beginning_to_end(demo, tmp_path) -> N
     for answer in (first, last):
         assert [lane["phase"] for lane in answer[2]["lanes"]] == ["done", "done"]
     assert len(rows) == 4
+
+
+def test_a_page_hears_of_a_change_that_comes_as_its_stream_closes(demo, caller, image) -> None:
+    """Gradio's page takes a stream for open until it hears that it is closed, and joins by it."""
+    index = next(i for i, fn in demo.fns.items() if fn.api_name == "select")
+    asked = {"data": [image, *SELECT], "fn_index": index, "session_hash": "abc"}
+    join = partial(caller.http.post, "queue/join", json=asked)
+    events = [join().json()["event_id"]]
+    page = {"sec-fetch-mode": "cors"}
+    with caller.http.stream(
+        "GET", "queue/data", params={"session_hash": "abc"}, headers=page
+    ) as stream:
+        for line in filter(None, stream.iter_lines()):
+            message = json.loads(line.removeprefix("data: "))
+            if message["msg"] == "process_completed":
+                assert message["event_id"] == events[-1] and message["success"]
+                if len(events) < 5:
+                    time.sleep(0.1)  # the stream is closing
+                    events.append(join().json()["event_id"])
+            if message["msg"] == "close_stream":
+                break
+    assert len(events) == 5

@@ -37,7 +37,8 @@ from hired.web.queues import GPU, Listeners, gpu_queue, session_of
 log = logging.getLogger(__name__)
 API = "/gradio_api/"
 ASKING = ("call/", "run/", "api/", "upload")
-EVENTS = ("queue/join", "run/predict")  # what gradio's page sends whenever something changes on it
+JOIN, STREAM = "queue/join", "queue/data"
+EVENTS = (JOIN, "run/predict")  # what gradio's page sends whenever something changes on it
 LOGINS = 30  # tries of one client per minute
 NOTHING = "There is no such endpoint. /gradio_api/info lists them."
 DRAIN = 8  # times the limit of what is read and thrown away, so that the client hears the answer
@@ -104,18 +105,24 @@ class Gate:
                     raise too_long(most)
                 _check_name(scope["app"].get_blocks(), path)
                 body = await read(receive, most)
-                if _asks_gpu(scope["app"].get_blocks(), path, parse(body)):
+                asked, receive = parse(body), replay(body, receive)
+                with self.listeners.joining(asked if path.strip("/") == JOIN else None):
+                    if not _asks_gpu(scope["app"].get_blocks(), path, asked):
+                        await self.app(scope, receive, send)
+                        return
                     if path.strip("/") in EVENTS:
                         self._admit(scope, self.rate)
-                    await self._queue(scope, replay(body, receive), send)
-                    return
-                receive = replay(body, receive)
+                    await self._queue(scope, receive, send)
+                return
         elif scope["method"] == "GET":
             queue = scope["app"].get_blocks()._queue
             session = session_of(queue, path, scope["query_string"])
             if session:
                 with self.listeners.listening(queue, session):
-                    await self.app(scope, receive, send)
+                    if path.strip("/") == STREAM and _is_page(scope):
+                        await self.listeners.linger(queue, session, self.app, scope, receive, send)
+                    else:
+                        await self.app(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
@@ -189,6 +196,11 @@ def explain(error: Exception) -> Refusal:
         return Refusal(507, "The disk of this server is full. Try again later.")
     log.error("request failed", exc_info=error)
     return Refusal(500, "Something went wrong on the server. Try again.")
+
+
+def _is_page(scope: Message) -> bool:
+    """Does a browser ask? It says how it fetches; gradio's clients in programs do not."""
+    return any(name == b"sec-fetch-mode" for name, _ in scope["headers"])
 
 
 def _check_name(blocks: Any, path: str) -> None:

@@ -1,4 +1,10 @@
-"""Queues that the parts of the page share: who waits in which, at what place, and who listens."""
+"""Queues that the parts of the page share: who waits in which, at what place, and who listens.
+
+A client starts a job with one request and reads it with another. Gradio ends the job of a client
+that leaves its stream, but runs one whose stream was never opened to its end. It closes a stream
+with the last event that was asked for, and a page that asks for the next one before it hears of
+that waits for an answer on a stream that has ended.
+"""
 
 import asyncio
 from collections import Counter
@@ -12,6 +18,7 @@ from urllib.parse import parse_qs
 import gradio as gr
 from gradio.server_messages import ProcessCompletedMessage
 
+from hired.web.asgi import Message, Receive, Send
 from hired.web.engine import Engine
 
 GPU: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
@@ -26,6 +33,8 @@ QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 LOOK_S = 0.25  # how often a job that nobody listens to is looked at
+LINGER_S = 2.0  # how long the stream of a page stays open after its last event
+CLOSES = b'"msg":"close_stream"'
 
 
 def gpu_queue(blocks: Any) -> tuple[int, list[Any]]:
@@ -44,6 +53,8 @@ class Listeners:
     def __init__(self, unheard_s: float) -> None:
         self.unheard_s = unheard_s
         self._open: Counter[str] = Counter()  # streams of a session
+        self._joining: Counter[str] = Counter()  # events of a session on their way into the queue
+        self._joined: dict[str, asyncio.Event] = {}  # by session whose stream is about to close
         self._followed: dict[str, asyncio.Task[None]] = {}  # by job
 
     @contextmanager
@@ -60,6 +71,62 @@ class Listeners:
             yield
         finally:
             self._open -= Counter((session,))
+
+    @contextmanager
+    def joining(self, asked: Any) -> Iterator[None]:
+        """Keep the stream of a session open while an event of it enters the queue.
+
+        Args:
+            asked: what the body of a request to join says, if it is one.
+        """
+        session = asked.get("session_hash") if isinstance(asked, dict) else None
+        if not isinstance(session, str):
+            yield
+            return
+        self._joining[session] += 1
+        if session in self._joined:
+            self._joined[session].set()
+        try:
+            yield
+        finally:
+            self._joining -= Counter((session,))
+
+    async def linger(
+        self, queue: Any, session: str, app: Any, scope: Message, receive: Receive, send: Send
+    ) -> None:
+        """Serve the event stream of a page, and go on with it when an event joins as it closes."""
+        begun, closing = False, None
+
+        async def hold(message: Message) -> None:
+            nonlocal begun, closing
+            if CLOSES in message.get("body", b""):
+                closing = message
+            elif not closing and not (begun and message["type"] == "http.response.start"):
+                begun = True
+                await send(message)
+
+        while True:
+            closing = None
+            await app(scope, receive, hold)
+            if not closing:
+                return  # the page left, or the stream broke
+            if not await self._goes_on(queue, session):
+                break
+        await send(closing)
+        await send({"type": "http.response.body"})
+
+    async def _goes_on(self, queue: Any, session: str) -> bool:
+        """Whether an event of a session has joined, is joining or joins within `LINGER_S`."""
+        if self._joining[session] or queue.pending_event_ids_session.get(session):
+            return True
+        joined = self._joined[session] = asyncio.Event()
+        try:
+            await asyncio.wait_for(joined.wait(), LINGER_S)
+        except TimeoutError:
+            return False
+        finally:
+            self._joined.pop(session, None)
+        return True
 
     def follow(self, queue: Any) -> None:
         """Give every job for the GPU up once it has run for too long with nobody listening."""

@@ -14,7 +14,7 @@ from hired.selectors import build, parse
 from hired.selectors.hiprune import neighbours
 from hired.taps import received_attention
 from hired.tiles import TileGrid
-from hired.wrapper import look
+from hired.wrapper import select
 
 SINGLE = TileGrid.single((84, 84), 84, 14)  # one tile of 6 x 6 patches
 
@@ -88,7 +88,7 @@ def test_previews_read_whole_maps_only_once_a_method_asks(tiny, monkeypatch):
     preview.select(image, build("hiprune", object_layer=0))
     assert passes[2:] == [(0, 1, 2)], "what was asked before is not forgotten"
     pixels = tiny[1].image_processor(images=image, return_tensors="pt")
-    [(_, expected)] = look(tiny[0], pixels["pixel_values"], pixels["image_sizes"], build("hiprune"))
+    [expected] = select(tiny[0], pixels["pixel_values"], pixels["image_sizes"], build("hiprune"))
     assert torch.equal(shown.mask, expected.mask)
     there = from_arrays(to_arrays(preview.look(image)))
     assert torch.equal(build("hiprune").select(there).mask, shown.mask)

@@ -21,6 +21,7 @@ _HOMES = {
     "Selector": "selectors",
     "SELECTORS": "selectors",
     "HiRED": "selectors",
+    "ByHand": "selectors",
     "select": "wrapper",
     "HiredModel": "wrapper",
     "Lane": "comparison.lane",

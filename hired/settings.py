@@ -8,7 +8,7 @@ line, benchmark, vLLM, lmms-eval, tables) takes them from there, so none keeps a
 import difflib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any
@@ -46,18 +46,17 @@ class Setting(ABC):
         """A value as text that `read` turns into the same value."""
         return str(value)
 
+    def tell(self, name: str, value: Any) -> str:
+        """A value beside its name, as lanes are told apart."""
+        return f"{name} {self.write(value)}"
+
     def check(self, name: str, value: Any) -> Any:
         """The value in its own type.
 
         Raises:
             SettingError: it is not allowed.
         """
-        try:
-            return self.fit(value)
-        except SettingError:
-            raise
-        except (TypeError, ValueError):
-            raise self._wrong(name, value) from None
+        return self._take(name, value, lambda: value)
 
     def read(self, name: str, value: Any) -> Any:
         """A value as a form, a link or a command line brings it: text, or plain already.
@@ -65,17 +64,17 @@ class Setting(ABC):
         Raises:
             SettingError: it is not allowed.
         """
-        if not isinstance(value, str):
-            return self.check(name, value)
+        return self._take(
+            name, value, lambda: self.parse(value.strip()) if isinstance(value, str) else value
+        )
+
+    def _take(self, name: str, value: Any, given: Callable[[], Any]) -> Any:
         try:
-            return self.fit(self.parse(value.strip()))
+            return self.fit(given())
         except SettingError:
             raise
         except (TypeError, ValueError):
-            raise self._wrong(name, value) from None
-
-    def _wrong(self, name: str, value: Any) -> SettingError:
-        return SettingError(f"{name} is {self.allowed}; got {value!r}.")
+            raise SettingError(f"{name} is {self.allowed}; got {value!r}.") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from hired.bench import select_times
 from hired.bench.select_times import describe_selecting, make_record, measure_selecting
+from hired.bench.speed_plan import METHODS
 from hired.cli import main
 from hired.errors import SettingError
-from hired.selectors import SELECTORS, build
+from hired.selectors import build, settings_of
 from hired.selectors.divprune import most_diverse
 from hired.selectors.farthest import ROWS, largest, pick_farthest, pick_on_device
 from hired.selectors.vispruner import STEP, thin_out
@@ -131,17 +132,17 @@ def test_select_times_are_recorded_for_every_method(tmp_path, capsys, monkeypatc
     floors = [row for row in rows if "floor" in row]
     assert len(floors) == 4 and all(min(row["select_s"]) > 0 for row in floors)
     everything, rows = rows, [row for row in rows if "method" in row]
-    assert {row["method"] for row in rows} == set(SELECTORS)
+    assert {row["method"] for row in rows} == {*METHODS, "full"}
     assert {row["content"] for row in rows} == {"noise", "scenes"}
     threads = torch.get_num_threads()
     for row in rows:
         assert row["patches"] == 1152 and len(row["select_s"]) == 2 and min(row["select_s"]) > 0
-        if SELECTORS[row["method"]].fixed_count and row["method"] != "full":
+        if "budget" in settings_of(row["method"]):
             assert row["kept"] == 230
     table = describe_selecting(make_record(everything, "command"))
     assert "| all pairs of a tile | " in table and "| all against the kept | " in table
     assert "| Method | 1,152 patches, noise | 1,152 patches, scenes |" in table
-    assert all(f"`{name}`" in table for name in SELECTORS) and "one thread" in table
+    assert all(f"`{name}`" in table for name in METHODS) and "one thread" in table
     assert torch.get_num_threads() == threads
     monkeypatch.setattr(select_times, "EDGES", (1,))
     monkeypatch.setattr(measure_selecting, "__defaults__", ((1,), 16))

@@ -68,7 +68,7 @@ def test_invariants(name, size, budget, alpha, layers, heads, newline, seed, sin
     mask, open_ = selection.mask, candidate_mask(grid)
 
     wanted = budget if isinstance(budget, int) else max(1, int(budget * grid.nominal + 1e-9))
-    if name == "full":
+    if "budget" not in settings_of(name):
         wanted = grid.nominal
     assert (
         selection.kept == min(wanted, grid.candidates) == int(mask.sum()) == sum(selection.budgets)

@@ -9,10 +9,12 @@ import torch
 from conftest import make_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_by_hand import picks
 
 from hired.cli import main
 from hired.errors import SettingError
 from hired.selectors import SELECTORS, Selector, build, method, parse
+from hired.selectors.by_hand import Patches, write_patches
 from hired.settings import (
     Budget,
     Choice,
@@ -38,6 +40,8 @@ def values(setting):
         return st.one_of(st.sampled_from(setting.choices), st.integers(0, 63))
     if isinstance(setting, Whole):
         return st.integers(setting.low, setting.high)
+    if isinstance(setting, Patches):
+        return st.one_of(st.just(""), picks().map(lambda picked: write_patches(*picked)))
     if isinstance(setting, Number):
         return st.floats(setting.low, setting.high)
     if isinstance(setting, Choice):

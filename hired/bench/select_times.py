@@ -71,7 +71,8 @@ def measure_selecting(
     """
     if repeats < 1:
         raise SettingError(f"repeats is at least 1; got {repeats}.")
-    lanes = [build(name, **fitting(name, {"budget": budget})) for name in methods or SELECTORS]
+    names = [name for name, method in SELECTORS.items() if method.general]
+    lanes = [build(name, **fitting(name, {"budget": budget})) for name in methods or names]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

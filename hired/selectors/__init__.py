@@ -16,11 +16,12 @@ for _module in sorted(module.name for module in pkgutil.iter_modules(__path__)):
 for _name in ["full", "hired", *sorted(SELECTORS.keys() - {"full", "hired"})]:
     SELECTORS[_name] = SELECTORS.pop(_name)
 
-HiRED = SELECTORS["hired"]
+HiRED, ByHand = SELECTORS["hired"], SELECTORS["hand"]
 
 __all__ = [
     "NEWLINES",
     "SELECTORS",
+    "ByHand",
     "HiRED",
     "Selection",
     "Selector",

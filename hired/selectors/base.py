@@ -135,6 +135,7 @@ class Selector(ABC):
     paper: ClassVar[str]
     summary: ClassVar[str]
     fixed_count: ClassVar[bool] = True  # does the count depend on image size and settings only?
+    general: ClassVar[bool] = True  # for any image? if not, sweeps and servers leave it out
     unused: ClassVar[tuple[str, ...]] = ()  # inherited settings that play no part
 
     def __init_subclass__(cls) -> None:

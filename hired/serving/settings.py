@@ -20,7 +20,9 @@ Settings = dict[str, Any]
 
 def offered() -> tuple[str, ...]:
     """The methods whose number of visual tokens a server can tell beforehand."""
-    return tuple(name for name, method in SELECTORS.items() if method.fixed_count)
+    return tuple(
+        name for name, method in SELECTORS.items() if method.fixed_count and method.general
+    )
 
 
 def resolve(server: Mapping[str, Any] | None, request: Mapping[str, Any] | None) -> Settings:
@@ -56,9 +58,14 @@ def make_selector(settings: Mapping[str, Any]) -> Selector:
     name = given.pop("method", "hired")
     settings_of(name)  # no such method
     if name not in offered():
+        why = (
+            "that depends on the image's content"
+            if SELECTORS[name].general
+            else "of patches picked on one image"
+        )
         raise SettingError(
-            f"{name!r} keeps a number of tokens that depends on the image's content, and a server "
-            f"has to reserve them before it sees the image. Use one of: {', '.join(offered())}."
+            f"{name!r} keeps a number of tokens {why}, and a server has to reserve them for any "
+            f"image, before it sees the image. Use one of: {', '.join(offered())}."
         )
     selector = build(name, **given)
     if selector.positions != "packed":

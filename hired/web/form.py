@@ -12,6 +12,7 @@ import gradio as gr
 
 from hired.errors import SettingError
 from hired.selectors import SELECTORS, Selector, as_selector
+from hired.selectors.by_hand import Patches
 from hired.settings import Budget, Choice, Flag, Heads, Layer, Number, Setting, Whole
 from hired.web.render import fill
 from hired.web.settings import DECLARED, MOST, RUN, Settings
@@ -20,7 +21,7 @@ RATE, COUNT = "Share", "Count"
 RATE_LABEL, COUNT_LABEL = "Share of all patches, %", "Patches to keep, per image"
 ORDER = ("one after the other", "one after the other, swapped", "race (times are shared)")
 FIELDS = ("panes", "max_new_tokens", "order", "repeats")
-MAX_TEXT = 20_000  # characters of the hidden text
+MAX_TEXT = 60_000  # characters of the hidden text
 EDITED = 1  # the pane of the simple budget, and of the picture at first
 
 
@@ -168,6 +169,8 @@ def _control(setting: Setting, layers: int, heads: int, feature: int | None) -> 
         case Heads():
             single = [[str(head), f"head {head}"] for head in range(heads)]
             return {"kind": "choice", "choices": [*([c, c] for c in setting.choices), *single]}
+        case Patches():
+            return {"kind": "text"}
         case Choice():
             return {"kind": "choice", "choices": [[c, c] for c in setting.choices]}
         case Flag():

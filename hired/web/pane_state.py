@@ -127,7 +127,8 @@ def _differing(lane: str, twins: Sequence[str]) -> str:
     for name, setting in own.settings().items():
         value = setting.write(getattr(own, name))
         if any(setting.write(getattr(other, name)) != value for other in others):
-            words.append(budget_words(own) if name == "budget" else f"{name} {value}")
+            said = setting.tell(name, getattr(own, name))
+            words.append(budget_words(own) if name == "budget" else said)
     return ", ".join(words)
 
 

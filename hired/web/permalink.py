@@ -18,7 +18,8 @@ OWN = "own"  # `image=own` in a link: made with an upload, which it cannot carry
 ASKED = ("q", "example", "image")  # what else a link says of what is asked
 HERE = ("run", "stage")  # what the page itself does with a link; they ask for no settings
 MAX_QUESTION = 1000  # characters of a question in a link
-MAX_VALUE = 300  # characters of a lane or a setting in a link
+MAX_VALUE = 300  # characters of a setting in a link, unless it says more itself
+MAX_LANE = 20_000  # and of a lane
 KNOWN = ("lane", *RUN, *SIDES, *DECLARED)
 
 
@@ -88,7 +89,7 @@ def _read_lanes(
     usual = Settings().lanes
     lanes: list[Selector] = []
     for text in texts[:MOST]:
-        name, _, rest = text[:MAX_VALUE].partition(":")
+        name, _, rest = text[:MAX_LANE].partition(":")
         if name not in SELECTORS:
             changed.append(f"lane={text[:60]}{nearest(name, SELECTORS)}")
             lanes.append(usual[min(len(lanes), 1)])
@@ -113,7 +114,7 @@ def _fit(
     for key, setting in known.items():
         if key not in given:
             continue
-        text = str(given[key])[:MAX_VALUE]
+        text = str(given[key])[: getattr(setting, "longest", MAX_VALUE)]
         clamped = _clamp(setting, text, layers)
         try:
             value = setting.read(key, clamped)

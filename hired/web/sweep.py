@@ -19,16 +19,18 @@ from hired.budget import OWN, parse_budget
 from hired.comparison.lane import Lane
 from hired.errors import SettingError
 from hired.images import describe_image
-from hired.selectors import SELECTORS, Selector, build, fitting, parse
+from hired.selectors import SELECTORS, Selector, build, fitting, parse, settings_of
 from hired.web.engine import Loaded
 from hired.web.limits import MAX_ROWS, Limits
 from hired.web.pane_state import PaneState, median, show
 from hired.web.render import matches
-from hired.web.settings import DECLARED, Settings
+from hired.web.settings import Settings
 
 log = logging.getLogger(__name__)
 TICK_S = 0.5  # after this long within a row a frame with nothing new asks who still listens
-AXES = ("none", "method", *(name for name in DECLARED if name != "budget"))
+METHODS = [name for name, method in SELECTORS.items() if method.general]
+SWEPT = dict.fromkeys(key for name in METHODS for key in settings_of(name) if key != "budget")
+AXES = ("none", "method", *SWEPT)
 NUMBERS = ("visual_tokens", "ttft_s", "tokens_per_s", "total_s", "kv_cache_bytes", "peak_bytes")
 
 

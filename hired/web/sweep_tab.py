@@ -17,7 +17,7 @@ from hired.web.handlers import Handlers
 from hired.web.pictures import small
 from hired.web.queues import FREE, GPU, LOOK, QUIET
 from hired.web.share_panel import Recall
-from hired.web.sweep import AXES, Progress, plan, sweep
+from hired.web.sweep import AXES, METHODS, Progress, plan, sweep
 from hired.web.sweep_results import budget_of, grid, plot
 from hired.web.uploads import read_image, upload_folder
 
@@ -85,7 +85,7 @@ def _fields() -> list[Any]:
             elem_id="sweep-budgets", min_width=240,
         )  # fmt: skip
         methods = gr.Dropdown(
-            [choice for choice in form.method_choices() if choice[1] != "full"],
+            [choice for choice in form.method_choices() if choice[1] in METHODS[1:]],
             value=["hired", "random"], multiselect=True, label="Methods", elem_id="sweep-methods",
             min_width=240,
         )  # fmt: skip

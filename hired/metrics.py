@@ -20,6 +20,7 @@ import psutil
 import torch
 
 from hired.generate import Answer
+from hired.phases import OF_MODEL, PREPROCESS, SELECT, VISION
 from hired.selectors import Selection
 
 SAMPLE_EVERY_S = 0.01
@@ -237,7 +238,7 @@ def summarise(
 ) -> Metrics:
     """The metrics of a lane that has emitted at least one token."""
     ttft = answer.stamps[0] - watch.start
-    before = sum(watch.seconds[name] for name in ("preprocess", "vision", "select"))
+    timed = {phase.metric: watch.seconds[phase.name] for phase in (PREPROCESS, VISION, SELECT)}
     decode = answer.stamps[-1] - answer.stamps[0]
     total = answer.stamps[-1] - watch.start
     count = len(answer.tokens)
@@ -249,10 +250,8 @@ def summarise(
         stock_tokens=selection.stock,
         prompt_tokens=prompt_tokens,
         new_tokens=count,
-        preprocess_s=watch.seconds["preprocess"],
-        vision_s=watch.seconds["vision"],
-        select_s=watch.seconds["select"],
-        prefill_s=ttft - before,
+        **timed,
+        prefill_s=ttft - sum(timed.values()),
         ttft_s=ttft,
         model_ttft_s=None,
         decode_s=decode,
@@ -269,7 +268,7 @@ def summarise(
 
 def model_ttft(metrics: Mapping[str, Any]) -> float | None:
     """Seconds the model takes to its first token: looking, selecting and reading."""
-    parts = [metrics[name] for name in ("vision_s", "select_s", "prefill_s")]
+    parts = [metrics[phase.metric] for phase in OF_MODEL]
     return None if None in parts else sum(parts)
 
 

@@ -12,20 +12,11 @@ from rich.text import Text
 
 from hired.comparison.evidence import tokens_per_s
 from hired.comparison.lane import Lane
-from hired.comparison.stream import FINAL, Step
+from hired.comparison.stream import Step
 from hired.metrics import Metrics, seconds, size
 from hired.models.allowed import ALLOWED, EMBEDDED, LISTED, PRECISIONS
 from hired.models.hardware import free_bytes, name_device, pick_device, versions
-
-PHASES = {
-    "waiting": "waiting",
-    "preparing": "preparing the image",
-    "looking": "looking at it",
-    "selecting": "choosing tokens",
-    "reading": "reading the prompt",
-    "answering": "answering",
-}
-
+from hired.phases import BY_NAME, FINAL, TO_FIRST_TOKEN, WAITING
 
 # C0 and C1 controls but line ends and tabs, DEL, and surrogates that no encoding takes.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -73,10 +64,10 @@ class Screen:
         return [last[index] for index in range(len(lanes))]
 
     def _show(self, step: Step, lane: Lane) -> None:
-        if step.phase == "waiting":
+        if step.phase == WAITING:
             return
         if step.phase not in FINAL and (self.race or not step.text):
-            self._wait_for(f"{lane.name}: {PHASES[step.phase]}")
+            self._wait_for(f"{lane.name}: {BY_NAME[step.phase].state}")
             return
         self._wait_for(None)
         if step.lane not in self._printed:
@@ -271,14 +262,14 @@ def show_check(record: dict[str, Any]) -> None:
 
 
 def _budget_table(rows: list[dict[str, Any]]) -> Table:
-    columns = "budget|visual|prepare|vision|select|prefill|the model's part|tok/s|KV cache|peak"
-    table = Table(*columns.split("|"), box=None)
+    phases = [phase.name for phase in TO_FIRST_TOKEN]
+    after = ("the model's part", "tok/s", "KV cache", "peak")
+    table = Table("budget", "visual", *phases, *after, box=None)
     for row in rows:
         table.add_row(
             f"{row['budget']:.0%}",
             str(row["visual_tokens"]),
-            *(seconds(row[f"{phase}_s"]) for phase in ("preprocess", "vision", "select")),
-            seconds(row["prefill_s"]),
+            *(seconds(row[phase.metric]) for phase in TO_FIRST_TOKEN),
             seconds(row["model_ttft_s"]),
             "–" if row["tokens_per_s"] is None else f"{row['tokens_per_s']:.1f}",
             size(row["kv_cache_bytes"]),

@@ -19,6 +19,7 @@ from hired.encode import Plan, Taps, Vision, encode, naming_layer
 from hired.errors import InputError, ModelError, SettingError
 from hired.generate import LogitsWatch, as_encoder_outputs
 from hired.pack import Packed, pack
+from hired.phases import SELECT, VISION
 from hired.selectors import Selection, Selector, as_selector
 from hired.stock import unwrap
 from hired.tiles import TileGrid
@@ -85,11 +86,11 @@ def look(
         NotFinite: the tower computed NaN or infinity, with the layer's name.
     """
     with naming_layer(tower, pixel_values):
-        with timed("vision"):
+        with timed(VISION.name):
             images, grids = _fit(tower, pixel_values, image_sizes, grid)
             plan = _plan(selector, grids, timed)
             visions = encode(tower, images, grids, selector.taps(tower.feature_tap), plan)
-        with timed("select"):
+        with timed(SELECT.name):
             return [(vision, selector.select(vision)) for vision in visions]
 
 
@@ -136,7 +137,7 @@ def _plan(selector: Selector, grids: Sequence[TileGrid], timed: Timed) -> Plan |
         return None
 
     def plan(grid: TileGrid, overview: Tensor | None) -> list[int] | None:
-        with timed("select"):
+        with timed(SELECT.name):
             return selector.budgets(grid, overview)
 
     return plan

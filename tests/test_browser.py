@@ -79,7 +79,7 @@ def test_stop_keeps_what_was_said(visit, picture) -> None:
     page = visit("?max_new_tokens=512")
     ask(page, picture)
     page.click("#run")
-    page.wait_for_selector("#pane-0 .pane.answering")
+    page.wait_for_selector("#pane-0 .pane.decode")
     page.press("#question textarea", "Enter")  # again
     told = page.locator(".toast-body", has_text="still being answered; press Stop first")
     expect(told).to_be_visible(timeout=PATIENCE_MS)
@@ -90,10 +90,10 @@ def test_stop_keeps_what_was_said(visit, picture) -> None:
     assert page.inner_text("#pane-0 .answer p")
     settle(page)
     page.click("#run")
-    page.wait_for_selector("#pane-0 .pane.answering")
+    page.wait_for_selector("#pane-0 .pane.decode")
     page.locator("#side-0 .halt").click()  # one side; the other goes on
     page.wait_for_selector("#pane-0 .pane.stopped")
-    page.wait_for_selector("#pane-1 .pane.answering")
+    page.wait_for_selector("#pane-1 .pane.decode")
     page.click("#stop")
     settle(page)
 

@@ -46,7 +46,7 @@ def test_keyboard_alone_from_load_to_answer_and_stop(visit) -> None:
     page.keyboard.type(QUESTION)
     tab_to(page, "#run")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#pane-0 .pane.answering")
+    page.wait_for_selector("#pane-0 .pane.decode")
     tab_to(page, "#stop")
     page.keyboard.press("Enter")
     for index in (0, 1):
@@ -106,7 +106,7 @@ def test_phone_in_the_dark_with_little_motion(visit, picture) -> None:
     ask(page, picture)
     page.focus("#question textarea")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#pane-0 .pane.answering")
+    page.wait_for_selector("#pane-0 .pane.decode")
     page.wait_for_function("document.querySelector('#pane-0').getBoundingClientRect().top < 300")
     moving = "document.getAnimations().filter((one) => one.playState === 'running').length"
     assert page.evaluate(moving) == 0

@@ -71,7 +71,7 @@ def test_a_cut_connection_loses_no_image_question_or_budget(browser, url, pictur
     page.press("#rate input[type=number]", "Tab")
     expect(page.locator("#readout")).to_contain_text("reads 59 tokens", timeout=PATIENCE_MS)
     page.click("#run")
-    page.wait_for_selector("#pane-0 .pane.answering")
+    page.wait_for_selector("#pane-0 .pane.decode")
     with page.expect_event("framenavigated", timeout=PATIENCE_MS):
         wire.cut()
         page.wait_for_selector(".toast-body")
@@ -84,7 +84,7 @@ def test_a_cut_connection_loses_no_image_question_or_budget(browser, url, pictur
     expect(page.locator("#readout")).to_contain_text("reads 59 tokens", timeout=PATIENCE_MS)
     assert "noise" in page.get_attribute("#image img", "src")
     page.click("#run")  # the server has ended the run that nobody waits for
-    page.wait_for_selector("#pane-0 .pane.answering")
+    page.wait_for_selector("#pane-0 .pane.decode")
     page.click("#stop")
     page.wait_for_selector("#pane-1 .pane.stopped")
 

@@ -18,8 +18,8 @@ from test_encode import same, state
 
 from hired.comparison.lane import Lane
 from hired.comparison.run import compare
-from hired.comparison.stream import FINAL
 from hired.errors import InputError, ModelError, SettingError
+from hired.phases import FINAL
 from hired.selectors import SELECTORS, build, fitting
 from hired.selectors.base import Selector
 
@@ -43,7 +43,7 @@ def test_both_lanes_stream_and_end(tiny):
     for lane in (0, 1):
         mine = [step for step in steps if step.lane == lane]
         phases = list(dict.fromkeys(step.phase for step in mine))
-        order = ["waiting", "preparing", "looking", "selecting", "reading", "answering", "done"]
+        order = ["waiting", "preprocess", "vision", "select", "prefill", "decode", "done"]
         assert [phase for phase in order if phase in phases] == phases
         texts = [step.text for step in mine]
         assert all(late.startswith(early) for early, late in pairwise(texts))

@@ -14,8 +14,8 @@ from conftest import make_image
 from fake_server import TEXT_TOKENS, FakeServer, picture_of
 
 from hired.comparison.lane import Lane
-from hired.comparison.stream import FINAL
 from hired.errors import ModelError, SettingError
+from hired.phases import FINAL
 from hired.selectors import SELECTORS, build
 from hired.serving import capacity, launch
 from hired.serving.client import Endpoint, read_gauges

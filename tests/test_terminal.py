@@ -82,7 +82,7 @@ def test_an_answer_cannot_steer_the_terminal(capsys) -> None:
     assert plain("a\x1b[2Jb\nc\r") == "a\ufffd[2Jb\nc\ufffd"
     assert plain("\x00\x7f\x9b2J\ud83d") == "\ufffd\ufffd\ufffd2J\ufffd"
     lanes = [Lane("one", build("full"))]
-    steps = [Step(0), Step(0, "answering", "[red]x"), Step(0, "done", "[red]x\x1b[2J y")]
+    steps = [Step(0), Step(0, "decode", "[red]x"), Step(0, "done", "[red]x\x1b[2J y")]
     Screen().follow(iter(steps), lanes)
     out = capsys.readouterr().out
     assert "[red]x\ufffd[2J y" in out and out.count("[red]x") == 1
@@ -102,13 +102,13 @@ def test_an_answer_cannot_steer_the_terminal(capsys) -> None:
     ids=ascii,
 )
 def test_a_script_arrives_as_it_was_answered(text, capsys) -> None:
-    steps = [Step(0, "answering", text[:2]), Step(0, "answering", text), Step(0, "done", text)]
+    steps = [Step(0, "decode", text[:2]), Step(0, "decode", text), Step(0, "done", text)]
     Screen().follow(iter(steps), [Lane("one", build("full"))])
     assert text in capsys.readouterr().out
 
 
 def test_a_table_keeps_its_columns_however_it_arrives(capsys) -> None:
     table = "a\tb\nlonger\tc"
-    steps = [Step(0, "answering", table[:end]) for end in range(1, len(table) + 1)]
+    steps = [Step(0, "decode", table[:end]) for end in range(1, len(table) + 1)]
     Screen().follow(iter([*steps, Step(0, "done", table)]), [Lane("one", build("full"))])
     assert "a       b\nlonger  c" in capsys.readouterr().out

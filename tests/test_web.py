@@ -162,7 +162,7 @@ def test_python_code_is_python_and_says_the_settings(settings) -> None:
 
 
 def test_no_text_becomes_markup() -> None:
-    view = PaneState("full", "answering", HOSTILE)
+    view = PaneState("full", "decode", HOSTILE)
     failed = PaneState("full", "failed", error=HOSTILE)
     shown = [
         render.pane(view, 0, Case(HOSTILE)),
@@ -203,7 +203,7 @@ def test_timeline_is_on_one_scale() -> None:
     widths = [sum(map(float, re.findall(r"width:([\d.]+)%", lane))) for lane in text.split("<b>")]
     assert widths[1] == pytest.approx(100, abs=0.5)
     assert widths[2] < widths[1]
-    assert "read 400 ms" in text or "read 0.40 s" in text
+    assert "prefill 0.40 s" in text
 
 
 def test_median_of_repeats() -> None:

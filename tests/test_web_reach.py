@@ -50,7 +50,7 @@ def test_words_that_differ_are_marked_in_the_panes_and_told() -> None:
     assert "<mark>x y</mark>" in shown[0], "the first against every other"
     assert "<mark" not in shown[1] and "<mark>z</mark> y" in shown[2]
     still = render.side_by_side(
-        [PaneState("full", "done", "x y"), PaneState("hired", "answering", "x")]
+        [PaneState("full", "done", "x y"), PaneState("hired", "decode", "x")]
     )
     assert "<mark" not in still[0] + still[1], "a word yet to come is no difference"
     toy = render.side_by_side(

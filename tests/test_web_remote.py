@@ -52,9 +52,9 @@ def test_both_panes_answer_and_are_compared(servers) -> None:
     assert "20 visual tokens" in shown and "unknown" in shown  # peak memory
     assert "read 20 visual tokens instead of 100" in verdict(views)
     assert "to first token" in verdict(views) and "Unknown" in verdict(views)
-    assert 'class="read"' in render.timeline(views) and 'class="look" style' not in render.timeline(
+    assert 'class="prefill"' in render.timeline(
         views
-    )
+    ) and 'class="vision" style' not in render.timeline(views)
 
 
 def test_servers_that_tell_nothing_are_shown_as_unknown(servers) -> None:

@@ -119,10 +119,10 @@ def test_closing_a_run_frees_the_device(engine, image) -> None:
 def test_frames_take_a_small_share_of_the_time(monkeypatch) -> None:
     clock = [100.0]
     monkeypatch.setattr(runs, "perf_counter", lambda: clock[0])
-    told = [PaneState("full", "answering", "a"), PaneState("hired", "waiting")]
-    word = [PaneState("full", "answering", "a b"), told[1]]
+    told = [PaneState("full", "decode", "a"), PaneState("hired", "waiting")]
+    word = [PaneState("full", "decode", "a b"), told[1]]
     phase = [PaneState("full", "done", "a"), told[1]]
-    tick = [PaneState("full", "answering", "a", elapsed_s=9.0), told[1]]
+    tick = [PaneState("full", "decode", "a", elapsed_s=9.0), told[1]]
     pace = runs.Pace()
     pace.took(seconds=0.02)
     clock[0] += 0.6
@@ -134,7 +134,7 @@ def test_frames_take_a_small_share_of_the_time(monkeypatch) -> None:
     pace.took(seconds=0.02)
     clock[0] += 0.03
     assert not pace.due(told, phase), "nobody sees what lasts 30 ms"
-    first = [told[0], PaneState("hired", "answering", "a")]
+    first = [told[0], PaneState("hired", "decode", "a")]
     assert pace.due(told, first), "a first word does not wait"
     clock[0] += 0.06
     assert pace.due(told, phase)

@@ -111,7 +111,7 @@ def test_a_count_is_said_as_one_where_the_answer_was_lost() -> None:
     ("view", "words"),
     [(PaneState("hired", "failed", error="no"), "one side failed"),
      (PaneState("hired", "stopped"), "stopped before its first token"),
-     (PaneState("hired", "reading"), "when both sides are done")],
+     (PaneState("hired", "prefill"), "when both sides are done")],
 )  # fmt: skip
 def test_no_verdict_without_both(view, words) -> None:
     assert words in verdict([STOCK, view])

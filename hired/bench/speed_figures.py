@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from hired.bench.results import rounds_in
 from hired.bench.speed_plan import BASELINE
 from hired.bench.speed_summary import Group, Row, summarise_rounds
-from hired.bench.speed_tables import PHASES
 from hired.budget import show_budget
+from hired.phases import TO_FIRST_TOKEN
 
 if TYPE_CHECKING:  # half a second, when something is drawn
     from matplotlib.axes import Axes
@@ -78,9 +78,11 @@ def _phases(group: Group) -> "Figure":
     figure, axes = _axes(group, 1.4 + 0.45 * len(rows))
     names = [_label(row) for row in rows]
     left = [0.0] * len(rows)
-    for phase, fill, hatch in zip(PHASES, FILLS, HATCHES, strict=True):
-        widths = [row.metrics[f"{phase}_s"].median for row in rows]
-        axes.barh(names, widths, left=left, label=phase, color=fill, hatch=hatch, edgecolor="white")
+    for phase, fill, hatch in zip(TO_FIRST_TOKEN, FILLS, HATCHES, strict=True):
+        widths = [row.metrics[phase.metric].median for row in rows]
+        axes.barh(
+            names, widths, left=left, label=phase.name, color=fill, hatch=hatch, edgecolor="white"
+        )
         left = [start + width for start, width in zip(left, widths, strict=True)]
     axes.set_xlabel("seconds to the first token")
     figure.legend(ncols=4, fontsize=8, frameon=False, loc="outside lower center")

@@ -9,6 +9,7 @@ from hired.bench.results import rounds_in
 from hired.bench.speed_plan import BASELINE
 from hired.bench.speed_summary import Group, Row, Spread, summarise_rounds
 from hired.budget import show_budget
+from hired.phases import TO_FIRST_TOKEN
 
 # HiRED (arXiv 2408.10945), LLaVA-NeXT-7B on a Tesla P40 (24 GB). (batch, budget) -> tokens/s,
 # seconds to the first token, peak GB; None where it ran out of memory. Cited, not measured here.
@@ -22,11 +23,10 @@ PUBLISHED: dict[tuple[int, float | None], tuple[float, float, float] | None] = {
     (4, 0.2): (4.28, 13.60, 16.99),
 }
 HEAD = (
-    "Method | Kept | Visual tokens | Prepare | Vision | Select | Prefill | To the first token | "
-    "The model's part | Speed-up | Bound | Of the bound | Decode tokens/s | KV cache | "
-    "Peak above rest"
+    f"Method | Kept | Visual tokens | {' | '.join(p.name.capitalize() for p in TO_FIRST_TOKEN)} | "
+    "To the first token | The model's part | Speed-up | Bound | Of the bound | Decode tokens/s | "
+    "KV cache | Peak above rest"
 )
-PHASES = ("preprocess", "vision", "select", "prefill")
 BATCH_HEAD = "Method | Kept | Batch | Tokens/s | To the first token | Speed-up | Peak above rest"
 PAPER_HEAD = (
     "Method | Kept | Batch | Tokens/s | To the first token | Peak memory | "
@@ -108,7 +108,7 @@ def _phases(row: Row) -> list[str]:
     metrics = row.metrics
     return [
         _count(metrics["visual_tokens"]),
-        *(_seconds(metrics[f"{phase}_s"]) for phase in PHASES),
+        *(_seconds(metrics[phase.metric]) for phase in TO_FIRST_TOKEN),
         _range(metrics["ttft_s"], _time),
         _seconds(metrics["model_ttft_s"]),
         _speedup(row),

@@ -16,6 +16,7 @@ from hired.clip import read_tower
 from hired.errors import SettingError
 from hired.inputs import prepare
 from hired.metrics import Stopwatch
+from hired.phases import VISION
 from hired.selectors import Selector
 from hired.wrapper import look
 
@@ -42,9 +43,9 @@ def measure_passes(
 
     def timed(run: Callable[[], None]) -> float:
         watch = Stopwatch(device)
-        with watch.phase("vision"):
+        with watch.phase(VISION.name):
             run()
-        return watch.seconds["vision"]
+        return watch.seconds[VISION.name]
 
     with torch.inference_mode():
         for run in (stock, hired):  # warm up

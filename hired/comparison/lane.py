@@ -24,6 +24,7 @@ from hired.inputs import Inputs, prepare
 from hired.metrics import MemoryProbe, Metrics, Stopwatch, release_memory, summarise
 from hired.models.hardware import explain_unsupported
 from hired.pack import Packed, pack
+from hired.phases import PREFILL, PREPROCESS
 from hired.selectors import Selector, as_selector
 from hired.selectors.hired import merge_heads
 from hired.wrapper import look
@@ -36,8 +37,6 @@ OWN = {
     "labels", "mm_encoder_outputs", "pixel_values", "position_ids", "return_dict_in_generate",
     "streamer", "vision_feature_layer", "vision_feature_select_strategy",
 }  # fmt: skip
-
-TOLD = {"vision": "looking", "select": "selecting"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,24 +183,24 @@ def _measure(
 ) -> Metrics | None:
     tower = read_tower(prompt.model)
     device, *others = devices_of(prompt.model)
-    tell(phase="preparing")
+    tell(phase=PREPROCESS.name)
     inputs = prompt.prepared.take(lambda: _prepare(prompt, tower, device))
     if stopped():
         return None
     named = naming_layer(tower, inputs.pixel_values)
     with MemoryProbe(device, split=bool(others)) as probe, torch.inference_mode(), named:
-        watch = Stopwatch(device, *others, preprocess=prompt.prepared.seconds)
+        watch = Stopwatch(device, *others, **{PREPROCESS.name: prompt.prepared.seconds})
 
         def timed(name: str) -> AbstractContextManager[None]:
             if watch.phase_now is None:  # what is planned inside the vision pass is not told
-                tell(phase=TOLD[name])
+                tell(phase=name)
             return watch.phase(name)
 
         pixels = inputs.pixel_values, inputs.image_sizes
         seen = look(tower, *pixels, selector, grid=inputs.grid, timed=timed)
         visions, selections = zip(*seen, strict=True)
         # Whoever draws it keeps it for long; merged features would stay on the device with it.
-        tell(phase="reading", selection=selections[0].with_features(None))
+        tell(phase=PREFILL.name, selection=selections[0].with_features(None))
         if stopped():
             return None
         packed = pack(prompt.model, inputs.input_ids, inputs.attention_mask, visions, selections)

@@ -15,12 +15,12 @@ from typing import Any
 
 from hired.comparison.lane import Lane, Tell
 from hired.metrics import Metrics
+from hired.phases import DECODE, FINAL, WAITING
 from hired.selectors import Selection, Selector
 
 HEARTBEAT_S = 0.2  # a step at least this often, so that a consumer can leave while a lane works
 LEAVE_S = 10.0  # how long the interpreter's end waits for lanes that nobody reads any more
 HALF = "\ufffd"  # what decoders make of bytes that are no character, or not yet
-FINAL = ("done", "stopped", "failed")
 _running: "weakref.WeakSet[_Comparison]" = weakref.WeakSet()
 
 News = queue.SimpleQueue  # of (lane index, what is new about it)
@@ -33,8 +33,8 @@ class Step:
 
     Attributes:
         lane: its index.
-        phase: "waiting", "preparing", "looking", "selecting", "reading", "answering", and last
-            one of "done", "stopped", "failed".
+        phase: "waiting", then the name of one of `hired.phases.PHASES`, and last one of "done",
+            "stopped", "failed".
         text: the answer so far.
         new_tokens: tokens generated so far.
         elapsed_s: seconds since the lane began, 0 while it waits.
@@ -44,7 +44,7 @@ class Step:
     """
 
     lane: int
-    phase: str = "waiting"
+    phase: str = WAITING
     text: str = ""
     new_tokens: int = 0
     elapsed_s: float = 0.0
@@ -94,7 +94,7 @@ def _stream(comparison: "_Comparison", decode: Callable[[list[Any]], str]) -> It
                 changed.add(index)
                 if "token" in news:
                     texts[index].tokens.append(news["token"])
-                    news = {"phase": "answering"}
+                    news = {"phase": DECODE.name}
                 states[index] = replace(states[index], **news)
             for index, state in enumerate(states):
                 if index in changed or state.phase not in FINAL:

@@ -16,6 +16,7 @@ from hired.comparison.stream import Step, follow
 from hired.images import open_image
 from hired.inputs import check_question
 from hired.metrics import Metrics
+from hired.phases import PREFILL
 from hired.selectors import Selector
 from hired.serving.client import Endpoint, Usage, as_data_uri
 from hired.serving.settings import make_selector, settings_from
@@ -99,7 +100,7 @@ def _measure(
         make_selector(settings)  # refused here, in words, before anything is sent
     usage, stamps = Usage(), []
     begin = perf_counter()
-    tell(phase="reading")
+    tell(phase=PREFILL.name)
     pieces = place.ask(
         model, asked.picture, asked.text, asked.max_new_tokens, settings, stopped, usage
     )

@@ -14,6 +14,7 @@ from hired.bench.speed_figures import KINDS, measured, to_svg
 from hired.bench.speed_summary import Group, Row, summarise_rounds
 from hired.bench.speed_tables import describe_sessions, show_kept
 from hired.errors import HiredError
+from hired.phases import TO_FIRST_TOKEN
 from hired.web import render
 from hired.web.accuracy import add_accuracy
 from hired.web.overhead import describe
@@ -47,10 +48,7 @@ spends little time in prefill and gains little; a 7B model spends most of it the
 RESULTS = Path(__file__).resolve().parents[2] / "assets" / "results"
 # Head of a column -> metric and what its median is multiplied by.
 MEASURED = {
-    "prepare, ms": ("preprocess_s", 1e3),
-    "vision, ms": ("vision_s", 1e3),
-    "select, ms": ("select_s", 1e3),
-    "prefill, ms": ("prefill_s", 1e3),
+    **{f"{phase.name}, ms": (phase.metric, 1e3) for phase in TO_FIRST_TOKEN},
     "first token, ms": ("ttft_s", 1e3),
     "decode, tokens/s": ("tokens_per_s", 1.0),
     "KV cache, MB": ("kv_cache_bytes", 1e-6),

@@ -6,19 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hired.budget import show_budget
-from hired.comparison.stream import FINAL, Step
+from hired.comparison.stream import Step
 from hired.errors import SettingError
+from hired.phases import FINAL
 from hired.selectors import SELECTORS, Selector, parse
 
-PHASES = ("preprocess_s", "vision_s", "select_s", "prefill_s", "decode_s")
 MEASURED = ("ttft_s", "tokens_per_s", "total_s", "peak_bytes")  # what differs from run to run
-PHASE_NAMES = {
-    "preprocess_s": "prepare",
-    "vision_s": "look",
-    "select_s": "select",
-    "prefill_s": "read",
-    "decode_s": "write",
-}
 
 
 @dataclass(frozen=True)

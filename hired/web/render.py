@@ -13,30 +13,24 @@ from jinja2.utils import markupsafe
 
 from hired.comparison.evidence import SPEED_TOKENS, tokens_per_s
 from hired.metrics import seconds, size
-from hired.web.pane_state import PHASE_NAMES, PHASES, Case, PaneState
+from hired.phases import DECODE, PHASES, PREFILL, WAITING
+from hired.web.pane_state import Case, PaneState
 
 STATES = {
     "idle": "ready",
     "queued": "in the queue",
-    "waiting": "waits its turn",
-    "preparing": "preparing",
-    "looking": "looking",
-    "selecting": "selecting",
-    "reading": "reading",
-    "answering": "answering",
+    WAITING: "waits its turn",
+    **{phase.name: phase.state for phase in PHASES},
     "done": "done",
     "stopped": "stopped",
     "failed": "failed",
 }
-BUSY = ("preparing", "looking", "selecting", "reading", "answering")
+BUSY = tuple(phase.name for phase in PHASES)
 HINTS = {
     "idle": "The answer appears here, word by word.",
     "queued": "Waiting for the device: it runs one comparison at a time.",
-    "waiting": "The panes run one after the other, so that each has the machine to itself.",
-    "preparing": "Cutting the image into tiles …",
-    "looking": "The vision tower looks at the tiles …",
-    "selecting": "Choosing which patches stay …",
-    "reading": "The language model reads image and question …",
+    WAITING: "The panes run one after the other, so that each has the machine to itself.",
+    **{phase.name: phase.story for phase in PHASES},
     "stopped": "Stopped before the first word.",
 }
 
@@ -91,7 +85,9 @@ def pane(
     if case.known and not banner and view.phase == "done":
         mark = "right" if matches(view.text, case.known) else "wrong"
         state = {"right": "✓ right", "wrong": "✗ wrong"}[mark]
+    kind = view.phase
     if view.phase in BUSY:
+        kind += " busy"
         state += f" · {view.elapsed_s:.1f} s"
     if view.turns > 1:
         state += f" · run {view.turn} of {view.turns}"
@@ -102,7 +98,7 @@ def pane(
     contended = metrics.get("contended")
     note = '<span class="chip warn">raced: shared times and memory</span>' if contended else ""
     return (
-        f'<section class="pane {view.phase}" data-lane="{index}" aria-label="{esc(title)}">'
+        f'<section class="pane {kind}" data-lane="{index}" aria-label="{esc(title)}">'
         f'<header><h3>{esc(title)}</h3><span class="chip">{chip}</span>{note}'
         f'<span class="state {mark}"><i aria-hidden="true"></i>{state}</span></header>{banner}'
         '<div class="said"><div class="answer" tabindex="0" role="group" '
@@ -232,9 +228,7 @@ def timeline(views: Sequence[PaneState]) -> str:
     """The phases of every lane as bars on one scale."""
     longest = max((view.metrics["total_s"] for view in views if view.metrics), default=0.0)
     rows = "".join(_bar(view, longest) for view in views)
-    keys = "".join(
-        f'<span><i class="{name}"></i>{name}</span>' for name in (PHASE_NAMES[p] for p in PHASES)
-    )
+    keys = "".join(f'<span><i class="{p.name}"></i>{p.name}</span>' for p in PHASES)
     return (
         '<section class="timeline" aria-label="Time of each phase">'
         f'{rows}<p class="keys" aria-hidden="true">{keys}</p></section>'
@@ -262,9 +256,9 @@ def _bar(view: PaneState, longest: float) -> str:
 
 def _spent(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
     """(phase, seconds); a server's are known up to the first token and after it."""
-    if metrics["prefill_s"] is None:
-        return [("read", metrics["ttft_s"]), ("write", metrics["decode_s"])]
-    return [(PHASE_NAMES[phase], metrics[phase]) for phase in PHASES]
+    if metrics[PREFILL.metric] is None:
+        return [(PREFILL.name, metrics["ttft_s"]), (DECODE.name, metrics[DECODE.metric])]
+    return [(phase.name, metrics[phase.metric]) for phase in PHASES]
 
 
 def announcement(views: Sequence[PaneState]) -> str:

@@ -12,6 +12,7 @@ from time import perf_counter
 from PIL import Image
 
 from hired.comparison.lane import Lane
+from hired.phases import DECODE
 from hired.web.engine import Loaded, Stops
 from hired.web.limits import Limits
 from hired.web.pane_state import PaneState, median, show
@@ -134,7 +135,7 @@ class Pace:
         """Is what changed since the frame `told` worth another one now?"""
         pairs = list(zip(told, views, strict=True))
         changed = [new.phase for old, new in pairs if old.phase != new.phase]
-        if "answering" in changed:
+        if DECODE.name in changed:
             return True
         if changed:
             wait = FRAME_S

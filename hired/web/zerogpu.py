@@ -16,10 +16,11 @@ from PIL import Image
 from hired.comparison.lane import Lane
 from hired.comparison.preview import Preview, from_arrays, to_arrays
 from hired.comparison.run import compare
-from hired.comparison.stream import FINAL, Step
+from hired.comparison.stream import Step
 from hired.encode import Vision
 from hired.errors import HiredError
 from hired.metrics import Metrics
+from hired.phases import FINAL, WAITING
 from hired.selectors import parse
 
 BORROWED = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
@@ -102,7 +103,7 @@ def borrow(
                 if (stop and stop.is_set()) or any(lane.stop.is_set() for lane in lanes):
                     break
     except Error as error:
-        if all(step.phase == "waiting" for step in latest.values()):
+        if all(step.phase == WAITING for step in latest.values()):
             raise _explain(error) from error
         end = {"phase": "failed", "error": str(_explain(error))}  # what was said until then stays
     for step in latest.values():

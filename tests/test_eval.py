@@ -20,9 +20,9 @@ from hired.comparison.preview import Preview
 from hired.encode import Vision
 from hired.errors import InputError, SettingError
 from hired.selectors import SELECTORS, build, fitting
-from hired.shapes.evaluate import answer, answer_all, ask_about, drawn_for, is_right
+from hired.shapes.evaluate import answer, answer_all, drawn_for, is_right
+from hired.shapes.pictures import ask_about, render
 from hired.shapes.questions import Question
-from hired.shapes.scenes import render
 from hired.tiles import TileGrid
 
 SMALL = Plan(

@@ -20,8 +20,8 @@ from hired.cli import main
 from hired.comparison.preview import Preview
 from hired.lmms.prompts import ask_batch, cut_at, generate_settings
 from hired.selectors import build
-from hired.shapes.evaluate import answer_all, ask_about, is_right
-from hired.shapes.scenes import render
+from hired.shapes.evaluate import answer_all, is_right
+from hired.shapes.pictures import ask_about, render
 from hired.wrapper import HiredModel
 
 ROOT = Path(__file__).parents[1]

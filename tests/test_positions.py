@@ -127,8 +127,8 @@ def test_a_server_of_vllm_refuses_original_positions():
 
 def test_posters_answered_at_once_are_answered_as_alone_at_original_positions():
     from hired.models.load import load
-    from hired.shapes.evaluate import answer_all, ask_about
-    from hired.shapes.scenes import render
+    from hired.shapes.evaluate import answer_all
+    from hired.shapes.pictures import ask_about, render
 
     model, processor = load("shapes", device="cpu")
     eye, asked = Preview(model, processor), [ask_about("sparse", i)[1][:3] for i in range(2)]

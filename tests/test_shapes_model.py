@@ -20,7 +20,8 @@ from hired.shapes.assemble import (
     save,
 )
 from hired.shapes.examples import POINTS
-from hired.shapes.questions import KINDS, content
+from hired.shapes.questions import KINDS
+from hired.shapes.scoring import content
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 LISTED = json.loads((ASSETS / "examples" / "examples.json").read_text())
@@ -117,7 +118,8 @@ def test_processor_uses_the_models_grids():
 
 def test_evaluate_counts_questions(capsys):
     from hired.cli import main
-    from hired.shapes.evaluate import answer, ask_about, is_right
+    from hired.shapes.evaluate import answer, is_right
+    from hired.shapes.pictures import ask_about
 
     asked = ["--method", "hired", "--budget", "20%", "--limit", "11", "--seed", "7", "--json"]
     assert main(["shapes", "evaluate", *asked]) == 0

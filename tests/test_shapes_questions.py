@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from hired.shapes.phrases import ANSWERS_NOTHING
-from hired.shapes.questions import KINDS, content, draw, region
+from hired.shapes.pictures import draw
+from hired.shapes.questions import KINDS, region
 from hired.shapes.scenes import Scene, Thing, scene_for
+from hired.shapes.scoring import content
 
 STAR = Thing("star", "blue", 7, 20, 20, 32)
 CIRCLE = Thing("circle", "red", 3, 270, 150, 32)

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from hired.shapes.assemble import build_model, build_processor
+from hired.shapes.pictures import draw
 from hired.shapes.posters import encode
-from hired.shapes.questions import KINDS, draw
+from hired.shapes.questions import KINDS
 from hired.shapes.reader import Spelling, lay_out, read, score
 from hired.shapes.scenes import render
 

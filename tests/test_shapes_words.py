@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from hired.shapes.questions import KINDS, draw
+from hired.shapes.pictures import draw
+from hired.shapes.questions import KINDS
 from hired.shapes.scenes import scene_for
 from hired.shapes.words import SPECIAL, build_tokenizer, vocabulary
 

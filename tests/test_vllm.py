@@ -20,8 +20,8 @@ from hired.selectors import build, fitting
 from hired.serving.launch import overrides
 from hired.serving.models import find_folder, save_for_vllm
 from hired.serving.register import register
-from hired.shapes.evaluate import ask_about
-from hired.shapes.scenes import render as draw
+from hired.shapes.pictures import ask_about
+from hired.shapes.pictures import render as draw
 from hired.wrapper import select
 
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # the tests look into the engine

@@ -21,8 +21,7 @@ from hired.serving.client import Endpoint, Usage, as_data_uri
 from hired.serving.launch import Server, command
 from hired.serving.models import find_folder
 from hired.serving.remote import Pair, compare_remote
-from hired.shapes.evaluate import ask_about
-from hired.shapes.scenes import render
+from hired.shapes.pictures import ask_about, render
 
 pytest.importorskip("vllm", reason="vLLM has an environment of its own: make serve-test")
 pytestmark = [

@@ -19,9 +19,9 @@ from hired.comparison.preview import Preview
 from hired.models.hardware import pick_device
 from hired.models.load import describe, load
 from hired.selectors import Selector
-from hired.shapes.evaluate import answer_all, ask_about, drawn_for, is_right
+from hired.shapes.evaluate import answer_all, drawn_for, is_right
+from hired.shapes.pictures import ask_about, render
 from hired.shapes.questions import Question
-from hired.shapes.scenes import render
 
 Poster = tuple[str, int]  # split and number
 

@@ -16,9 +16,10 @@ from hired.comparison.preview import Preview
 from hired.encode import Vision
 from hired.errors import SettingError
 from hired.selectors import Selection, Selector, candidate_mask
-from hired.shapes.evaluate import answer_all, ask_about, drawn_for, is_right
-from hired.shapes.questions import Question, content
-from hired.shapes.scenes import render
+from hired.shapes.evaluate import answer_all, drawn_for, is_right
+from hired.shapes.pictures import ask_about, render
+from hired.shapes.questions import Question
+from hired.shapes.scoring import content
 
 RESAMPLES = 1000
 TOGETHER = 8  # lanes answered at once

@@ -41,8 +41,7 @@ def write_task(folder: Path, split: str = "sparse", posters: int = 40, seed: int
         posters: those that `hired eval` asks about, with the same questions.
         seed: of posters and questions.
     """
-    from hired.shapes.evaluate import ask_about
-    from hired.shapes.scenes import render
+    from hired.shapes.pictures import ask_about, render
 
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)

@@ -70,8 +70,7 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
 def run_render(args: argparse.Namespace) -> int:
     """Write `count` posters as PNG and their questions as `questions.json`."""
     from hired.selectors.random import SEED
-    from hired.shapes.evaluate import ask_about
-    from hired.shapes.scenes import render
+    from hired.shapes.pictures import ask_about, render
 
     for name in ("seed", "first", "count"):
         SEED.check(f"--{name}", getattr(args, name))

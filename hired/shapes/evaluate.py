@@ -1,6 +1,6 @@
-"""Questions on test posters, answered by any method.
+"""Questions on test pictures, answered by any method.
 
-Questions about a poster share its tower pass and its selection (neither depends on a question),
+Questions about a picture share its tower pass and its selection (neither depends on a question),
 and many are answered in one greedy batch, by the same stages that `HiredModel` runs.
 """
 
@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,25 +21,17 @@ from hired.generate import CACHE, as_encoder_outputs
 from hired.pack import place_tokens, project
 from hired.selectors import Selection, Selector
 from hired.selectors.random import Random
-from hired.shapes.questions import KINDS, Question, content, draw
-from hired.shapes.scenes import SPLITS, STREAMS, Scene, render, scene_for
+from hired.shapes.pictures import Picture, ask_about, render
+from hired.shapes.questions import Question
+from hired.shapes.scoring import content
 from hired.wrapper import look
 
 NAMES = ("input_ids", "attention_mask")
 LONGEST, SHORTEST = 110, 32
 """New tokens at most: of an answer that names objects (six take 60), and of any other."""
 
-POSTERS = 8
-"""Posters whose questions `evaluate` asks at once."""
-
-
-def ask_about(
-    split: str, index: int, seed: int = 0, stream: str = "test"
-) -> tuple[Scene, list[Question]]:
-    """Poster `index` of a stream and one question of every kind that it offers."""
-    rng = np.random.default_rng([STREAMS[stream], SPLITS[split], seed, index, 9])
-    scene = scene_for(stream, split, seed, index)
-    return scene, draw(scene, rng, list(KINDS))
+PICTURES = 8
+"""Pictures whose questions `evaluate` asks at once."""
 
 
 def is_right(reply: str, question: Question) -> bool:
@@ -62,7 +53,7 @@ def new_tokens(question: Question) -> int:
 
 
 def drawn_for(selector: Selector, index: int) -> Selector:
-    """What answers poster `index`: a selector that draws by chance draws anew for every poster."""
+    """What answers picture `index`: one that draws by chance draws anew for each."""
     if isinstance(selector, Random):
         return replace(selector, seed=selector.seed + index)
     return selector
@@ -151,22 +142,22 @@ def _read_images(model: Any, heads: Any, places: Tensor | None, features: list[T
 def answer(
     model: Any,
     processor: Any,
-    scene: Scene,
+    picture: Picture,
     questions: Sequence[Question],
     selector: Selector,
     scale: int = 1,
 ) -> tuple[list[str], int]:
-    """Greedy answers to questions about one poster, and the visual tokens it took."""
-    seen = _look_at(model, processor, scene, selector, scale)
+    """Greedy answers to questions about one picture, and the visual tokens it took."""
+    seen = _look_at(model, processor, picture, selector, scale)
     [replies] = answer_all(model, processor, [seen], [questions])
     return replies, seen[1].visual_tokens
 
 
 def _look_at(
-    model: Any, processor: Any, scene: Scene, selector: Selector, scale: int = 1
+    model: Any, processor: Any, picture: Picture, selector: Selector, scale: int = 1
 ) -> tuple[Vision, Selection]:
-    """What the tower sees of one poster and what is kept of it."""
-    images = processor.image_processor(render(scene, scale), return_tensors="pt").to(model.device)
+    """What the tower sees of one picture and what is kept of it."""
+    images = processor.image_processor(render(picture, scale), return_tensors="pt").to(model.device)
     [seen] = look(read_tower(model), images["pixel_values"], images["image_sizes"], selector)
     return seen
 
@@ -185,8 +176,8 @@ def evaluate(
     Args:
         model, processor: stock; only read.
         selector: the method and its settings.
-        split: "sparse" or "large".
-        limit: questions, one at least; posters have one of every kind that they offer.
+        split: one of `TESTED`.
+        limit: questions, one at least; pictures have one of every kind that they offer.
         seed: of the test stream.
         tell: called with the number of questions answered since the last call.
 
@@ -198,15 +189,15 @@ def evaluate(
     """
     if limit < 1:
         raise SettingError(f"The limit counts questions, one at least; got {limit}.")
-    tally: dict[str, list[int]] = {kind: [0, 0] for kind in KINDS}
+    tally: dict[str, list[int]] = {}
     index = asked = tokens = 0
     while asked < limit:
-        posters = [ask_about(split, index + more, seed) for more in range(POSTERS)]
-        index += POSTERS
+        pictures = [ask_about(split, index + more, seed) for more in range(PICTURES)]
+        index += PICTURES
         seen, questions, before = [], [], asked
-        for number, (scene, many) in enumerate(posters, index - POSTERS):
+        for number, (picture, many) in enumerate(pictures, index - PICTURES):
             if many := many[: limit - asked]:
-                seen.append(_look_at(model, processor, scene, drawn_for(selector, number)))
+                seen.append(_look_at(model, processor, picture, drawn_for(selector, number)))
                 questions.append(many)
                 asked += len(many)
                 tokens += len(many) * seen[-1][1].visual_tokens
@@ -214,7 +205,7 @@ def evaluate(
         tell(asked - before)
     return {
         "accuracy": round(sum(right for right, _ in tally.values()) / asked, 4),
-        "by_kind": {kind: round(right / n, 4) for kind, (right, n) in tally.items() if n},
+        "by_kind": {kind: round(right / n, 4) for kind, (right, n) in tally.items()},
         "questions": asked,
         "visual_tokens_mean": round(tokens / asked, 2),
     }
@@ -226,5 +217,6 @@ def _count(
     """Add right answers and questions to the tally of each kind."""
     for many, said in zip(asked, replies, strict=True):
         for question, reply in zip(many, said, strict=True):
-            tally[question.kind][0] += is_right(reply, question)
-            tally[question.kind][1] += 1
+            pair = tally.setdefault(question.kind, [0, 0])
+            pair[0] += is_right(reply, question)
+            pair[1] += 1

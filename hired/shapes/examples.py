@@ -15,8 +15,9 @@ import numpy as np
 
 from hired.selectors import build
 from hired.shapes.evaluate import answer, is_right
-from hired.shapes.questions import KINDS, Question, conclusion
+from hired.shapes.questions import KINDS, Question
 from hired.shapes.scenes import SMALL, TILE, Scene, generator, place, render
+from hired.shapes.scoring import conclusion
 
 SCALE = 2
 """Pixels per poster pixel in the files, for people's eyes; the processor scales back."""

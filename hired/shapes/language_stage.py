@@ -21,8 +21,9 @@ from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerB
 from hired.shapes.batches import Batches
 from hired.shapes.journal import Journal, load_checkpoint, save_checkpoint
 from hired.shapes.llama_start import MARK
+from hired.shapes.pictures import draw
 from hired.shapes.posters import Poster, shuffled_batches
-from hired.shapes.questions import COLUMNS, ROWS, Question, draw
+from hired.shapes.questions import COLUMNS, ROWS, Question
 from hired.shapes.reader import Spelling, answer_loss, lay_out, score
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 from hired.shapes.tiles import UNREADABLE

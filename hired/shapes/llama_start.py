@@ -21,9 +21,10 @@ def pair_words(table: torch.Tensor, ids: dict[str, int]) -> None:
     """Words of one meaning start alike: plurals, capitals, spellings (in place)."""
     twins = [(s, s + "s") for s in SHAPES] + [("digit", "number"), ("colour", "color")]
     twins += [("poster", "picture"), ("poster", "image")]
+    twins += [(str(digit), f"##{digit}") for digit in range(10)]
     twins += [(w, w[0].upper() + w[1:]) for w in ids if w.islower() and w.isalpha()]
     for word, twin in twins:
-        if word in ids and twin in ids and len(word) > 1:
+        if word in ids and twin in ids and len(twin) > 1:
             table[ids[twin]] = table[ids[word]] + 0.1 * torch.randn_like(table[ids[word]])
 
 

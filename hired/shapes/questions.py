@@ -2,10 +2,9 @@
 
 Each kind is one function that turns a scene into a `Question` or None where the scene offers
 none. A question whose answer would hang on a few pixels (an object on the border between left
-and middle) is not asked. `content` reduces an answer to the words that scoring compares.
+and middle) is not asked.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -72,12 +71,16 @@ def region(scene: Scene, thing: Thing) -> str | None:
     return "middle" if row == column == "middle" else f"{row} {column}"
 
 
-def ask(kind: str, rng: np.random.Generator, **words: str) -> str:
-    """A random phrase of the kind with its words filled in."""
-    choices = PHRASES[kind]
+def fill(choices: tuple[str, ...], rng: np.random.Generator, **words: str) -> str:
+    """A random one of the phrases with its words filled in."""
     # The first phrases are the plainest: half of all questions use one of them.
     few = rng.random() < 0.5
     return choices[rng.integers(min(3, len(choices)) if few else len(choices))].format(**words)
+
+
+def ask(kind: str, rng: np.random.Generator, **words: str) -> str:
+    """A random phrase of the kind with its words filled in."""
+    return fill(PHRASES[kind], rng, **words)
 
 
 def digit(scene: Scene, rng: np.random.Generator) -> Question | None:
@@ -257,43 +260,3 @@ KINDS: dict[str, Callable[[Scene, np.random.Generator], Question | None]] = {
     "describe": describe,
     "unknown": unknown,
 }
-
-
-def styled(text: str, rng: np.random.Generator) -> str:
-    """The question as people type it: capital or not, question mark or not."""
-    draw = rng.random()
-    text = text[0].upper() + text[1:] if draw < 0.6 else text
-    return text.rstrip("?.") if rng.random() < 0.15 else text
-
-
-def draw(scene: Scene, rng: np.random.Generator, kinds: list[str]) -> list[Question]:
-    """One question for each kind in `kinds` that the scene offers, in that order."""
-    questions = []
-    for kind in kinds:
-        question = KINDS[kind](scene, rng)
-        if question is not None:
-            text = styled(question.text, rng)
-            questions.append(Question(question.kind, text, question.answer))
-    return questions
-
-
-CONTENT = (
-    set(COLOUR_NAMES)
-    | set(SHAPES)
-    | set("0123456789")
-    | set(NUMBERS)
-    | {"yes", "no", "not", "top", "middle", "bottom", "left", "right", "above", "below"}
-    | {"higher", "lower", "only"}
-)
-
-
-def conclusion(answer: str) -> str:
-    """The last sentence, which carries the answer: a count comes after what was counted."""
-    return re.split(r"[.!?]\s+(?=\S)", answer.strip())[-1]
-
-
-def content(answer: str) -> tuple[str, ...]:
-    """The words of its conclusion that carry its content: what exact match compares."""
-    words = re.findall(r"[a-z]+|[0-9]+", conclusion(answer).lower())
-    singular = [w[:-1] if w.endswith("s") and w[:-1] in SHAPES else w for w in words]
-    return tuple(w for w in singular if w in CONTENT or w.isdigit())

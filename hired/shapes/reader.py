@@ -14,7 +14,8 @@ from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerB
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from hired.shapes.posters import Poster
-from hired.shapes.questions import CONTENT, Question
+from hired.shapes.questions import Question
+from hired.shapes.scoring import CONTENT
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ class Spelling:
         ids = tokenizer.get_vocab()
         self.user, self.assistant = ids["<user>"], ids["<assistant>"]
         self.start, self.stop = tokenizer.bos_token_id, tokenizer.eos_token_id
-        self.heavy = {ids[word] for word in [*CONTENT, "Yes", "No", "I", "There"]}
+        heavy = [*CONTENT, *map(str.capitalize, CONTENT), "I", "There"]
+        heavy += [f"##{digit}" for digit in range(10)]
+        self.heavy = {ids[word] for word in heavy if word in ids}
         self.known: dict[str, list[int]] = {}
 
     def spell(self, text: str) -> list[int]:

@@ -1,0 +1,230 @@
+"""Questions about a document in plain varied English, with their answers.
+
+As with posters each kind is one function that turns a page into a `Question`, or None where the
+page offers none: nothing is asked that the page leaves open.
+"""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from hired.shapes.documents import Document, Row
+from hired.shapes.lexicon import CITIES, DAYS, GOODS, WORDS
+from hired.shapes.page_phrases import KNOWS_PAGES, PAGE_NEARLY, PAGE_PHRASES
+from hired.shapes.phrases import ANSWERS_NOTHING, UNKNOWN, nonsense
+from hired.shapes.questions import Question, ask, fill
+from hired.shapes.scenes import Scene
+from hired.shapes.sprites import COLOUR_NAMES, SHAPES
+
+COUNTED = 9
+"""Most lines of a page whose number is asked for."""
+CLEARLY_HIGHER = 6
+"""Least lead of the highest bar to be asked for."""
+ITEMS = {"receipt": "items", "prices": "items", "board": "trains", "chart": "bars"}
+_ABOUT_TEXT = re.compile(r"receipt|price|read")
+_OWN_WORDS = re.compile(rf"\b(?:{'|'.join(WORDS)})\b")
+
+
+def proper(name: str) -> str:
+    """The name as a sentence writes it: cities and days with a capital."""
+    return name.capitalize() if name in CITIES + DAYS else name
+
+
+def whole_name(page: Document, name: str) -> str:
+    """How a sentence calls a line of the page: "bread", "a train to Bern"."""
+    return f"train to {proper(name)}" if page.kind == "board" else proper(name)
+
+
+def _row(page: Document, rng: np.random.Generator) -> Row:
+    return page.rows[rng.integers(len(page.rows))]
+
+
+def _stranger(page: Document, rng: np.random.Generator) -> str:
+    """A name of the kind that the page lists, and that it does not."""
+    here = {row.name for row in page.rows}
+    [names] = [names for names in (GOODS, CITIES, DAYS) if here <= set(names)]
+    others = sorted(set(names) - here) or sorted(set(GOODS) - here)
+    return others[rng.integers(len(others))]
+
+
+def _ask(kind: str, rng: np.random.Generator, **words: str) -> str:
+    """A phrase of the kind; names are typed without their capital now and then."""
+    plain = rng.random() < 0.15
+    words = {key: word.lower() if plain else word for key, word in words.items()}
+    return fill(PAGE_PHRASES[kind], rng, **words)
+
+
+def price(page: Document, rng: np.random.Generator) -> Question | None:
+    """What does bread cost?"""
+    if page.kind not in ("receipt", "prices"):
+        return None
+    row = _row(page, rng)
+    answer = f"The price of {row.name} is {row.numbers[0]}."
+    return Question("price", _ask("price", rng, it=row.name), answer)
+
+
+def costs(page: Document, rng: np.random.Generator) -> Question | None:
+    """What costs 4.50?  Only a price that one line alone has is asked for."""
+    if page.kind not in ("receipt", "prices"):
+        return None
+    row = _row(page, rng)
+    [cost] = row.numbers
+    if [*(other.numbers[0] for other in page.rows), page.total].count(cost) > 1:
+        return None
+    return Question("costs", _ask("costs", rng, number=cost), f"{cost} is the price of {row.name}.")
+
+
+def total(page: Document, rng: np.random.Generator) -> Question | None:
+    """What is the total?"""
+    if not page.total:
+        return None
+    return Question("total", _ask("total", rng), f"The total is {page.total}.")
+
+
+def items(page: Document, rng: np.random.Generator) -> Question | None:
+    """How many items are there?"""
+    if len(page.rows) > COUNTED:
+        return None
+    them = ITEMS[page.kind]
+    return Question("items", _ask("items", rng, them=them), f"There are {len(page.rows)} {them}.")
+
+
+def leaves(page: Document, rng: np.random.Generator) -> Question | None:
+    """When does the train to Bern leave?"""
+    if page.kind != "board":
+        return None
+    row = _row(page, rng)
+    answer = f"The train to {proper(row.name)} leaves at {row.numbers[0]}."
+    return Question("leaves", _ask("leaves", rng, it=proper(row.name)), answer)
+
+
+def platform(page: Document, rng: np.random.Generator) -> Question | None:
+    """From which platform does the train to Bern leave?"""
+    if page.kind != "board":
+        return None
+    row = _row(page, rng)
+    answer = f"The train to {proper(row.name)} leaves from platform {row.numbers[1]}."
+    return Question("platform", _ask("platform", rng, it=proper(row.name)), answer)
+
+
+def goes(page: Document, rng: np.random.Generator) -> Question | None:
+    """Where does the 14:05 go?"""
+    if page.kind != "board":
+        return None
+    row = _row(page, rng)
+    answer = f"The {row.numbers[0]} goes to {proper(row.name)}."
+    return Question("goes", _ask("goes", rng, number=row.numbers[0]), answer)
+
+
+def value(page: Document, rng: np.random.Generator) -> Question | None:
+    """What is the value of Monday?"""
+    if page.kind != "chart":
+        return None
+    row = _row(page, rng)
+    answer = f"The value of {proper(row.name)} is {row.numbers[0]}."
+    return Question("value", _ask("value", rng, it=proper(row.name)), answer)
+
+
+def highest(page: Document, rng: np.random.Generator) -> Question | None:
+    """Which bar is the highest?"""
+    if page.kind != "chart":
+        return None
+    *_, second, first = sorted(page.rows, key=_figure)
+    if _figure(first) - _figure(second) < CLEARLY_HIGHER:
+        return None
+    return Question("highest", _ask("highest", rng), f"The highest bar is {proper(first.name)}.")
+
+
+def _figure(row: Row) -> int:
+    """A chart's value as a number."""
+    return int(row.numbers[0].rstrip("%"))
+
+
+def exists(page: Document, rng: np.random.Generator) -> Question:
+    """Do you see bread?  Half of the answers are no."""
+    here = rng.random() < 0.5
+    words = whole_name(page, _row(page, rng).name if here else _stranger(page, rng))
+    article = "a " if page.kind == "board" else ""
+    text = _ask("exists", rng, it=article + words)
+    return Question("exists", text, f"Yes, I see {article}{words}." if here
+                    else f"No, I see no {words}.")  # fmt: skip
+
+
+def line(page: Document, rng: np.random.Generator) -> Question:
+    """Read the line of bread."""
+    row = _row(page, rng)
+    cells = [proper(row.name), *row.numbers]
+    if page.kind == "board":
+        cells[:2] = cells[1::-1]
+    return Question("line", _ask("line", rng, it=proper(row.name)), f"It says {' '.join(cells)}.")
+
+
+def absent(page: Document, rng: np.random.Generator) -> Question | None:
+    """A question about a name, a price or a time that is not there."""
+    by_name = {"board": ("leaves", "platform"), "chart": ("value",)}.get(page.kind, ("price",))
+    if page.kind == "chart" or rng.random() < 0.6:
+        words = _stranger(page, rng)
+        text = _ask(by_name[rng.integers(len(by_name))], rng, it=proper(words))
+        return Question("absent", text, f"I see no {whole_name(page, words)}.")
+    numbers = [row.numbers[0] for row in page.rows]
+    other = _near_miss(numbers[rng.integers(len(numbers))], rng)
+    if other in numbers or other == page.total:
+        return None
+    if page.kind == "board":
+        return Question("absent", _ask("goes", rng, number=other), f"I see no train at {other}.")
+    return Question("absent", _ask("costs", rng, number=other), f"I see nothing for {other}.")
+
+
+def _near_miss(number: str, rng: np.random.Generator) -> str:
+    """The price or time with another last digit."""
+    return number[:-1] + str((int(number[-1]) + rng.integers(1, 10)) % 10)
+
+
+def unknown(page: Document, rng: np.random.Generator) -> Question:
+    """A sentence that the grammar of pages does not know; posters' questions are among them."""
+    names = [proper(_row(page, rng).name) for _ in range(2)]
+    words = {"it": names[0], "other": names[1]}
+    thing = f"{rng.choice(COLOUR_NAMES)} {rng.choice(SHAPES)}"
+    draw = rng.random()
+    if draw < 0.35:
+        text = PAGE_NEARLY[rng.integers(len(PAGE_NEARLY))].format(**words)
+    elif draw < 0.55:
+        kind = ("digit", "where", "colour")[rng.integers(3)]
+        text = ask(kind, rng, it=thing)
+    elif draw < 0.75:
+        declined = [text for text in UNKNOWN if not _ABOUT_TEXT.search(text)]
+        text = declined[rng.integers(len(declined))].format(it=thing)
+    else:
+        text = nonsense(rng)
+        while _OWN_WORDS.search(text):
+            text = nonsense(rng)
+    return Question("unknown", text, KNOWS_PAGES)
+
+
+def foreign(scene: Scene, rng: np.random.Generator) -> Question:
+    """A document's question, asked about a poster: declined."""
+    kinds = [kind for kind in PAGE_PHRASES if kind not in ("exists", "items")]
+    number = f"{rng.integers(24):02}:{rng.integers(60):02}"
+    if rng.random() < 0.5:
+        number = f"{rng.integers(1, 10)}.{rng.integers(100):02}"
+    names = GOODS + CITIES + DAYS
+    words = {"it": proper(names[rng.integers(len(names))]), "number": number}
+    return Question("foreign", _ask(kinds[rng.integers(len(kinds))], rng, **words), ANSWERS_NOTHING)
+
+
+PAGE_KINDS: dict[str, Callable[[Document, np.random.Generator], Question | None]] = {
+    "price": price,
+    "costs": costs,
+    "total": total,
+    "items": items,
+    "leaves": leaves,
+    "platform": platform,
+    "goes": goes,
+    "value": value,
+    "highest": highest,
+    "exists": exists,
+    "line": line,
+    "absent": absent,
+    "unknown": unknown,
+}

@@ -1,0 +1,68 @@
+"""Pictures of both halves of the world, posters and documents: by number, with their questions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from hired.shapes import printing, scenes
+from hired.shapes.documents import KINDS as PAGES
+from hired.shapes.documents import Document
+from hired.shapes.layouts import document_for
+from hired.shapes.page_questions import PAGE_KINDS, foreign
+from hired.shapes.questions import KINDS, Question
+from hired.shapes.scenes import SPLITS, STREAMS, Scene, scene_for
+
+Picture = Scene | Document
+Kind = Callable[[Any, np.random.Generator], Question | None]
+TESTED = ("sparse", "large", *PAGES)
+"""Splits that accuracy is measured on: two of posters, and the kinds of documents."""
+QUESTIONS = 9
+"""Part of the seed of a picture's questions, so that none shares the picture's own numbers."""
+
+
+def picture_for(stream: str, split: str, seed: int, index: int) -> Picture:
+    """Picture number `index` of a stream: the same arguments always give the same one."""
+    make = document_for if split in PAGES else scene_for
+    return make(stream, split, seed, index)
+
+
+def render(picture: Picture, scale: int = 1) -> Image.Image:
+    """The pixels at `scale` times the picture's size (an RGB image)."""
+    if isinstance(picture, Document):
+        return printing.render(picture, scale)
+    return scenes.render(picture, scale)
+
+
+def grammar(picture: Picture) -> Mapping[str, Kind]:
+    """The kinds of questions about posters, or about documents."""
+    return PAGE_KINDS if isinstance(picture, Document) else KINDS | {"foreign": foreign}
+
+
+def styled(text: str, rng: np.random.Generator) -> str:
+    """The question as people type it: capital or not, question mark or not."""
+    draw = rng.random()
+    text = text[0].upper() + text[1:] if draw < 0.6 else text
+    return text.rstrip("?.") if rng.random() < 0.15 else text
+
+
+def draw(picture: Picture, rng: np.random.Generator, kinds: Sequence[str]) -> list[Question]:
+    """One question for each kind in `kinds` that the picture offers, in that order."""
+    questions = []
+    for kind in kinds:
+        question = grammar(picture)[kind](picture, rng)
+        if question is not None:
+            text = styled(question.text, rng)
+            questions.append(Question(question.kind, text, question.answer))
+    return questions
+
+
+def ask_about(
+    split: str, index: int, seed: int = 0, stream: str = "test"
+) -> tuple[Picture, list[Question]]:
+    """Picture `index` of a stream and one question of every kind that it offers."""
+    number = (SPLITS | PAGES)[split]
+    rng = np.random.default_rng([STREAMS[stream], number, seed, index, QUESTIONS])
+    picture = picture_for(stream, split, seed, index)
+    return picture, draw(picture, rng, list(PAGE_KINDS if split in PAGES else KINDS))

@@ -1,0 +1,29 @@
+"""What of an answer is compared with the known one: the words that carry its content."""
+
+import re
+
+from hired.shapes.lexicon import CITIES, DAYS, GOODS
+from hired.shapes.questions import NUMBERS
+from hired.shapes.sprites import COLOUR_NAMES, SHAPES
+
+CONTENT = (
+    set(COLOUR_NAMES)
+    | set(SHAPES)
+    | set("0123456789")
+    | set(NUMBERS)
+    | {*GOODS, *CITIES, *DAYS}
+    | {"yes", "no", "not", "top", "middle", "bottom", "left", "right", "above", "below"}
+    | {"higher", "lower", "only", "nothing"}
+)
+
+
+def conclusion(answer: str) -> str:
+    """The last sentence, which carries the answer: a count comes after what was counted."""
+    return re.split(r"[.!?]\s+(?=\S)", answer.strip())[-1]
+
+
+def content(answer: str) -> tuple[str, ...]:
+    """The words of its conclusion that carry its content: what exact match compares."""
+    words = re.findall(r"[a-z]+|[0-9]+", conclusion(answer).lower())
+    singular = [w[:-1] if w.endswith("s") and w[:-1] in SHAPES else w for w in words]
+    return tuple(w for w in singular if w in CONTENT or w.isdigit())

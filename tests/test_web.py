@@ -227,10 +227,10 @@ def test_examples_are_whole_or_left_out(tmp_path) -> None:
     assert read_examples(tmp_path) == []
     (tmp_path / "a.png").write_bytes(b"x")
     entries = [
-        {"image": "a.png", "question": "Q?", "answer": "A.", "title": "T"},
-        {"image": "../a.png", "question": "Q?"},
-        {"image": "gone.png", "question": "Q?"},
-        {"image": "a.png"},
+        {"file": "a.png", "question": "Q?", "answer": "A.", "title": "T"},
+        {"file": "../a.png", "question": "Q?"},
+        {"file": "gone.png", "question": "Q?"},
+        {"file": "a.png"},
         "nonsense",
     ]
     (tmp_path / "examples.json").write_text(json.dumps(entries))

@@ -6,7 +6,7 @@ for its own vision pass, so that its time to first token is honest.
 
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -42,7 +42,7 @@ def compare(
     stop: threading.Event | None = None,
     warm_up: bool = True,
     **generate_kwargs: Any,
-) -> Iterator[Step]:
+) -> Generator[Step]:
     """Answer one question in every lane.
 
     Args:

@@ -8,7 +8,7 @@ import atexit
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
@@ -62,7 +62,7 @@ def follow(
     stop: threading.Event | None = None,
     warm_up: Callable[[Callable[[], bool]], None] | None = None,
     turn: "threading.Lock | None" = None,
-) -> Iterator[Step]:
+) -> Generator[Step]:
     """Steps of lanes that run in the background, whatever runs them.
 
     Args:
@@ -82,7 +82,7 @@ def follow(
     return _stream(comparison, decode)
 
 
-def _stream(comparison: "_Comparison", decode: Callable[[list[Any]], str]) -> Iterator[Step]:
+def _stream(comparison: "_Comparison", decode: Callable[[list[Any]], str]) -> Generator[Step]:
     states = [Step(index) for index in range(len(comparison.lanes))]
     texts = [Transcript(decode) for _ in states]
     try:

@@ -4,7 +4,7 @@ The same steps as `hired.compare`, timed at the client; what a server cannot tel
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -64,7 +64,7 @@ def compare_remote(
     max_new_tokens: int = 64,
     race: bool = False,
     stop: threading.Event | None = None,
-) -> Iterator[Step]:
+) -> Generator[Step]:
     """`hired.compare`, answered by servers.
 
     Raises:

@@ -13,6 +13,7 @@ from hired.errors import InputError, SettingError
 from hired.images import describe_image
 from hired.selectors import split_lane
 from hired.web import export
+from hired.web.blocks import path_of, take_as_sent
 from hired.web.engine import Engine, Stops
 from hired.web.errors import plain_errors
 from hired.web.export import Record
@@ -61,7 +62,7 @@ def add_endpoints(engine: Engine) -> None:
     """Add `/compare`, `/select` and `/sweep` to the page being built; none is visible."""
     with gr.Group(visible=False):
         image = gr.Image(type="filepath", image_mode=None, label="image")
-        image.preprocess = lambda payload: payload.path if payload else None
+        take_as_sent(image, path_of)
         question = _text("", "question")
         choice = [
             _text("hired", "method"),
@@ -239,5 +240,5 @@ def _text(value: str, name: str) -> gr.Textbox:
 def _number(value: float, name: str) -> gr.Number:
     """A number as it was sent: `Settings` says better than gradio what is wrong with it."""
     number = gr.Number(value, label=f"{name}: {WORDS[name]}")
-    number.preprocess = lambda payload: payload
+    take_as_sent(number, lambda payload: payload)
     return number

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -55,7 +55,9 @@ MEASURED = {
     "peak above rest, MB": ("peak_bytes", 1e-6),
 }
 HEADS = ["method", "kept", "visual tokens", "speed-up", "its bound", *MEASURED]
-KINDS_OF = ["str", "str", *["number"] * (len(HEADS) - 2)]
+KINDS_OF: list[Literal["str", "number"]] = [
+    "str" if place < 2 else "number" for place in range(len(HEADS))
+]
 WORDS = {
     "phases": "Seconds to the first token, cut into phases",
     "speedup": "Speed-up to the first token over visual tokens, beside its bound",

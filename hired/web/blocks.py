@@ -5,9 +5,12 @@ say so in its own words; so number boxes reach the handlers as they were typed.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
+from gradio.data_classes import FileData
 from gradio.exceptions import InvalidPathError
 
 from hired.web.engine import Engine
@@ -21,6 +24,19 @@ NOT_SENT = (
     "addresses of other servers are not opened."
 )
 UPLOADED = "/gradio_api/file="  # then the path: the address of an uploaded file
+
+
+def take_as_sent(component: Component, take: Callable[[Any], Any]) -> None:
+    """Hand a component's value to handlers as `take` gives it, not as gradio would decode it.
+
+    Gradio answers what it cannot decode with a developer's message.
+    """
+    vars(component)["preprocess"] = take
+
+
+def path_of(payload: FileData | None) -> str | None:
+    """The file of an upload, not decoded."""
+    return payload.path if payload else None
 
 
 class Page(gr.Blocks):

@@ -10,6 +10,7 @@ import gradio as gr
 
 from hired.comparison.evidence import ENOUGH
 from hired.web import form, pictures, render, why_panel
+from hired.web.blocks import path_of, take_as_sent
 from hired.web.examples import Example
 from hired.web.form import Form
 from hired.web.form_changes import FormChanges
@@ -113,15 +114,16 @@ def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, Chips]:
         buttons=["fullscreen"],
         elem_id="image",
     )
-    # Gradio would decode the file itself and answer a broken one with a developer's message.
-    image.preprocess = lambda payload: payload.path if payload else None
-    rows, chips = [], []
+    take_as_sent(image, path_of)
+    rows: list[gr.Row] = []
+    chips: Chips = []
     for examples in (handlers.greeting.posters, handlers.greeting.documents):
         with gr.Row(elem_classes="examples", visible=not rows) as row:
             rows.append(row)
             for one in examples:
                 chip = gr.Button(one.title, icon=one.image, size="sm", min_width=60)
-                chip.keep_in_cache.add(chip.icon["path"])  # as gradio does with values
+                if chip.icon:
+                    chip.keep_in_cache.add(chip.icon["path"])  # as gradio does with values
                 chips.append((one, chip))
     question = gr.Textbox(
         label="Question",

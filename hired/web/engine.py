@@ -6,10 +6,10 @@ Knows neither gradio nor HTML. Loading is lazy, so that importing the app costs 
 import functools
 import gc
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 from PIL import Image
 
@@ -32,6 +32,15 @@ MAX_RUNS = 256  # stop signs kept at once
 PATIENCE_S = 10.0  # then a preview is worth more than the measurement beside it
 
 
+class Options(TypedDict, total=False):
+    """How `hired.load` is to load a model."""
+
+    quantization: str | None
+    device: str
+    dtype: str
+    unlisted: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Loaded:
     """A model, its processor, the cached looks through it and its description.
@@ -47,7 +56,7 @@ class Loaded:
 
     def compare(
         self, image: Image.Image, question: str, lanes: Sequence[Lane], **options: Any
-    ) -> Iterator[Step]:
+    ) -> Generator[Step]:
         """`hired.compare` on this model, or on the servers."""
         if self.servers is not None:
             return self.servers.compare(image, question, lanes, **options)
@@ -116,7 +125,7 @@ class Engine:
         may_switch: bool = False,
     ) -> None:
         self.name = name
-        self.options = {"quantization": quantization, "device": device, "dtype": dtype}
+        self.options: Options = {"quantization": quantization, "device": device, "dtype": dtype}
         self.may_switch = may_switch
         self.limits = Limits()
         self.closing = threading.Event()

@@ -36,7 +36,6 @@ class Example:
         question: what to ask.
         answer: the known answer.
         note: what it shows.
-        budget: a budget that tells the story, or None.
         scene: `width`, `height` and `things` of a poster, as its maker placed them.
         survives: the least budget from which on HiRED answers right, or None.
     """
@@ -47,7 +46,6 @@ class Example:
     question: str
     answer: str = ""
     note: str = ""
-    budget: float | int | None = None
     scene: dict[str, Any] | None = field(default=None, hash=False)
     survives: float | None = None
 
@@ -69,26 +67,22 @@ def read_examples(folder: Path = FOLDER) -> list[Example]:
         found = json.loads((folder / "examples.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    entries = found.get("examples", []) if isinstance(found, dict) else found
-    examples = (_read_example(folder, entry) for entry in entries if isinstance(entry, dict))
+    examples = (_read_example(folder, entry) for entry in found)
     return [example for example in examples if example is not None]
 
 
-def _read_example(folder: Path, entry: dict[str, Any]) -> Example | None:
-    name = entry.get("image") or entry.get("file") or ""
-    path = (folder / name).resolve()
-    asked = entry.get("question") or (entry.get("questions") or [""])[0]
-    answer = entry.get("answer", "")
-    if isinstance(asked, dict):
-        asked, answer = asked.get("question") or asked.get("text"), asked.get("answer", "")
-    if not name or not path.is_file() or folder.resolve() not in path.parents or not asked:
+def _read_example(folder: Path, entry: Any) -> Example | None:
+    """An entry of `examples.json`; None where it is not whole or its file is not in the folder."""
+    try:
+        path = (folder / entry["file"]).resolve(strict=True)
+        asked, title = entry["question"], entry["title"]
+    except (KeyError, OSError, TypeError):
         return None
-    title = entry.get("title") or entry.get("name") or path.stem.replace("-", " ").capitalize()
-    note = entry.get("note") or entry.get("story") or entry.get("shows") or ""
-    key = entry.get("key") or entry.get("id") or path.stem
-    budget = entry.get("budget")
-    told = (str(key), title, str(path), str(asked), str(answer), str(note), budget)
-    return Example(*told, entry.get("scene"), entry.get("survives"))
+    if folder.resolve() not in path.parents:
+        return None
+    answer, note = entry.get("answer", ""), entry.get("note", "")
+    scene, survives = entry.get("scene"), entry.get("survives")
+    return Example(path.stem, title, str(path), asked, answer, note, scene, survives)
 
 
 RECORDED = FOLDER / "recorded"

@@ -249,11 +249,11 @@ def _samples(found: dict[str, Any]) -> dict[str, list[float]]:
 def _metric(name: str, metrics: dict[str, Any]) -> Any:
     kind = _NUMBERS[name]
     optional = type(None) in get_args(kind)  # files of before a number was measured lack it
-    value = metrics.get(name) if optional else metrics[name]
+    if metrics.get(name) is None and optional:  # what could not be measured
+        return None
+    value = metrics[name]
     if kind is bool:
         return bool(value)
-    if value is None and optional:  # what could not be measured
-        return None
     number = float(value)
     if not math.isfinite(number) or number < 0:
         raise ValueError(name)

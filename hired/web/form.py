@@ -15,7 +15,7 @@ from hired.selectors import SELECTORS, Selector, as_selector
 from hired.selectors.by_hand import Patches
 from hired.settings import Budget, Choice, Flag, Heads, Layer, Number, Setting, Whole
 from hired.web.render import fill
-from hired.web.settings import DECLARED, MOST, RUN, Settings
+from hired.web.settings import COUNTS, DECLARED, MAX_NEW_TOKENS, MAX_REPEATS, MOST, RUN, Settings
 
 RATE, COUNT = "Share", "Count"
 RATE_LABEL, COUNT_LABEL = "Share of all patches, %", "Patches to keep, per image"
@@ -131,7 +131,7 @@ def fit_lane(lane: Selector, layers: int, heads: int) -> Selector:
         if isinstance(setting, Layer) and value is not None:
             fitted[name] = min(value, layers - 1)
         elif isinstance(setting, Heads) and isinstance(value, int) and value >= heads:
-            fitted[name] = type(lane)().heads
+            fitted[name] = getattr(type(lane)(), name)
     return replace(lane, **fitted)
 
 
@@ -198,14 +198,14 @@ def build_budget(parts: dict[str, Any]) -> None:
 
 def build_settings(parts: dict[str, Any]) -> None:
     """The way of running, and the way back to the defaults; what the panes are is in their rows."""
-    tokens, repeats = RUN["max_new_tokens"], RUN["repeats"]
+    tokens, repeats = COUNTS["max_new_tokens"], COUNTS["repeats"]
     usual = write(Settings())
     with gr.Row():
         parts["max_new_tokens"] = gr.Slider(
-            tokens.low, tokens.high, value=usual[1], step=1, label=tokens.label, min_width=240
+            tokens.low, MAX_NEW_TOKENS, value=usual[1], step=1, label=tokens.label, min_width=240
         )
         parts["repeats"] = gr.Slider(
-            repeats.low, repeats.high, value=usual[3], step=1, label=repeats.label, min_width=240
+            repeats.low, MAX_REPEATS, value=usual[3], step=1, label=repeats.label, min_width=240
         )
     parts["order"] = gr.Dropdown(list(ORDER), value=ORDER[0], label="Panes run")
     parts["reset"] = gr.Button("Reset all settings", size="sm", elem_id="reset")

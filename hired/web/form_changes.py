@@ -86,7 +86,7 @@ def notice(
         found = changes_since(kept, path, question, settings, small) if kept else []
     except HiredError:  # a run of other times
         found = []
-    if not found:
+    if not kept or not found:
         return ""
     lanes = from_mapping(kept["settings"]).lanes
     budgets = dict.fromkeys(filter(None, map(budget_words, lanes)))

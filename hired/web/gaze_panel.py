@@ -48,9 +48,9 @@ def look_back(
     """
     dropping = [lane for lane in lanes if lane.name != "full"]
     given = loaded.model, loaded.processor, image, question
-    shared = {"max_new_tokens": max_new_tokens, "eye": loaded.preview}
-    stock = explain(*given, dropping, **shared)
-    others = [explain(*given, (), reader=lane, **shared) for lane in dropping]
+    most, eye = max_new_tokens, loaded.preview
+    stock = explain(*given, dropping, max_new_tokens=most, eye=eye)
+    others = [explain(*given, (), reader=lane, max_new_tokens=most, eye=eye) for lane in dropping]
     layout = lay_out(image, stock.grid)
     width, height = layout.size
     titles = _titles(dropping)

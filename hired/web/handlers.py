@@ -96,8 +96,9 @@ class Handlers:
         """The first example answered, once per server; who waited meanwhile is shown that run."""
         greeting = self.greeting
         example = greeting.example()
+        assert example is not None  # `_wants_first` asked for it
         with plain_errors(), self._first_lock:
-            if not greeting.run():
+            if (kept := greeting.run()) is None:
                 loaded, limits = self.engine.start(), self.engine.limits
                 image = read_image(example.image)
                 settings = greeting.settings
@@ -109,7 +110,7 @@ class Handlers:
                 greeting.keep(kept, example.image, image)
                 yield [*self.draw(views, case), export.as_dict(kept)]
                 return
-        yield self._again(greeting.run())
+        yield self._again(kept)
 
     def fit_examples(self) -> list[Any]:
         """Which row of examples suits the model: posters for the embedded one, else documents."""
@@ -129,8 +130,10 @@ class Handlers:
 
     def describe_methods(self) -> str:
         """What the rows of the panes are made of, on this model."""
-        seen = self.engine.get().preview
-        told = form.describe_methods(seen.layers, seen.heads, seen.feature_tap)
+        loaded = self.engine.get()
+        seen = loaded.preview
+        feature = seen.feature_tap if loaded.servers is None else None
+        told = form.describe_methods(seen.layers, seen.heads, feature)
         return f'<div data-methods="{render.esc(told)}"></div>'
 
     def preview(self, path: str | None, mode: str, *values: Any) -> tuple[str, str, str]:
@@ -195,9 +198,10 @@ class Handlers:
         `known` holds right answers by their questions: another may have been typed meanwhile.
         """
         with plain_errors():
-            settings, image = form.read(*values), read_image(path or "")
+            path = path or ""
+            settings, image = form.read(*values), read_image(path)
             loaded, limits = self.engine.start(), self.engine.limits
-            case = self.greeting.case(path or "", image, known.get(question, ""))
+            case = self.greeting.case(path, image, known.get(question, ""))
             views: list[PaneState] = []
             with (
                 self.engine.stopping(request.session_hash) as stops,
@@ -214,9 +218,9 @@ class Handlers:
         *values: Any,
     ) -> Iterator[list[Any]]:  # fmt: skip
         """As `run`, as often as it takes to show a difference of times."""
-        values = [max(ENOUGH, value) if name == "repeats" else value
-                  for name, value in zip(form.FIELDS, values, strict=True)]  # fmt: skip
-        yield from self.run(request, path, question, known, *values)
+        often = [max(ENOUGH, value) if name == "repeats" else value
+                 for name, value in zip(form.FIELDS, values, strict=True)]  # fmt: skip
+        yield from self.run(request, path, question, known, *often)
 
     def end(self) -> list[Any]:
         """After a run, stopped or not."""

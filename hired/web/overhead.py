@@ -115,13 +115,14 @@ def measure(
     asked = {"image": example.image, "fn_index": _handler(demo), "session_hash": "overhead",
              "data": [None, example.question, None, *_values(settings)]}  # fmt: skip
     plain, page = [], []
+    url = demo.local_url or ""  # launched: it has one
     try:
-        _click(demo.local_url, asked)  # warms up
+        _click(url, asked)  # warms up
         for index in range(repeats):
             # In a thread of its own, as the lanes behind the page are.
             alone = partial(_plain, engine.get(), example.image, example.question, settings)
             plain.append(run_aside(alone))
-            page.append(_click(demo.local_url, asked))
+            page.append(_click(url, asked))
             tell(f"{index + 1} of {repeats}: plain {plain[-1]:.2f} s, page {page[-1]['s']:.2f} s")
     finally:
         demo.close()

@@ -163,15 +163,16 @@ def median(views: Sequence[PaneState]) -> PaneState:
     one, or where a run failed, the last.
     """
     done = [view for view in views if view.phase == "done" and view.metrics]
+    numbers = [view.metrics for view in done if view.metrics]
     if not done or views[-1].phase == "failed":
         return views[-1]
     merged = {}
-    for key, last in done[-1].metrics.items():
-        values = [view.metrics[key] for view in done]
+    for key, last in numbers[-1].items():
+        values = [one[key] for one in numbers]
         if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
             middle = statistics.median(values)
             last = middle if isinstance(last, float) else round(middle)
         merged[key] = last
-    samples = {name: [view.metrics[name] for view in done] for name in MEASURED}
+    samples = {name: [one[name] for one in numbers] for name in MEASURED}
     samples = {name: found for name, found in samples.items() if None not in found}
     return replace(done[-1], metrics=merged, repeats=len(done), samples=samples)

@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from time import monotonic
 from typing import Any
@@ -134,7 +135,10 @@ class Listeners:
             if event.concurrency_id == GPU["concurrency_id"] and name not in self._followed:
                 task = asyncio.create_task(self._follow(queue, name))
                 self._followed[name] = task
-                task.add_done_callback(lambda _, name=name: self._followed.pop(name, None))
+                task.add_done_callback(partial(self._forget, name))
+
+    def _forget(self, name: str, _: asyncio.Task[None]) -> None:
+        self._followed.pop(name, None)
 
     async def _follow(self, queue: Any, event_id: str) -> None:
         began = None

@@ -3,15 +3,17 @@
 Knows no gradio. What servers do not tell is unknown, and shown as that.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, NoReturn
 
 from PIL import Image
 
 from hired.comparison.lane import Lane
+from hired.comparison.preview import Preview
 from hired.comparison.stream import Step
 from hired.errors import ModelError
 from hired.models.allowed import EMBEDDED
+from hired.selectors import Selector
 from hired.serving.client import Endpoint
 from hired.serving.remote import Pair, compare_remote
 from hired.web.engine import Engine, Loaded
@@ -47,21 +49,32 @@ class Servers:
 
     def compare(
         self, image: Image.Image, question: str, lanes: Sequence[Lane], **options: Any
-    ) -> Iterator[Step]:
+    ) -> Generator[Step]:
         """`hired.compare`, answered by the servers."""
         return compare_remote(self.pair, self.models, image, question, lanes, **options)
 
 
-class Unseen:
+class Unseen(Preview):
     """Stands where a model's preview would be: nothing can be looked at from here."""
 
-    layers, heads, feature_tap = MOST, 0, None
+    def __init__(self) -> None:
+        self.layers, self.heads = MOST, 0
 
-    def select(self, *_: Any) -> NoReturn:
+    def fit(self, image: Image.Image) -> NoReturn:
         """Raises ModelError: only the server knows."""
         raise ModelError(UNSEEN)
 
-    look = attention = fit = select
+    def look(self, image: Image.Image, *received: int) -> NoReturn:
+        """Raises ModelError: only the server knows."""
+        raise ModelError(UNSEEN)
+
+    def select(self, image: Image.Image, selector: Selector) -> NoReturn:
+        """Raises ModelError: only the server knows."""
+        raise ModelError(UNSEEN)
+
+    def attention(self, image: Image.Image, layer: int, heads: str | int = "sum") -> NoReturn:
+        """Raises ModelError: only the server knows."""
+        raise ModelError(UNSEEN)
 
 
 def attach(engine: Engine, servers: Servers) -> None:
@@ -83,9 +96,8 @@ def describe(models: tuple[str, str], pair: Pair) -> dict[str, Any]:
         "quantized_tower": False,
         "resting_bytes": None,
     }
-    names = ("tile", "patch", "vision_layers", "vision_heads", "vision_width")
-    names += ("text_layers", "text_heads", "text_width")
-    return known | dict.fromkeys(names, UNKNOWN)
+    shape = ("tile", "patch", "vision_layers", "vision_heads", "vision_width")
+    return known | dict.fromkeys((*shape, "text_layers", "text_heads", "text_width"), UNKNOWN)
 
 
 def plain_picture(image: Image.Image) -> str:

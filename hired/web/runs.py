@@ -4,7 +4,7 @@ Knows no gradio and no HTML.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 from time import perf_counter
@@ -31,7 +31,7 @@ def run(
     settings: Settings,
     stops: Stops,
     limits: Limits | None = None,
-) -> Iterator[list[PaneState]]:
+) -> Generator[list[PaneState]]:
     """Views of all panes each time something visible happened; the last are final.
 
     Closing the iterator stops every lane and returns at once; so does the limit of its time,
@@ -59,7 +59,7 @@ def run(
 
 def _repeat(
     loaded: Loaded, image: Image.Image, question: str, settings: Settings, stops: Stops
-) -> Iterator[list[PaneState]]:
+) -> Generator[list[PaneState]]:
     past: list[list[PaneState]] = [[] for _ in settings.lanes]
     views: list[PaneState] = []
     for turn in range(settings.repeats):
@@ -91,7 +91,7 @@ def _once(
     settings: Settings,
     stops: Stops,
     turn: int = 0,
-) -> Iterator[list[PaneState]]:
+) -> Generator[list[PaneState]]:
     lanes = [
         Lane(selector.text, selector, stop)
         for selector, stop in zip(settings.lanes, stops.lanes, strict=False)

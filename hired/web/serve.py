@@ -84,7 +84,7 @@ def serve(demo: Page, options: argparse.Namespace, say: Say) -> int:
             quiet=True,
             prevent_thread_lock=True,
             **launch_options(options.limits),
-            **tools,
+            mcp_server=tools["mcp_server"],
         )
     except OSError:
         print_error(
@@ -177,9 +177,10 @@ def share(demo: Page, guarded: bool, say: Say) -> str | None:
         log.warning("no public link", extra={"facts": {"error": type(error).__name__}})
         say("No public link: Gradio's share server could not be reached. Serving locally goes on.")
         return None
-    demo.share, demo.share_url = True, f"https://{urlsplit(address).netloc}"
-    say(f"Public link: {demo.share_url}  (for up to a week, while this runs)")
-    return demo.share_url
+    link = f"https://{urlsplit(address).netloc}"
+    demo.share, vars(demo)["share_url"] = True, link
+    say(f"Public link: {link}  (for up to a week, while this runs)")
+    return link
 
 
 def close_tunnels() -> None:

@@ -64,7 +64,9 @@ class Settings:
 
 
 RUN = declarations(Settings)
-MAX_NEW_TOKENS, MAX_REPEATS = RUN["max_new_tokens"].high, RUN["repeats"].high
+COUNTS = {name: setting for name, setting in RUN.items() if isinstance(setting, Whole)}
+HIGHEST = {name: count.high for name, count in COUNTS.items() if count.high is not None}
+MAX_NEW_TOKENS, MAX_REPEATS = HIGHEST["max_new_tokens"], HIGHEST["repeats"]
 KNOWN = ("lanes", *RUN, *SIDES, *DECLARED)  # every name that a file or a program may give
 
 

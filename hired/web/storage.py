@@ -110,7 +110,8 @@ def restorer(handlers: Handlers) -> Callable[..., Any]:
         if ran:
             gr.Warning(LOST)
         example = handlers.greeting.shown(path) if path else None
-        known = example.known if example and example.question == question else {}
-        return [path, question, known, examples.note(example) if known else "", "", *values]
+        own = example if example and example.question == question else None
+        known, note = (own.known, examples.note(own)) if own and own.known else ({}, "")
+        return [path, question, known, note, "", *values]
 
     return restore

@@ -6,7 +6,7 @@ Knows no gradio. Each row is a real comparison of one lane.
 import logging
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -97,7 +97,7 @@ def sweep(
     answer: str = "",
     limits: Limits | None = None,
     name: str = "",
-) -> Iterator[Progress]:
+) -> Generator[Progress]:
     """Measure the baseline, then every planned row, each as often as its settings repeat it;
     stopping keeps what is done. A row that fails holds its `error` and no numbers, and the next
     one begins. Every row says on which model and which image, `name` among it, it was measured,
@@ -144,7 +144,7 @@ def _frames(
     answer: str,
     limits: Limits,
     rows: list[dict[str, Any]],
-) -> Iterator[Progress]:
+) -> Generator[Progress]:
     """Where the sweep stands, again and again, while `rows` fills."""
     begin, views = perf_counter(), list[PaneState]()
     shown = Progress([], len(jobs), None)
@@ -194,7 +194,7 @@ def _measure(
     lane: Selector,
     settings: Settings,
     stop: threading.Event,
-) -> Iterator[PaneState | None]:
+) -> Generator[PaneState | None]:
     """None every now and then while a row is measured; last its view, or None if it was stopped."""
     seen: list[PaneState] = []
     told = perf_counter()

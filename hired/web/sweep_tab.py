@@ -156,7 +156,8 @@ def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
                 for progress in frames:
                     yield _draw(progress, axis) if progress is not told else [gr.skip()] * 5
                     told = progress
-            size = uploads.keep_picture(path, image, handlers.greeting.shown(path, image))
+            example = handlers.greeting.shown(path, image)
+            size = uploads.keep_picture(path, image, example.key if example else "")
             facts = export.about(engine.get().info, engine.versions())
             kept = sweep_results.keep(question, answer, size, axis, planned, progress, facts)
             yield [*_draw(progress, axis, ended=True)[:-1], kept]

@@ -165,7 +165,7 @@ def may_measure(views: Sequence[PaneState]) -> bool:
     """Would more runs say more of the times of these?"""
     done = len(views) > 1 and all(view.phase == "done" and view.metrics for view in views)
     few = min(view.repeats for view in views) < ENOUGH if views else False
-    return done and few and not any(view.metrics["contended"] for view in views)
+    return done and few and not any((view.metrics or {}).get("contended") for view in views)
 
 
 def judge(base: PaneState, other: PaneState, case: Case) -> tuple[str, str]:

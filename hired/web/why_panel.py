@@ -73,7 +73,7 @@ def why(
     if scene is None or not scene.things or not lanes:
         return ""
     about = asked_about(scene.things, question)
-    shown = thing_patches(scene)[about].any(axis=0)
+    shown: Patches = np.any(thing_patches(scene)[about], axis=0)
     what = _name(scene, about)
     known = example.known.get(question, "")
     lost = [v for v in lanes if known and v.phase == "done" and not matches(v.text, known)]

@@ -5,7 +5,7 @@ Nothing but plain values crosses the fork; the model is what the fork inherits. 
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -47,7 +47,7 @@ def estimate(task: str, *asked: Any) -> int:
     return min(LONGEST_S, int(START_S + len(lanes) * (LANE_S + tokens * TOKEN_S)))
 
 
-def decorated(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+def decorated(function: Callable[..., Generator[Any]]) -> Callable[..., Generator[Any]]:
     """`spaces.GPU` where the package is installed, else the function itself."""
     try:
         import spaces
@@ -57,7 +57,7 @@ def decorated(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[
 
 
 @decorated
-def work(task: str, *asked: Any) -> Iterator[Any]:
+def work(task: str, *asked: Any) -> Generator[Any]:
     """The one function that touches the GPU on a Space: plain values in, plain values out.
 
     `work("look", picture, *received)` gives `to_arrays` of a picture; `work("compare", picture,
@@ -85,12 +85,12 @@ _PLAIN = ("lane", "phase", "text", "new_tokens", "elapsed_s", "error")
 
 def borrow(
     image: Image.Image, question: str, lanes: Sequence[Lane], **options: Any
-) -> Iterator[Step]:
+) -> Generator[Step]:
     """`hired.compare` on a borrowed GPU. A stop ends all lanes: the worker hears only the end."""
     stop = options.pop("stop", None)
     told = [(lane.name, lane.selector.text) for lane in lanes]
     latest = {index: Step(index) for index in range(len(lanes))}
-    end = {"phase": "stopped"}
+    phase, failure = "stopped", None
     try:
         with closing(work("compare", _plain(image), question, told, options)) as steps:
             for plain in steps:
@@ -105,10 +105,10 @@ def borrow(
     except Error as error:
         if all(step.phase == WAITING for step in latest.values()):
             raise _explain(error) from error
-        end = {"phase": "failed", "error": str(_explain(error))}  # what was said until then stays
+        phase, failure = "failed", str(_explain(error))  # what was said until then stays
     for step in latest.values():
         if step.phase not in FINAL:
-            yield replace(step, **end)
+            yield replace(step, phase=phase, error=failure)
 
 
 def _explain(error: Error) -> HiredError:

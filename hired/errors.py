@@ -1,6 +1,9 @@
 """What can go wrong, in words a user can act on: what was wrong, what was received, what to do."""
 
-__all__ = ["HiredError", "InputError", "MemoryShortage", "ModelError", "NotFinite", "SettingError"]
+__all__ = [
+    "HiredError", "InputError", "MemoryShortage", "ModelError", "NotFinite", "SettingError",
+    "at_least",
+]  # fmt: skip
 
 
 class HiredError(Exception):
@@ -43,3 +46,10 @@ class NotFinite(ModelError):
 
 class MemoryShortage(HiredError):
     """The machine has not enough memory for what was asked."""
+
+
+def at_least(low: int, **given: int) -> None:
+    """Raise SettingError for the first of some counts, by their names, that is below `low`."""
+    for name, value in given.items():
+        if value < low:
+            raise SettingError(f"{name} is at least {low}; got {value}.")

@@ -273,11 +273,11 @@ def model_ttft(metrics: Mapping[str, Any]) -> float | None:
 
 
 def seconds(value: float | None) -> str:
-    """`0.41 s`, `12.3 s` or `43 ms`."""
+    """`0.41 s`, `12.3 s`, `43 ms` or `1.6 ms`."""
     if value is None:
         return "–"
     if value < 0.0995:
-        return f"{value * 1000:.0f} ms" if value >= 0.001 else f"{value * 1000:.1f} ms"
+        return f"{value * 1000:.0f} ms" if value >= 0.00995 else f"{value * 1000:.1f} ms"
     return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
 
 

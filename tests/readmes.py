@@ -19,14 +19,8 @@ from hired.bench import accuracy_tables as accuracy  # noqa: E402
 from hired.bench.accuracy_summary import summarise  # noqa: E402
 from hired.bench.results import read_lines, rounds_in  # noqa: E402
 from hired.bench.speed_summary import summarise_rounds  # noqa: E402
-from hired.bench.speed_tables import (  # noqa: E402
-    PUBLISHED,
-    batch_table,
-    describe_sessions,
-    main_table,
-    markdown,
-    paper_table,
-)
+from hired.bench.speed_tables import PUBLISHED, batch_table, main_table, paper_table  # noqa: E402
+from hired.bench.tables import describe_sessions, markdown  # noqa: E402
 from hired.budget import show_budget  # noqa: E402
 from hired.selectors import SELECTORS, settings_of  # noqa: E402
 from hired.serving.report import make_report, read_record  # noqa: E402

@@ -7,19 +7,11 @@ from dataclasses import replace
 import pytest
 
 from hired.bench import speed
+from hired.bench.plan import METHODS, Entry, expand, parse_method
 from hired.bench.results import Record, read_lines, rounds_in
 from hired.bench.speed import run_sweep
 from hired.bench.speed_figures import draw_figures
-from hired.bench.speed_plan import (
-    METHODS,
-    QUESTION,
-    Entry,
-    Sweep,
-    expand,
-    make_question,
-    paper_sweep,
-    parse_method,
-)
+from hired.bench.speed_plan import QUESTION, Sweep, make_question, paper_sweep
 from hired.bench.speed_summary import ideal_ttft, summarise_rounds
 from hired.bench.speed_tables import make_report
 from hired.cli import main
@@ -218,9 +210,9 @@ def test_the_papers_table_stands_beside_ours():
     text = make_report([SESSION, *rounds])
     paper = text[text.index("paper's own protocol") :]
     assert cells(paper, "| `full` | all | 1 ")[3:] == [
-        "1.50", "10.00 s", "10 GB", "0.49", "19.49 s", "16.04 GB",
+        "1.50", "10.0 s", "10 GB", "0.49", "19.49 s", "16.04 GB",
     ]  # fmt: skip
-    assert cells(paper, "| `hired` | 20 % | 4 ")[3:5] == ["6.00", "10.00 s"]  # whole batch
+    assert cells(paper, "| `hired` | 20 % | 4 ")[3:5] == ["6.00", "10.0 s"]  # whole batch
     assert "out of memory" in cells(paper, "| `full` | all | 4 ")
     assert "Tesla P40" in text
     assert "paper's own" not in make_report([SESSION, a_round(0, lane("full", None))])
@@ -230,7 +222,7 @@ def test_batches_stand_beside_each_other():
     rounds = [a_round(0, lane("full", None), lane("hired", 0.2), batch=size) for size in (1, 4)]
     text = make_report([SESSION, *rounds])
     batches = text[text.index("### Batches") :]
-    assert cells(batches, "| `full` | all | 1 ")[3:6] == ["1.50", "10.00 s", "1.00×"]
+    assert cells(batches, "| `full` | all | 1 ")[3:6] == ["1.50", "10.0 s", "1.00×"]
     assert cells(batches, "| `hired` | 20 % | 4 ")[3] == "6.00"  # of the whole batch
     assert "### Batches" not in make_report([SESSION, rounds[1]])
 

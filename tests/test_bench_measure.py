@@ -5,8 +5,9 @@ import weakref
 from dataclasses import replace
 
 from hired.bench import speed
+from hired.bench.plan import Entry
 from hired.bench.speed import run_sweep
-from hired.bench.speed_plan import Entry, Sweep
+from hired.bench.speed_plan import Sweep
 
 
 def test_a_model_goes_before_the_next_one_comes(tiny, tmp_path, monkeypatch):

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from hired.bench.plan import Entry
 from hired.bench.speed import run_sweep
 from hired.bench.speed_figures import draw_figures
-from hired.bench.speed_plan import Entry, Sweep
+from hired.bench.speed_plan import Sweep
 from hired.bench.speed_summary import Row
 from hired.cli import main
 from hired.web import accuracy, benchmarks_tab, overhead

@@ -148,7 +148,7 @@ def test_the_model_reads_what_was_picked_and_several_images_alike(kind, position
 
 
 def test_it_is_left_out_where_pictures_differ():
-    from hired.bench.speed_plan import METHODS
+    from hired.bench.plan import METHODS
     from hired.web.sweep import AXES
 
     assert "hand" not in METHODS and "hand" not in offered() and "patches" not in AXES

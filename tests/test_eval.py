@@ -12,8 +12,8 @@ from hired.bench.accuracy_figures import draw_accuracy
 from hired.bench.accuracy_plan import EVEN, EvenCrops, Plan, ablations, lane_title, split_title
 from hired.bench.accuracy_summary import summarise
 from hired.bench.accuracy_tables import make_report
+from hired.bench.plan import Entry, expand
 from hired.bench.results import read_lines, rounds_in
-from hired.bench.speed_plan import Entry, expand
 from hired.cli import main
 from hired.clip import read_tower
 from hired.comparison.preview import Preview

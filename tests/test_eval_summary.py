@@ -5,7 +5,8 @@ import pytest
 from hired.bench.accuracy_plan import EVEN
 from hired.bench.accuracy_summary import compare, summarise, wilson
 from hired.bench.accuracy_tables import explain, make_report
-from hired.bench.speed_plan import Entry, Sweep
+from hired.bench.plan import Entry
+from hired.bench.speed_plan import Sweep
 
 
 def test_intervals():

@@ -10,8 +10,8 @@ from torch.nn.functional import normalize
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hired.bench import select_times
+from hired.bench.plan import METHODS
 from hired.bench.select_times import describe_selecting, make_record, measure_selecting
-from hired.bench.speed_plan import METHODS
 from hired.cli import main
 from hired.errors import SettingError
 from hired.selectors import build, settings_of

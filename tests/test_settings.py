@@ -151,7 +151,7 @@ def test_a_new_method_is_there_at_every_door(toy, capsys):
     selector = parse(text)
     assert selector == toy(30, -0.5, 9, "down", True) and selector.text == text
 
-    from hired.bench.speed_plan import parse_method
+    from hired.bench.plan import parse_method
     from hired.serving.settings import resolve
 
     given = {"weight": -0.5, "rounds": 9, "order": "down", "strict": True}

@@ -65,8 +65,8 @@ def test_sizes_and_seconds_are_readable() -> None:
         "14.0 GB",
     ]
     assert [size(n) for n in (99_900, 317_600)] == ["99.9 kB", "318 kB"]
-    assert [seconds(s) for s in (None, 0.0004, 0.0123, 0.0999, 2.5, 12.34)] == [
-        "–", "0.4 ms", "12 ms", "0.10 s", "2.50 s", "12.3 s",
+    assert [seconds(s) for s in (None, 0.0004, 0.0016, 0.0123, 0.0999, 2.5, 12.34)] == [
+        "–", "0.4 ms", "1.6 ms", "12 ms", "0.10 s", "2.50 s", "12.3 s",
     ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from hired.bench.accuracy_plan import Plan
 from hired.bench.results import Record
-from hired.bench.speed import Progress, Tell, describe_session
+from hired.bench.session import Progress, Tell, describe_session
 from hired.clip import read_tower
 from hired.comparison.preview import Preview
 from hired.models.hardware import pick_device

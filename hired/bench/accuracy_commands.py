@@ -65,7 +65,7 @@ def _add_coverage(commands: argparse._SubParsersAction) -> None:
 def run_coverage(args: argparse.Namespace) -> int:
     """Coverage of right and broken answers per lane, and how well it tells them apart."""
     from hired.bench.coverage import coverage_table, measure_coverage
-    from hired.bench.speed_plan import METHODS
+    from hired.bench.plan import METHODS
     from hired.models.load import load
     from hired.selectors import SELECTORS, parse
 
@@ -97,7 +97,7 @@ def read_plan(args: argparse.Namespace) -> "Plan":
         SettingError: a method, budget or number is out of range.
     """
     from hired.bench.accuracy_plan import ABLATION_BUDGETS, Plan
-    from hired.bench.speed_plan import expand
+    from hired.bench.plan import expand
     from hired.budget import check_budget, parse_budget
 
     def budgets(texts: list[str] | None) -> tuple[float | int, ...] | None:

@@ -1,14 +1,9 @@
-"""A record of `eval` as a figure, and the attention that HiRED reads as another.
-
-Every line has a colour that the colour-blind can tell and a marker of its own, so that no one has
-to rely on colour.
-"""
+"""A record of `eval` as a figure, and the attention that HiRED reads as another."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,11 +11,10 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from PIL import Image
 
 from hired.bench.accuracy_summary import Score, summarise
-from hired.bench.accuracy_tables import COLOURS, FIRST, is_ablation
+from hired.bench.accuracy_tables import FIRST, is_ablation
+from hired.bench.figures import COLOURS, MARKERS, clear_frame, save
+from hired.bench.plan import BASELINE
 from hired.bench.results import rounds_in
-from hired.bench.speed_plan import BASELINE
-
-MARKERS = "oDsv^PX<>*hpd8"
 
 
 def draw_accuracy(lines: Sequence[dict[str, Any]], path: Path) -> Path:
@@ -42,10 +36,7 @@ def draw_accuracy(lines: Sequence[dict[str, Any]], path: Path) -> Path:
     panels[0].set_ylabel("right answers, %")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", fontsize=8.5, frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context({"svg.hashsalt": "hired"}):  # the same record, the same file
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=150)
-    return path
+    return save(figure, path)
 
 
 def _panel(axes: Axes, split: str, scores: Sequence[Score], names: Sequence[str]) -> None:
@@ -90,7 +81,7 @@ def _axis(axes: Axes, split: str, scores: Sequence[Score]) -> None:
     axes.set_xlabel("visual tokens, mean per poster")
     axes.grid(axis="y", color="#eeeeee")
     axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    clear_frame(axes)
 
 
 def draw_attention_maps(
@@ -116,6 +107,4 @@ def draw_attention_maps(
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    return path
+    return save(figure, path, dpi=110)

@@ -1,15 +1,15 @@
-"""What to measure: methods at budgets, and HiRED with one part of it changed. Measures nothing."""
+"""What `eval` measures: methods at budgets, and HiRED with one part changed. Measures nothing."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor
 
-from hired.bench.speed_plan import BASELINE, METHODS, Entry, parse_method
+from hired.bench.plan import BASELINE, METHODS, Entry, at_budgets, parse_method
 from hired.budget import parse_budget
 from hired.clip import Tower
-from hired.errors import SettingError
-from hired.selectors import Selector, build, settings_of
+from hired.errors import SettingError, at_least
+from hired.selectors import Selector, build
 from hired.selectors.hired import HiRED
 from hired.selectors.random import SEED
 from hired.tiles import TileGrid
@@ -61,9 +61,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Check everything that can be checked without a model."""
-        for name in ("posters", "batch"):
-            if getattr(self, name) < 1:
-                raise SettingError(f"{name} is at least 1; got {getattr(self, name)}.")
+        at_least(1, posters=self.posters, batch=self.batch)
         SEED.check("seed", self.seed)
         if unknown := [split for split in self.splits if split not in SPLITS]:
             raise SettingError(f"A split is one of {', '.join(SPLITS)}; got {unknown[0]!r}.")
@@ -76,12 +74,10 @@ class Plan:
         is not measured again.
         """
         lanes = {BASELINE: build(BASELINE)}
-        for method in self.methods:
-            for budget in self.budgets if "budget" in settings_of(method.method) else (None,):
-                entry = Entry(method.method, budget, method.settings)
-                selector = entry.selector()
-                if not (selector.fixed_count and isinstance(budget, float) and budget == 1.0):
-                    lanes[lane_title(entry.title, budget)] = selector
+        for entry in at_budgets(self.methods, self.budgets):
+            selector, budget = entry.selector(), entry.budget
+            if not (selector.fixed_count and isinstance(budget, float) and budget == 1.0):
+                lanes[lane_title(entry.title, budget)] = selector
         return lanes
 
     def lanes(self, tower: Tower) -> dict[str, Selector]:

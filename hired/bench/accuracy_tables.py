@@ -6,16 +6,13 @@ from typing import Any
 
 from hired.bench.accuracy_plan import EVEN
 from hired.bench.accuracy_summary import Place, Score, compare, summarise
+from hired.bench.plan import BASELINE, METHODS
 from hired.bench.results import rounds_in
-from hired.bench.speed_plan import BASELINE, METHODS
-from hired.bench.speed_tables import describe_sessions, markdown, show_kept
+from hired.bench.tables import describe_sessions, markdown, show_kept
 from hired.budget import OWN, show_budget
 from hired.selectors import SELECTORS
 from hired.shapes.scenes import grid_of, scene_for
 
-# Paul Tol's "bright" and "muted" sets; HiRED's own blue first.
-COLOURS = ("#0050a0", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#882255", "#999933",
-           "#44aa99", "#cc6677", "#555555", "#ddaa33", "#117733", "#332288")  # fmt: skip
 FIRST = "hired"
 ALL = show_budget(1.0)
 PARTS = {

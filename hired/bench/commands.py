@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hired.bench.speed import Tell
+    from hired.bench.session import Tell
     from hired.bench.speed_plan import Sweep
 
 RESULTS = Path("assets") / "results"
@@ -134,10 +134,9 @@ def run_page(args: argparse.Namespace) -> int:
         SettingError: fewer repeats than one.
     """
     from hired.bench.page import describe_waits, measure_page
-    from hired.errors import SettingError
+    from hired.errors import at_least
 
-    if args.repeats < 1:
-        raise SettingError(f"repeats is at least 1; got {args.repeats}.")
+    at_least(1, repeats=args.repeats)
     found = measure_page(args.model, args.repeats, args.threads)
     sys.stdout.write(describe_waits(found) + "\n")
     if args.json is not None:
@@ -216,7 +215,8 @@ def read_sweep(args: argparse.Namespace) -> "Sweep":
     Raises:
         SettingError: a method, budget or number is out of range.
     """
-    from hired.bench.speed_plan import Sweep, expand, paper_sweep
+    from hired.bench.plan import expand
+    from hired.bench.speed_plan import Sweep, paper_sweep
     from hired.budget import parse_budget
 
     given = {

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hired.bench.speed_tables import markdown
+from hired.bench.tables import markdown
 from hired.comparison.explain import Explanation, Word, explain
 from hired.comparison.preview import Preview
 from hired.encode import Vision
-from hired.errors import SettingError
+from hired.errors import at_least
 from hired.selectors import Selection, Selector, candidate_mask
 from hired.shapes.evaluate import answer_all, drawn_for, is_right
 from hired.shapes.pictures import ask_about, render
@@ -83,8 +83,7 @@ def measure_coverage(
     Raises:
         SettingError: no posters.
     """
-    if posters < 1:
-        raise SettingError(f"Posters are at least 1; got {posters}.")
+    at_least(1, posters=posters)
     eye = Preview(model, processor)
     cases: list[Case] = []
     for index in range(posters):

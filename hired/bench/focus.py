@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from hired.bench.tables import markdown
 from hired.comparison.preview import Preview
-from hired.errors import SettingError
+from hired.errors import at_least
 from hired.shapes.scenes import object_patches, render, scene_for
 
 SHARE = 0.2
@@ -53,8 +54,7 @@ def measure_focus(
     Raises:
         SettingError: no posters.
     """
-    if posters < 1:
-        raise SettingError(f"Posters are at least 1; got {posters}.")
+    at_least(1, posters=posters)
     eye = Preview(model, processor)
     rows: dict[tuple[str, int], list[tuple[float, ...]]] = {}
     for index in range(posters):
@@ -84,15 +84,12 @@ def _one(attention: torch.Tensor, covered: torch.Tensor) -> tuple[float, ...]:
 
 def focus_table(found: Mapping[str, Sequence[Focus]]) -> str:
     """The same as Markdown, in %."""
+    most = f"of these, among the {SHARE:.0%} with most attention"
+    head = ["layer", "tiles", "their patches with a shape", "attention on these", most]
     lines = [
-        "| layer | tiles | their patches with a shape | attention on these | of these, among the "
-        f"{SHARE:.0%} with most attention |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for where, layers in found.items():
-        lines += [
-            f"| {one.layer} | {one.tiles} {where} | {100 * one.area:.1f} | {100 * one.mass:.0f} | "
-            f"{100 * one.found:.0f} |"
-            for one in layers
-        ]
-    return "\n".join(lines)
+        [f"{one.layer}", f"{one.tiles} {where}",
+         f"{100 * one.area:.1f}", f"{100 * one.mass:.0f}", f"{100 * one.found:.0f}"]
+        for where, layers in found.items()
+        for one in layers
+    ]  # fmt: skip
+    return markdown(head, lines)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from hired.bench.speed import make_image
+from hired.bench.tables import markdown
 from hired.clip import read_tower
 from hired.comparison.lane import Prompt, run_lane
-from hired.errors import ModelError, SettingError
+from hired.errors import ModelError, at_least
 from hired.selectors import Selection, Selector
 
 PARTS = ("vision tower", "projector", "language model")
@@ -32,8 +33,7 @@ def measure_inside(
         SettingError: no repeats.
         ModelError: a lane does not end well.
     """
-    if repeats < 1:
-        raise SettingError(f"repeats is at least 1; got {repeats}.")
+    at_least(1, repeats=repeats)
     kwargs = {"max_new_tokens": 1, "min_new_tokens": 1}
     prompt = Prompt(model, processor, make_image((672, 672)), "What is in this picture?", kwargs)
     threads = torch.get_num_threads()
@@ -98,16 +98,15 @@ def _run_alone(model: Any, selection: Selection, prompt_tokens: int) -> Iterator
 
 def describe_inside(rows: Sequence[dict[str, Any]]) -> str:
     """A Markdown table: seconds of each part, and what share of all is the stock model's."""
+    timed = ["total_s", *PARTS]
+    head = ["method", "visual tokens", "CPU, s", *(f"{part}, s" for part in PARTS), "stock's share"]
     lines = [
-        f"| method | visual tokens | CPU, s | {', s | '.join(PARTS)}, s | stock's share |",
-        "|---" * (len(PARTS) + 4) + "|",
+        [
+            f"`{row['selector']}`",
+            f"{row['tokens']:,}",
+            *(f"{row[name]:.3f}" for name in timed),
+            f"{sum(row[part] for part in PARTS) / row['total_s']:.1%}",
+        ]
+        for row in rows
     ]
-    for row in rows:
-        parts = [row[part] for part in PARTS]
-        cells = " | ".join(f"{part:.3f}" for part in parts)
-        share = sum(parts) / row["total_s"]
-        lines.append(
-            f"| `{row['selector']}` | {row['tokens']:,} | {row['total_s']:.3f} | {cells} | "
-            f"{share:.1%} |"
-        )
-    return "\n".join(lines)
+    return markdown(head, lines)

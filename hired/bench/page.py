@@ -26,6 +26,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from hired.bench.tables import markdown
 from hired.errors import ModelError
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -277,17 +278,18 @@ def _ask_api(server: Server, visitor: Visitor, repeats: int) -> Wait:
 
 def describe_waits(found: dict[str, Any]) -> str:
     """A Markdown table: the least and the middle of the seconds, and the CPU seconds."""
-    lines = [
+    about = (
         f"{found['model']} through the page, {found['resting_bytes'] / 2**20:.0f} MiB at rest, "
-        f"load {found['load']:.1f} on {found['cores']} cores",
-        "",
-        "| what | least, s | median, s | CPU of the server, s |",
-        "|---|---|---|---|",
+        f"load {found['load']:.1f} on {found['cores']} cores"
+    )
+    lines = [
+        [
+            wait["what"],
+            f"{min(wait['seconds']):.3f}",
+            f"{statistics.median(wait['seconds']):.3f}",
+            "–" if wait["cpu_s"] is None else f"{wait['cpu_s']:.3f}",
+        ]
+        for wait in found["waits"]
     ]
-    for wait in found["waits"]:
-        times, cpu = wait["seconds"], wait["cpu_s"]
-        spent = "–" if cpu is None else f"{cpu:.3f}"
-        lines.append(
-            f"| {wait['what']} | {min(times):.3f} | {statistics.median(times):.3f} | {spent} |"
-        )
-    return "\n".join(lines)
+    head = ["what", "least, s", "median, s", "CPU of the server, s"]
+    return f"{about}\n\n{markdown(head, lines)}"

@@ -21,9 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hired.bench.tables import markdown
 from hired.budget import total_budget
 from hired.encode import Vision
-from hired.errors import SettingError
+from hired.errors import at_least
 from hired.metrics import seconds
 from hired.models.hardware import name_device, versions
 from hired.selectors import SELECTORS, build, fitting
@@ -69,8 +70,7 @@ def measure_selecting(
     Raises:
         SettingError: no repeats, or no such method.
     """
-    if repeats < 1:
-        raise SettingError(f"repeats is at least 1; got {repeats}.")
+    at_least(1, repeats=repeats)
     names = [name for name, method in SELECTORS.items() if method.general]
     lanes = [build(name, **fitting(name, {"budget": budget})) for name in methods or names]
     threads = torch.get_num_threads()
@@ -145,10 +145,11 @@ def describe_selecting(record: dict[str, Any]) -> str:
         for name, row in zip(names, rows, strict=True)
     }
     head = ["Method", *(f"{patches:,} patches, {content}" for patches, content in columns)]
-    lines = [head, ["---"] * len(head)]
-    for name in sorted(dict.fromkeys(names), key=lambda name: not name.startswith("`")):
-        lines.append([name, *(times.get((name, *column), "–") for column in columns)])
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    lines = [
+        [name, *(times.get((name, *column), "–") for column in columns)]
+        for name in sorted(dict.fromkeys(names), key=lambda name: not name.startswith("`"))
+    ]
+    table = markdown(head, lines)
     return (
         f"{table}\n\nCPU time of choosing on one thread, {record['device_name']}, torch "
         f"{record['versions']['torch']}, {record['date'][:10]}, `{record['command']}`."

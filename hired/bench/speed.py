@@ -1,25 +1,22 @@
 """Runs the rounds of a sweep that are not recorded yet. The lanes do the measuring."""
 
-import os
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
-import torch
 from PIL import Image
 
+from hired.bench.plan import Entry
 from hired.bench.results import Record
-from hired.bench.speed_plan import Entry, Round, Sweep, make_question
+from hired.bench.session import Progress, Tell, describe_session
+from hired.bench.speed_plan import Round, Sweep, make_question
 from hired.comparison.lane import Prompt, run_lane
 from hired.errors import SettingError
 from hired.metrics import release_memory
-from hired.models.hardware import name_device, pick_device, versions
+from hired.models.hardware import pick_device
 from hired.models.load import describe, load
-
-Tell = Callable[[int, int, str], None]  # lanes done, lanes in all, what runs now
 
 
 def run_sweep(
@@ -74,7 +71,7 @@ def run_sweep(
 
 
 def _run_round(
-    prompt: Prompt, one: Round, protocol: str, record: Record, progress: "Progress"
+    prompt: Prompt, one: Round, protocol: str, record: Record, progress: Progress
 ) -> None:
     """Every lane once, then one line in the record."""
     lanes = []
@@ -86,22 +83,6 @@ def _run_round(
     about["load"] = psutil.getloadavg()[0]  # of the last minute: were we alone?
     about["model"] = {**describe(prompt.model), "name": one.model}
     record.add(one.key, about, lanes)
-
-
-def describe_session(device: torch.device, command: str) -> dict[str, Any]:
-    """What holds for everything a session measures: command, hardware, versions."""
-    about: dict[str, Any] = {
-        "command": command,
-        "device": str(device),
-        "device_name": name_device(device),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "versions": versions(),
-    }
-    if device.type == "cuda":
-        about["device_bytes"] = torch.cuda.get_device_properties(device).total_memory
-    return about
 
 
 def _plain(one: Round) -> dict[str, Any]:
@@ -139,24 +120,3 @@ def _measure(prompt: Prompt, entry: Entry) -> dict[str, Any]:
     if error is None:
         raise SettingError("The lane was stopped before its first token.")
     return {**asdict(entry), "error": error}
-
-
-class Progress:
-    """Counts lanes for whoever shows it."""
-
-    def __init__(self, tell: Tell, total: int) -> None:
-        self.tell, self.total, self.done = tell, total, 0
-
-    def say(self, line: str) -> None:
-        """What happens now."""
-        self.tell(self.done, self.total, line)
-
-    def skip(self, lanes: int) -> None:
-        """These were measured before."""
-        self.done += lanes
-        self.say("already recorded")
-
-    def step(self, line: str, lanes: int = 1) -> None:
-        """What happens now, counted as done from here on."""
-        self.say(line)
-        self.done += lanes

@@ -1,12 +1,12 @@
-"""Recorded rounds as figures. Every line has its own marker, so that colour is not needed."""
+"""Recorded rounds as figures."""
 
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hired.bench.figures import MARKERS, clear_frame, save
+from hired.bench.plan import BASELINE
 from hired.bench.results import rounds_in
-from hired.bench.speed_plan import BASELINE
 from hired.bench.speed_summary import Group, Row, summarise_rounds
 from hired.budget import show_budget
 from hired.phases import TO_FIRST_TOKEN
@@ -17,7 +17,6 @@ if TYPE_CHECKING:  # half a second, when something is drawn
 
 FILLS = ("#8c96a8", "#3b6fb6", "#d8a031", "#b4532a")
 HATCHES = ("", "//", "xx", "..")
-MARKERS = "osD^vPX<>*hp"
 
 
 def draw_figures(lines: Sequence[dict[str, Any]], folder: Path, stem: str) -> list[Path]:
@@ -28,25 +27,14 @@ def draw_figures(lines: Sequence[dict[str, Any]], folder: Path, stem: str) -> li
         folder: where they go; made if it is missing.
         stem: how their names begin.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     groups = summarise_rounds(rounds_in(lines))
     for number, group in enumerate(groups, start=1):
         for kind, draw in KINDS.items() if measured(group) else ():
             infix = f"-{number}" if len(groups) > 1 else ""
             paths.append(folder / f"{stem}{infix}-{kind}.svg")
-            paths[-1].write_bytes(to_svg(draw(group)))
+            save(draw(group), paths[-1])
     return paths
-
-
-def to_svg(figure: "Figure") -> bytes:
-    """A figure as a file's content; the same figure gives the same bytes."""
-    import matplotlib
-
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "hired"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
 
 
 def _axes(group: Group, height: float = 4.0) -> "tuple[Figure, Axes]":
@@ -55,7 +43,7 @@ def _axes(group: Group, height: float = 4.0) -> "tuple[Figure, Axes]":
     figure = Figure(figsize=(8, height), layout="constrained")
     axes = figure.subplots()
     axes.set_title(f"{group.title}\n{group.about['model']['device_name']}", fontsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
+    clear_frame(axes)
     return figure, axes
 
 

@@ -1,51 +1,19 @@
-"""What to measure: a sweep and the rounds it is cut into. Measures nothing."""
+"""What `bench` measures: a sweep and the rounds it is cut into. Measures nothing."""
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
 
-from hired.errors import SettingError
+from hired.bench.plan import BASELINE, METHODS, Entry, at_budgets
+from hired.errors import SettingError, at_least
 from hired.inputs import MAX_QUESTION, prompt_ids
-from hired.selectors import SELECTORS, Selector, build, settings_of, split_lane
 
-BASELINE = "full"
 QUESTION = "What is in this picture?"
 FILLER = " and"
-METHODS = tuple(name for name, one in SELECTORS.items() if one.general and name != BASELINE)
 RATES = (0.4, 0.2, 0.1, 0.05)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One lane of a round: a method, its budget and further settings.
-
-    Attributes:
-        method: its name.
-        budget: a rate (float) or a count (int); None for a method that takes none.
-        settings: the others that were given.
-    """
-
-    method: str
-    budget: float | int | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    def selector(self) -> Selector:
-        """The selector.
-
-        Raises:
-            SettingError: a value is out of range.
-        """
-        budget = {} if self.budget is None else {"budget": self.budget}
-        return build(self.method, **budget, **self.settings)
-
-    @property
-    def title(self) -> str:
-        """`hired` or `hired:fuse=True`."""
-        given = ",".join(f"{key}={value}" for key, value in self.settings.items())
-        return f"{self.method}:{given}" if given else self.method
 
 
 @dataclass(frozen=True)
@@ -102,9 +70,8 @@ class Sweep:
 
     def __post_init__(self) -> None:
         """Check everything that can be checked without a model."""
-        for name, low in (("repeats", 1), ("warm_up", 0), ("new_tokens", 1)):
-            if getattr(self, name) < low:
-                raise SettingError(f"{name} is at least {low}; got {getattr(self, name)}.")
+        at_least(1, repeats=self.repeats, new_tokens=self.new_tokens)
+        at_least(0, warm_up=self.warm_up)
         if any(number < 1 for number in (*self.batches, *self.image_size)):
             raise SettingError(
                 f"Batches and sides of the image are at least 1; got {list(self.batches)} and "
@@ -116,10 +83,7 @@ class Sweep:
     @property
     def entries(self) -> tuple[Entry, ...]:
         """The baseline, then every method at every budget; each only once if it takes none."""
-        found = [Entry(BASELINE)]
-        for method in self.methods:
-            for budget in self.budgets if "budget" in settings_of(method.method) else (None,):
-                found.append(Entry(method.method, budget, method.settings))
+        found = [Entry(BASELINE), *at_budgets(self.methods, self.budgets)]
         # By their words: a count of 1 and a rate of 1.0 are equal.
         return tuple({repr(entry): entry for entry in found}.values())
 
@@ -157,19 +121,6 @@ def paper_sweep(**changes: Any) -> Sweep:
     return Sweep(**{**protocol, **changes})
 
 
-def parse_method(text: str) -> Entry:
-    """`hired` or `hired:fuse=true,newline=rows`; the budgets are the sweep's.
-
-    Raises:
-        SettingError: no such method or setting, or a value out of range.
-    """
-    name, settings = split_lane(text)
-    if "budget" in settings:
-        raise SettingError(f"The budget of {text!r} is given with --budgets; leave it out here.")
-    build(name, **settings)
-    return Entry(name, None, settings)
-
-
 def make_question(processor: Any, tokens: int | None) -> str:
     """A question that makes the text of the prompt at most `tokens` long, as close as it gets.
 
@@ -191,9 +142,3 @@ def make_question(processor: Any, tokens: int | None) -> str:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if length(middle) <= tokens else (low, middle - 1)
     return QUESTION + FILLER * low
-
-
-def expand(names: Sequence[str]) -> tuple[Entry, ...]:
-    """Methods as typed; `all` is every one."""
-    listed = [one for name in names for one in (METHODS if name == "all" else (name,))]
-    return tuple(parse_method(name) for name in listed)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from hired.bench.speed_plan import BASELINE
+from hired.bench.plan import BASELINE, title_of
 from hired.metrics import model_ttft
 
 GROUP = ("model", "quantization", "dtype", "batch", "prompt_tokens", "image_size", "new_tokens")
@@ -115,8 +115,7 @@ def _group(rounds: list[dict[str, Any]]) -> Group:
 
 def _row(pairs: list[tuple[dict[str, Any], dict[str, Any] | None]], batch: int) -> Row:
     first = pairs[0][0]
-    given = ",".join(f"{key}={value}" for key, value in first["settings"].items())
-    title = f"{first['method']}:{given}" if given else first["method"]
+    title = title_of(first["method"], first["settings"])
     good = [(lane["metrics"], full) for lane, full in pairs if "metrics" in lane]
     if not good:
         return Row(title, first["budget"], 0, {}, error=first["error"])

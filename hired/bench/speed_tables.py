@@ -1,14 +1,14 @@
 """Recorded rounds as Markdown. Measures nothing and knows no model."""
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from hired.bench.plan import BASELINE
 from hired.bench.results import rounds_in
-from hired.bench.speed_plan import BASELINE
 from hired.bench.speed_summary import Group, Row, Spread, summarise_rounds
-from hired.budget import show_budget
+from hired.bench.tables import describe_sessions, markdown, show_kept
+from hired.metrics import seconds, size
 from hired.phases import TO_FIRST_TOKEN
 
 # HiRED (arXiv 2408.10945), LLaVA-NeXT-7B on a Tesla P40 (24 GB). (batch, budget) -> tokens/s,
@@ -47,22 +47,6 @@ def make_report(lines: Sequence[dict[str, Any]]) -> str:
     return "\n\n".join([*parts, _notes(lines, groups)]) + "\n"
 
 
-def describe_sessions(lines: Sequence[dict[str, Any]]) -> str:
-    """Hardware, versions, dates and commands."""
-    sessions = [line for line in lines if line["kind"] == "session"]
-    first = sessions[0]
-    days = sorted({line["date"][:10] for line in sessions})
-    versions = ", ".join(f"{name} {number}" for name, number in first["versions"].items())
-    # A folder of the machine it was measured on is nobody else's: the usual one in its place.
-    said = (re.sub(r"--out /\S*/", "--out assets/results/", line["command"]) for line in sessions)
-    commands = "\n".join(dict.fromkeys(said))
-    threads = "1 thread" if first["threads"] == 1 else f"{first['threads']} threads"
-    return (
-        f"Measured on {first['device_name']} ({first['device']}, {threads}), "
-        f"{' and '.join(days)}; {versions}.\n\n```bash\n{commands}\n```"
-    )
-
-
 def main_table(group: Group) -> str:
     """One group: phases apart, speed-up and bound, memory."""
     return markdown(
@@ -93,12 +77,6 @@ def paper_table(groups: Sequence[Group]) -> str:
     return markdown(PAPER_HEAD.split(" | "), lines)
 
 
-def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """The lines' cells as a Markdown table under the columns that `head` names."""
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
 def _measured(row: Row, cells: Callable[[Row], list[str]], width: int) -> list[str]:
     """What was measured, or in as many cells why nothing was."""
     return cells(row) if row.error is None else [row.error] + [""] * (width - 1)
@@ -108,32 +86,32 @@ def _phases(row: Row) -> list[str]:
     metrics = row.metrics
     return [
         _count(metrics["visual_tokens"]),
-        *(_seconds(metrics[phase.metric]) for phase in TO_FIRST_TOKEN),
-        _range(metrics["ttft_s"], _time),
-        _seconds(metrics["model_ttft_s"]),
+        *(seconds(metrics[phase.metric].median) for phase in TO_FIRST_TOKEN),
+        _range(metrics["ttft_s"], seconds),
+        seconds(metrics["model_ttft_s"].median),
         _speedup(row),
         "" if row.bound is None else _times(row.bound),
         "" if row.achieved is None else f"{row.achieved:.0%}",
         f"{metrics['tokens_per_s'].median:.1f}" if "tokens_per_s" in metrics else "",
-        _bytes(metrics["kv_cache_bytes"].median),
-        _bytes(metrics["peak_bytes"].median),
+        size(metrics["kv_cache_bytes"].median),
+        size(metrics["peak_bytes"].median),
     ]
 
 
 def _batched(row: Row) -> list[str]:
     return [
         f"{row.metrics['end_to_end_tokens_per_s'].median:.2f}",
-        _range(row.metrics["ttft_s"], _time),
+        _range(row.metrics["ttft_s"], seconds),
         _speedup(row),
-        _bytes(row.metrics["peak_bytes"].median),
+        size(row.metrics["peak_bytes"].median),
     ]
 
 
 def _as_published(row: Row, resting: int) -> list[str]:
     return [
         f"{row.metrics['end_to_end_tokens_per_s'].median:.2f}",
-        _seconds(row.metrics["ttft_s"]),
-        _bytes(resting + row.metrics["peak_bytes"].median),
+        seconds(row.metrics["ttft_s"].median),
+        size(resting + row.metrics["peak_bytes"].median),
     ]
 
 
@@ -186,31 +164,11 @@ def _name(row: Row) -> list[str]:
     return [f"`{row.title}`", show_kept(row.budget, row.title)]
 
 
-def show_kept(budget: float | int | None, title: str) -> str:
-    """What a lane keeps, in words; stock has no budget, as it keeps all."""
-    return "all" if budget is None and title == BASELINE else show_budget(budget)
-
-
 def _count(spread: Spread) -> str:
     return f"{spread.median:.0f}"
-
-
-def _seconds(spread: Spread) -> str:
-    return _time(spread.median)
-
-
-def _time(value: float) -> str:
-    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.3g} ms"
 
 
 def _range(spread: Spread, show: Callable[[float], str]) -> str:
     if spread.low == spread.high:
         return show(spread.median)
     return f"{show(spread.median)} ({show(spread.low)}–{show(spread.high)})"
-
-
-def _bytes(value: float) -> str:
-    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
-        if value >= factor:
-            return f"{value / factor:.3g} {unit}"
-    return f"{value / 1e3:.3g} kB"

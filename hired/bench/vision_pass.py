@@ -13,7 +13,7 @@ import torch
 
 from hired.bench.speed import make_image
 from hired.clip import read_tower
-from hired.errors import SettingError
+from hired.errors import at_least
 from hired.inputs import prepare
 from hired.metrics import Stopwatch
 from hired.phases import VISION
@@ -29,8 +29,7 @@ def measure_passes(
     Raises:
         SettingError: no repeats.
     """
-    if repeats < 1:
-        raise SettingError(f"repeats is at least 1; got {repeats}.")
+    at_least(1, repeats=repeats)
     tower, device = read_tower(model), model.device
     inputs = prepare(processor, tower.fit, make_image((672, 672)), "What is this?", device)
     tiles = inputs.pixel_values.flatten(0, -4)

@@ -18,7 +18,7 @@ from PIL import Image
 from hired.clip import read_tower
 from hired.comparison.lane import Lane, Prompt, check_generation, check_lanes, run_lane
 from hired.comparison.stream import Step, follow
-from hired.errors import SettingError
+from hired.errors import SettingError, at_least
 from hired.generate import input_device
 from hired.images import open_image
 from hired.inputs import check_image_token, check_question, render
@@ -86,8 +86,7 @@ def check_asked(lanes: Sequence[object], max_new_tokens: int) -> None:
         raise SettingError("A comparison needs at least one lane; got none.")
     if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int):
         raise SettingError(f"max_new_tokens is a whole number; got {max_new_tokens!r}.")
-    if max_new_tokens < 1:
-        raise SettingError(f"max_new_tokens is at least 1; got {max_new_tokens}.")
+    at_least(1, max_new_tokens=max_new_tokens)
 
 
 def _check(

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from hired.errors import HiredError, MemoryShortage, SettingError
+from hired.errors import HiredError, MemoryShortage, at_least
 from hired.gpu_check.parts import check_budgets, check_methods, check_stock, check_weight
 from hired.gpu_check.subject import NEW_TOKENS, Finding, Subject, held_bytes
 from hired.gpu_check.trials import (
@@ -74,8 +74,7 @@ def run_check(
     place = pick_device(device)
     gpu = place.type == "cuda"
     repeats = (5 if gpu else 1) if repeats is None else repeats
-    if repeats < 1:
-        raise SettingError(f"repeats is at least 1; got {repeats}.")
+    at_least(1, repeats=repeats)
     name = model or (FULL_SIZE if gpu else SMALL_SIZE)
     clock = _Clock(tell)
     runs = [

@@ -7,6 +7,7 @@ its bytes per token follow from the language model's shape, the tokens from the 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hired.bench.tables import markdown
 from hired.errors import SettingError
 from hired.tiles import TileGrid
 
@@ -140,7 +141,7 @@ def plan(
 def table(device: Device, budgets: tuple[float | None, ...] = (None, 0.4, 0.2, 0.1)) -> str:
     """Requests at once and images per second, as Markdown."""
     head = ["Model", "GPUs", *(_name(budget) for budget in budgets)]
-    lines = [head, ["---"] * len(head)]
+    lines = []
     for model in MODELS:
         for gpus in (1, 2, 4, 8):
             plans = [plan(model, device, gpus, budget) for budget in budgets]
@@ -149,14 +150,14 @@ def table(device: Device, budgets: tuple[float | None, ...] = (None, 0.4, 0.2, 0
                 continue
             cells = [f"{each.requests:,} · {each.images_per_s:.1f}/s" for each in plans]
             lines.append([model.name, str(gpus), *cells])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown(head, lines)
 
 
 def replica_table(device: Device, budget: float = 0.2, gpus: int = 8) -> str:
     """The same GPUs as few large groups or many small ones, as Markdown."""
     splits = [size for size in (1, 2, 4, 8) if gpus % size == 0]
     head = ["Model", *(f"{gpus // size} × {size} GPU" for size in splits)]
-    lines = [head, ["---"] * len(head)]
+    lines = []
     for model in MODELS:
         cells = []
         for size in splits:
@@ -167,19 +168,19 @@ def replica_table(device: Device, budget: float = 0.2, gpus: int = 8) -> str:
                 else "does not fit"
             )
         lines.append([model.name, *cells])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown(head, lines)
 
 
 def image_table(budgets: tuple[float | None, ...] = (None, 0.4, 0.2, 0.1)) -> str:
     """KV cache of one 672 × 672 image, as Markdown."""
     head = ["Model", "KV bytes a token", *(_name(budget) for budget in budgets)]
-    lines = [head, ["---"] * len(head)]
+    lines = []
     for model in MODELS:
         per_token = model.kv_bytes_per_token()
         sizes = (per_token * visual_tokens(budget) / 2**20 for budget in budgets)
         cells = [f"{size:,.0f} MiB" for size in sizes]
         lines.append([model.name, f"{per_token:,}", *cells])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown(head, lines)
 
 
 def tables() -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hired.bench.results import read_lines, rounds_in
-from hired.bench.speed_tables import describe_sessions, markdown
+from hired.bench.tables import describe_sessions, markdown
 from hired.errors import InputError
 from hired.serving.benchmark import OF
 
@@ -85,7 +85,7 @@ def draw(lines: Rows, path: Path) -> None:
     """Throughput and time to first token over concurrency, of the last set-up, as SVG."""
     from matplotlib.figure import Figure
 
-    from hired.bench.speed_figures import MARKERS, to_svg
+    from hired.bench.figures import MARKERS, clear_frame, save
 
     setup, found = list(_setups(lines).items())[-1]
     figure = Figure(figsize=(8, 3.4), layout="constrained")
@@ -108,11 +108,10 @@ def draw(lines: Rows, path: Path) -> None:
         place.set_xticks(counts, [str(count) for count in counts])
         place.set_ylim(bottom=0)
         place.grid(alpha=0.25)
-        place.spines[["top", "right"]].set_visible(False)
+        clear_frame(place)
     places[0].legend(fontsize=8, frameon=False)
     figure.suptitle(f"{setup[0]}, KV cache of {setup[4]:,} tokens", fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(to_svg(figure))
+    save(figure, path)
 
 
 def _series(mine: Sequence[dict[str, Any]]) -> tuple[list[float], list[float]]:

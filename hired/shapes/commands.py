@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from hired.errors import SettingError
+from hired.errors import at_least
 
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets" / "shapes"
 CHECKPOINTS = Path(".cache") / "shapes"
@@ -74,8 +74,7 @@ def run_render(args: argparse.Namespace) -> int:
 
     for name in ("seed", "first", "count"):
         SEED.check(f"--{name}", getattr(args, name))
-    if args.scale < 1:
-        raise SettingError(f"--scale is at least 1; got {args.scale}.")
+    at_least(1, **{"--scale": args.scale})
     args.out.mkdir(parents=True, exist_ok=True)
     listed = []
     for index in range(args.first, args.first + args.count):

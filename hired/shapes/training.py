@@ -16,7 +16,7 @@ from torch import distributed, multiprocessing
 from tqdm import tqdm
 from transformers import LlavaNextForConditionalGeneration
 
-from hired.errors import ModelError, SettingError
+from hired.errors import ModelError, SettingError, at_least
 from hired.selectors.random import SEED
 from hired.shapes import language_stage, llama_start, vision_stage
 from hired.shapes.assemble import build_model, build_processor, load_weights, save
@@ -74,9 +74,7 @@ def check_numbers(args: Namespace) -> None:
             f"got {args.threads}."
         )
     for name in ("vision_steps", "language_steps", "align_steps", "lesson_steps", "held_out"):
-        if getattr(args, name) < 1:
-            flag = name.replace("_", "-")
-            raise SettingError(f"--{flag} is at least 1; got {getattr(args, name)}.")
+        at_least(1, **{f"--{name.replace('_', '-')}": getattr(args, name)})
     if not 0 <= args.documents < VisionSchedule.size:
         raise SettingError(
             f"--documents is one of 0 to {VisionSchedule.size - 1}, tiles of a step of the vision "

@@ -14,9 +14,11 @@ from typing import Any
 import gradio as gr
 
 from hired.bench.accuracy_summary import Score, summarise
-from hired.bench.accuracy_tables import BASELINE, COLOURS, FIRST, accuracy_table, is_ablation
+from hired.bench.accuracy_tables import FIRST, accuracy_table, is_ablation
+from hired.bench.figures import COLOURS
+from hired.bench.plan import BASELINE
 from hired.bench.results import read_lines, rounds_in
-from hired.bench.speed_tables import describe_sessions
+from hired.bench.tables import describe_sessions
 from hired.errors import HiredError
 from hired.web.queues import LOOK, QUIET
 

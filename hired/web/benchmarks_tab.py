@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import gradio as gr
 
+from hired.bench.figures import to_svg
 from hired.bench.results import read_lines, rounds_in
-from hired.bench.speed_figures import KINDS, measured, to_svg
+from hired.bench.speed_figures import KINDS, measured
 from hired.bench.speed_summary import Group, Row, summarise_rounds
-from hired.bench.speed_tables import describe_sessions, show_kept
+from hired.bench.tables import describe_sessions, show_kept
 from hired.errors import HiredError
 from hired.phases import TO_FIRST_TOKEN
 from hired.web import render

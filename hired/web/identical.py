@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from hired.comparison.evidence import ENOUGH, SPEED_TOKENS, contrast
-from hired.errors import ModelError, SettingError
+from hired.errors import ModelError, at_least
 from hired.models.allowed import EMBEDDED
 from hired.models.hardware import versions
 from hired.models.load import load
@@ -51,8 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run_identical(args: argparse.Namespace) -> int:
     """Measure, record and print; 1 if more than one comparison in twenty claims a difference."""
-    if args.comparisons < 1:
-        raise SettingError(f"comparisons is at least 1; got {args.comparisons}.")
+    at_least(1, comparisons=args.comparisons)
     asked = [
         Settings((args.method,) * 2, max_new_tokens=args.new_tokens, repeats=each)
         for each in args.repeats

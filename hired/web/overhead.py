@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 
 from hired.comparison.lane import Prompt, run_lane
-from hired.errors import ModelError, SettingError
+from hired.errors import ModelError, at_least
 from hired.images import describe_image
 from hired.models.hardware import run_aside, versions
 from hired.models.load import load
@@ -74,8 +74,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run_overhead(args: argparse.Namespace) -> int:
     """Measure, record and print."""
-    if args.repeats < 1:
-        raise SettingError(f"repeats is at least 1; got {args.repeats}.")
+    at_least(1, repeats=args.repeats)
     settings = Settings(max_new_tokens=args.new_tokens)
     elsewhere = Load()
     model, processor = load(args.model, None, args.device, args.dtype)

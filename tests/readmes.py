@@ -19,12 +19,18 @@ from hired.bench import accuracy_tables as accuracy  # noqa: E402
 from hired.bench.accuracy_summary import summarise  # noqa: E402
 from hired.bench.results import read_lines, rounds_in  # noqa: E402
 from hired.bench.speed_summary import summarise_rounds  # noqa: E402
-from hired.bench.speed_tables import PUBLISHED, batch_table, main_table, paper_table  # noqa: E402
+from hired.bench.speed_tables import (  # noqa: E402
+    PUBLISHED,
+    batch_table,
+    describe_overhead,
+    main_table,
+    paper_table,
+)
 from hired.bench.tables import describe_sessions, markdown  # noqa: E402
 from hired.budget import show_budget  # noqa: E402
 from hired.selectors import SELECTORS, settings_of  # noqa: E402
 from hired.serving.report import make_report, read_record  # noqa: E402
-from hired.web import identical, overhead  # noqa: E402
+from hired.web import identical  # noqa: E402
 
 RESULTS = ROOT / "assets" / "results"
 BLOCK = re.compile(r"^<!-- table: (.+?) -->\n.*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
@@ -56,7 +62,7 @@ def make(what: str) -> str:
     file, kind = what.split()
     path = RESULTS / file
     if kind == "said":
-        say = {"overhead.json": overhead.describe, "identical.json": identical.describe}[file]
+        say = {"overhead.json": describe_overhead, "identical.json": identical.describe}[file]
         words = say(json.loads(path.read_text(encoding="utf-8"))).partition("\n")[2]
         return re.sub(r" --json \S+", "", words).strip()
     if kind == "serving":

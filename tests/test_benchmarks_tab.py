@@ -9,6 +9,7 @@ from hired.bench.speed import run_sweep
 from hired.bench.speed_figures import draw_figures
 from hired.bench.speed_plan import Sweep
 from hired.bench.speed_summary import Row
+from hired.bench.speed_tables import describe_overhead
 from hired.cli import main
 from hired.web import accuracy, benchmarks_tab, overhead
 from hired.web.benchmarks_tab import EMPTY, HEADS, choose, open_tab, read_results
@@ -76,10 +77,10 @@ def test_overhead_of_the_page_is_measured_in_turns(tiny, tmp_path) -> None:
         "median of 2 pairs" in words and "random:tiny" in words and record["device_name"] in words
     )
     even = record | {"plain_s": [10.0, 10.0, 10.0], "page_s": [10.1, 10.3, 10.2], "load": 0.0}
-    assert "**2.0%** longer" in overhead.describe(even) and "1.0% to 3.0%" in overhead.describe(
+    assert "**2.0%** longer" in describe_overhead(even) and "1.0% to 3.0%" in describe_overhead(
         even
     )
-    assert "Other programs ran" in overhead.describe(even | {"load": 99.0})
+    assert "Other programs ran" in describe_overhead(even | {"load": 99.0})
 
 
 def test_overhead_refuses_in_words(capsys) -> None:
@@ -114,8 +115,8 @@ def test_a_page_that_costs_nothing_is_said_in_words() -> None:
     words = ("name", "dtype", "device_name", "date")
     facts = dict.fromkeys(words, "x") | dict.fromkeys(("new_tokens", "events", "bytes", "load"), 1)
     facts |= {"cores": 2, "versions": {"torch": "2"}}
-    assert "**1.0%** less than" in overhead.describe(facts | {"page_s": [0.99], "plain_s": [1.0]})
-    assert "**2.0%** longer" in overhead.describe(facts | {"page_s": [1.02], "plain_s": [1.0]})
+    assert "**1.0%** less than" in describe_overhead(facts | {"page_s": [0.99], "plain_s": [1.0]})
+    assert "**2.0%** longer" in describe_overhead(facts | {"page_s": [1.02], "plain_s": [1.0]})
 
 
 def test_accuracy_comes_first_from_the_richest_record(tmp_path) -> None:

@@ -1,5 +1,6 @@
 """Recorded rounds as Markdown. Measures nothing and knows no model."""
 
+import statistics
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -172,3 +173,31 @@ def _range(spread: Spread, show: Callable[[float], str]) -> str:
     if spread.low == spread.high:
         return show(spread.median)
     return f"{show(spread.median)} ({show(spread.low)}–{show(spread.high)})"
+
+
+def describe_overhead(record: dict[str, Any]) -> str:
+    """A record of `python -m hired overhead` as Markdown.
+
+    Raises:
+        KeyError, TypeError: it is no such record.
+    """
+    pairs = zip(record["page_s"], record["plain_s"], strict=True)
+    costs = [page / plain - 1 for page, plain in pairs]
+    cost = statistics.median(costs)
+    spread = f"{min(costs):.1%} to {max(costs):.1%}"
+    busy = ""
+    if record["load"] > record["cores"] + 1:
+        busy = (
+            f"\n\n**Other programs ran meanwhile** (load {record['load']:.1f} on {record['cores']} "
+            "cores): not to be relied on."
+        )
+    return (
+        f"### What streaming costs\nBoth answers through the page took "
+        f"**{abs(cost):.1%}** {'longer' if cost >= 0 else 'less'} than the same generation alone: "
+        f"median of "
+        f"{len(costs)} pairs, {spread}; {statistics.median(record['plain_s']):.2f} s alone. "
+        f"{record['name']} in {record['dtype']}, {record['new_tokens']} new tokens per lane, "
+        f"{record['events']} events of {record['bytes'] / 1000:.0f} kB in all. Measured on "
+        f"{record['device_name']}, {record['date'][:10]}, torch {record['versions']['torch']}."
+        f"{busy}\n\n```bash\n{record.get('command', 'python -m hired overhead')}\n```"
+    )

@@ -13,12 +13,12 @@ from hired.bench.figures import to_svg
 from hired.bench.results import read_lines, rounds_in
 from hired.bench.speed_figures import KINDS, measured
 from hired.bench.speed_summary import Group, Row, summarise_rounds
+from hired.bench.speed_tables import describe_overhead
 from hired.bench.tables import describe_sessions, show_kept
 from hired.errors import HiredError
 from hired.phases import TO_FIRST_TOKEN
 from hired.web import render
 from hired.web.accuracy import add_accuracy
-from hired.web.overhead import describe
 from hired.web.queues import LOOK, QUIET
 
 PUBLISHED = """
@@ -117,7 +117,7 @@ def read_results(folder: Path = RESULTS) -> list[Result]:
 def read_overhead(folder: Path) -> str:
     """The recorded cost of the page's stream of events, as Markdown; empty if there is none."""
     try:
-        return describe(json.loads((folder / "overhead.json").read_text(encoding="utf-8")))
+        return describe_overhead(json.loads((folder / "overhead.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 

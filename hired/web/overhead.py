@@ -11,7 +11,6 @@ import json
 import os
 import shlex
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from typing import Any
 
 import psutil
 
+from hired.bench.speed_tables import describe_overhead
 from hired.comparison.lane import Prompt, run_lane
 from hired.errors import ModelError, at_least
 from hired.images import describe_image
@@ -33,6 +33,7 @@ from hired.threads import AUTO, WORDS, Load, use_threads
 from hired.web import form
 from hired.web.engine import Engine, Loaded
 from hired.web.examples import Greeting
+from hired.web.page import build, launch_options
 from hired.web.settings import Settings
 from hired.web.uploads import read_image
 
@@ -87,7 +88,7 @@ def run_overhead(args: argparse.Namespace) -> int:
     record["command"] = "python -m hired " + shlex.join(sys.argv[1:])
     args.json.parent.mkdir(parents=True, exist_ok=True)
     args.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(describe(record))
+    print(describe_overhead(record))
     tell(f"Recorded in {args.json}")
     return 0
 
@@ -102,8 +103,6 @@ def measure(
     """
     # The gate deletes what is too much in this folder; Gradio's own is every app's.
     os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="hired-overhead-"))
-    from hired.web.page import build, launch_options
-
     example = Greeting(engine).documents[0]
     demo = build(engine)
     with socket.socket() as probe:
@@ -140,34 +139,6 @@ def measure(
         "plain_s": plain,
         "page_s": [one["s"] for one in page],
     }
-
-
-def describe(record: dict[str, Any]) -> str:
-    """A record as Markdown.
-
-    Raises:
-        KeyError, TypeError: it is no such record.
-    """
-    pairs = zip(record["page_s"], record["plain_s"], strict=True)
-    costs = [page / plain - 1 for page, plain in pairs]
-    cost = statistics.median(costs)
-    spread = f"{min(costs):.1%} to {max(costs):.1%}"
-    busy = ""
-    if record["load"] > record["cores"] + 1:
-        busy = (
-            f"\n\n**Other programs ran meanwhile** (load {record['load']:.1f} on {record['cores']} "
-            "cores): not to be relied on."
-        )
-    return (
-        f"### What streaming costs\nBoth answers through the page took "
-        f"**{abs(cost):.1%}** {'longer' if cost >= 0 else 'less'} than the same generation alone: "
-        f"median of "
-        f"{len(costs)} pairs, {spread}; {statistics.median(record['plain_s']):.2f} s alone. "
-        f"{record['name']} in {record['dtype']}, {record['new_tokens']} new tokens per lane, "
-        f"{record['events']} events of {record['bytes'] / 1000:.0f} kB in all. Measured on "
-        f"{record['device_name']}, {record['date'][:10]}, torch {record['versions']['torch']}."
-        f"{busy}\n\n```bash\n{record.get('command', 'python -m hired overhead')}\n```"
-    )
 
 
 def _plain(loaded: Loaded, path: str, question: str, settings: Settings) -> float:

@@ -210,7 +210,7 @@ def test_the_papers_table_stands_beside_ours():
     text = make_report([SESSION, *rounds])
     paper = text[text.index("paper's own protocol") :]
     assert cells(paper, "| `full` | all | 1 ")[3:] == [
-        "1.50", "10.0 s", "10 GB", "0.49", "19.49 s", "16.04 GB",
+        "1.50", "10.0 s", "10.0 GB", "0.49", "19.49 s", "16.04 GB",
     ]  # fmt: skip
     assert cells(paper, "| `hired` | 20 % | 4 ")[3:5] == ["6.00", "10.0 s"]  # whole batch
     assert "out of memory" in cells(paper, "| `full` | all | 4 ")

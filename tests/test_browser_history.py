@@ -6,7 +6,7 @@ import pytest
 from browsing import ask, browser, finish, open_box, picture, settle, url, visit
 from playwright.sync_api import expect
 
-from hired.web.storage import HISTORY
+from hired.web.storage import HISTORY, LIST
 
 pytestmark = pytest.mark.browser
 SOON_MS = 15_000
@@ -35,6 +35,12 @@ def expect_list(page, questions: list[str]) -> None:
             if not tries:
                 raise
             page.click("#question textarea")
+
+
+def test_the_list_of_runs_is_read_when_the_page_opens_and_not_while_a_run_is_stored(served) -> None:
+    """Read at the same moment, what a run has just added was missing from the list."""
+    reading = [fn for fn in served.fns.values() if fn.js == LIST]
+    assert [fn.targets for fn in reading] == [[(served._id, "load")]]
 
 
 def test_leaving_the_history_says_nothing_and_changes_nothing(visit, picture) -> None:

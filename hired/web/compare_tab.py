@@ -99,7 +99,7 @@ def add_compare_tab(demo: gr.Blocks, handlers: Handlers, header: gr.HTML) -> Ask
             shown = _happens()
             add_gaze_panel(handlers, asked.image, shared.last)
     _wire_runs(demo, handlers, asked, shown, shared, [start, stop], chips)
-    shared.wire(handlers, asked, shown.results)
+    shared.wire(demo, handlers, asked, shown.results)
     return replace(asked, reopened=shared.reopened(asked, shown.results))
 
 

@@ -106,9 +106,10 @@ class Shared:
         """What `Recall.show_record` fills."""
         return [*results, *asked.example, *asked.form.all, self.last]
 
-    def wire(self, handlers: Handlers, asked: Any, results: list[Any]) -> None:
+    def wire(self, demo: gr.Blocks, handlers: Handlers, asked: Any, results: list[Any]) -> None:
         """Link, import and history."""
-        gr.on(None, storage.choices, self.told, self.past, js=storage.LIST, queue=False, **QUIET)
+        # When the page opens, and never again: it would race `keep` for what is stored.
+        demo.load(storage.choices, self.told, self.past, js=storage.LIST, queue=False, **QUIET)
         self.copy.click(
             partial(_query, handlers),
             [asked.image, asked.question, *asked.form.all],

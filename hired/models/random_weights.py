@@ -48,18 +48,6 @@ class Shape:
     text_mlp: int
     vit_width: int
 
-    @property
-    def flop_ratio(self) -> float:
-        """Language over vision FLOPs for five full partitions, attention included.
-
-        Per token and layer: 2 FLOPs a weight; scores and mixing 4·L·width, half of it when causal.
-        """
-        sequence, tile_sequence = 5 * (TILE // PATCH) ** 2, (TILE // PATCH) ** 2 + 1
-        text = 2 * (4 * self.text_width**2 + 3 * self.text_width * self.text_mlp)
-        text = self.text_layers * (text + 2 * sequence * self.text_width)
-        vision = VIT_LAYERS * (24 * self.vit_width**2 + 4 * tile_sequence * self.vit_width)
-        return text * sequence / (vision * 5 * tile_sequence)
-
 
 def parse(name: str) -> Shape:
     """`random:7b` or `random:13b`, with `/k` for a model of one k-th of the parameters.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hired.bench.tables import markdown
-from hired.errors import SettingError
+from hired.errors import at_least
 from hired.tiles import TileGrid
 
 GIB = 2**30
@@ -81,7 +81,6 @@ class Plan:
         gpus: in the tensor-parallel group.
         kv_gib: left for the KV cache; 0 or less when the weights do not fit.
         tokens: visual tokens of one image.
-        image_mib: KV cache of one image.
         requests: that fit at once, text included.
         images_per_s: bound that prefill sets, at `EFFICIENCY` of the peak.
     """
@@ -89,7 +88,6 @@ class Plan:
     gpus: int
     kv_gib: float
     tokens: int
-    image_mib: float
     requests: int
     images_per_s: float
 
@@ -126,8 +124,7 @@ def plan(
     Raises:
         SettingError: no GPUs.
     """
-    if gpus < 1:
-        raise SettingError(f"A plan needs at least one GPU; got {gpus}.")
+    at_least(1, gpus=gpus)
     tokens = visual_tokens(budget)
     per_token = model.kv_bytes_per_token() * max(1, gpus / model.kv_heads)
     activations = 2 * GIB * gpus  # vLLM profiles this; a round figure for prefill's peak
@@ -135,7 +132,7 @@ def plan(
     requests = int(max(left, 0) // (per_token * (tokens + TEXT_TOKENS)))
     flops = 2 * model.parameters * (tokens + TEXT_TOKENS) * OVERHEAD + VISION_FLOPS
     rate = gpus * device.tflops * 1e12 * EFFICIENCY / flops if requests else 0.0
-    return Plan(gpus, left / GIB, tokens, per_token * tokens / 2**20, requests, rate)
+    return Plan(gpus, left / GIB, tokens, requests, rate)
 
 
 def table(device: Device, budgets: tuple[float | None, ...] = (None, 0.4, 0.2, 0.1)) -> str:

@@ -3,7 +3,9 @@
 const find = (selector, from = document) => from.querySelector(selector);
 const all = (selector, from = document) => [...from.querySelectorAll(selector)];
 let methods = null, most = 4, state = {lanes: ['full', 'hired'], seen: 1, linked: false};
-const memory = {};  // of each pane, what was set and its method of now does not have
+let memory = [];  // of each pane, what was set and its method of now does not have
+let alikeWhen = [];  // the lanes when they were linked: what was alike then stays alike
+const written = [];  // the last texts written here, which gradio tells again, some twice
 
 const make = (tag, attributes = {}, ...inside) => {
   const made = document.createElement(tag);
@@ -34,24 +36,32 @@ const write = (next) => {
   state = {...state, ...next};
   const box = find('#panes-text textarea, #panes-text input');
   box.value = JSON.stringify(state);
+  written.splice(0, 0, box.value);
+  written.length = Math.min(written.length, 40);
   box.dispatchEvent(new Event('input', {bubbles: true}));
   show();
 };
 const put = (every, seen) => write({lanes: every.map(join), seen});
+const rearrange = (next) => {  // other panes, or another method in one
+  write(next);
+  alikeWhen = lanes();
+};
 const edit = (index, key, value) => {
-  const every = lanes(), old = valueOf(every[index], key);
-  every.forEach((lane, other) => {  // linked panes go together where they are alike
-    const alike = state.linked && has(lane, key) && valueOf(lane, key) === old;
+  const every = lanes(), own = alikeWhen[index];
+  every.forEach((lane, other) => {  // not what they differ in, even while it passes the same value
+    const alike = state.linked && has(lane, key) && valueOf(alikeWhen[other], key) === valueOf(own, key);
     if (other === index || alike) lane.given[key] = value;
   });
   put(every, index);
 };
 const choose = (index, name) => {
-  const every = lanes();
-  memory[index] = {...memory[index], ...every[index].given};
+  const every = lanes(), old = every[index];
+  const others = Object.entries(memory[index] ?? {}).filter(([key]) => !has(old, key));
+  memory[index] = {...Object.fromEntries(others), ...old.given};
   every[index] = {name, given: memory[index]};
-  put(every, index);
+  rearrange({lanes: every.map(join), seen: index});
 };
+const other = (index) => (index ? index - 1 : 1);  // the pane that it is compared with
 const simple = () => {  // the pane whose budget the simple view moves
   const every = lanes();
   return [1, 0, 2, 3].find((index) => every[index] && has(every[index], 'budget'));
@@ -59,7 +69,7 @@ const simple = () => {  // the pane whose budget the simple view moves
 
 // Controls, made from what a method declares.
 const control = (index, key, one) => {
-  const same = {'data-key': key, 'aria-label': `${one.label}, pane ${index + 1}`};
+  const same = {class: 'box', 'data-key': key, 'aria-label': `${one.label}, pane ${index + 1}`};
   if (one.kind === 'flag') return [make('input', {...same, type: 'checkbox'})];
   if (one.kind === 'choice') {
     return [make('select', same, ...one.choices.map(([value, words]) => make('option', {value}, words)))];
@@ -76,14 +86,15 @@ const build = (row, index, lane) => {
     'label', {class: `own ${key.replaceAll('_', '-')}`}, make('b', {}, one.label), ...control(index, key, one), make('small', {}, one.help)
   ));
   const link = make('label', {class: 'link'}, make('input', {type: 'checkbox', class: 'linked'}), 'Link the panes: a change goes to all that are alike in it');
-  const button = (name, words) => make('button', {type: 'button', 'data-do': name}, words);
+  const button = (name, words, more = {}) => make('button', {type: 'button', class: 'box', 'data-do': name, ...more}, words);
   row.replaceChildren(
-    make('select', {class: 'method', 'aria-label': `Method of ${title}`}, ...names),
-    ...('budget' in settings ? [make('input', {class: 'keep', 'data-key': 'budget', 'aria-label': `Budget of ${title}`, title: settings.budget.help, inputmode: 'decimal'})] : []),
-    make('button', {type: 'button', 'data-do': 'see', 'aria-label': `Show ${title} in the picture`, title: 'Show in the picture'}, '◉'),
-    make('details', {class: 'more'}, make('summary', {'aria-label': `More settings of ${title}`}, 'more'), make(
-      'div', {class: 'panel'}, make('p', {class: 'does'}, methods[lane.name].summary), ...own,
-      make('p', {class: 'acts'}, button('same', 'Same as the other pane'), button('add', 'Add a pane'), button('remove', 'Remove this pane')), link
+    make('select', {class: 'box method', 'aria-label': `Method of ${title}`}, ...names),
+    ...('budget' in settings ? [make('input', {class: 'box keep', 'data-key': 'budget', 'aria-label': `Budget of ${title}`, title: settings.budget.help, inputmode: 'decimal'})] : []),
+    button('same', '=', {tabindex: -1}),  // for hands; the keyboard has it under "more"
+    button('see', '◉', {'aria-label': `Show ${title} in the picture`, title: 'Show in the picture'}),
+    make('details', {class: 'more'}, make('summary', {class: 'box', 'aria-label': `More settings of ${title}`}, 'more'), make(
+      'div', {class: 'panel'}, make('p', {class: 'does'}, methods[lane.name].summary),
+      make('p', {class: 'acts'}, button('same', ''), button('add', 'Add a pane'), button('remove', 'Remove this pane')), link, ...own,
     )),
   );
   row.dataset.method = lane.name;
@@ -92,18 +103,26 @@ const set = (input, value) => {
   if (input.type === 'checkbox') input.checked = value === 'true';
   else if (document.activeElement !== input && input.value !== value) input.value = value;
 };
+const placeOf = (control, row) => {  // the selector of a control in its row
+  if (!row.contains(control)) return null;
+  const {key, do: act} = control.dataset;
+  return key ? `[data-key=${key}][type="${control.type}"], [data-key=${key}]` : act ? `${control.closest('.panel') ? '.panel ' : ''}[data-do=${act}]` : control.matches('.method') ? '.method' : 'summary';
+};
 const showRow = (lane, index) => {
   const row = find(`.lane-form[data-index="${index}"]`);
   if (!row) return;
   if (row.dataset.method !== lane.name || !row.firstChild) {
-    const open = find('details', row)?.open, focused = document.activeElement?.className === 'method' && row.contains(document.activeElement);
+    const open = find('details', row)?.open, focused = placeOf(document.activeElement, row);
     build(row, index, lane);
     find('details', row).open = open ?? false;
-    if (focused) find('.method', row).focus();
+    if (focused) (find(focused, row) ?? find('summary', row)).focus();
   }
   find('.method', row).value = lane.name;
   all('[data-key]', row).forEach((input) => set(input, valueOf(lane, input.dataset.key)));
   find('.linked', row).checked = Boolean(state.linked);
+  const same = `Same as ${state.lanes.length > 2 ? `pane ${other(index) + 1}` : 'the other pane'}`;
+  all('[data-do=same]', row).forEach((button) => { button.title = same; button.ariaLabel = same; });
+  find('.panel [data-do=same]', row).textContent = same;
   find('[data-do=see]', row).setAttribute('aria-pressed', index === state.seen);
   find('[data-do=see]', row).tabIndex = index === state.seen ? -1 : 0;  // nothing to do there
   find('[data-do=add]', row).disabled = state.lanes.length >= most;
@@ -120,6 +139,8 @@ const showBudget = () => {
   part.classList.toggle('none', place === undefined);
   if (place === undefined) return;
   const budget = valueOf(lanes()[place], 'budget'), rate = rateOf(budget);
+  const several = lanes().filter((lane) => has(lane, 'budget')).length > 1;
+  find('legend', part).textContent = several ? `Budget, pane ${place + 1}` : methods[lanes()[place].name].settings.budget.label;
   find(`#kind [value=${rate === null ? 'count' : 'rate'}]`).checked = true;
   find('#rate').hidden = rate === null;
   find('#count').hidden = rate !== null;
@@ -130,24 +151,40 @@ const show = (text) => {
   if (text) state = {...state, ...JSON.parse(text)};
   if (!methods) return;
   state.lanes = state.lanes.map((lane) => (parse(lane).name in methods ? lane : 'full'));
+  if (text || !alikeWhen.length) [memory, alikeWhen] = [[], lanes()];
+  const dropping = lanes().filter((lane) => lane.name !== 'full').length;
   document.body.dataset.panes = state.lanes.length;
-  document.body.dataset.dropping = lanes().filter((lane) => lane.name !== 'full').length;
+  document.body.dataset.dropping = dropping;
+  if (dropping < 2 && find('#mode label:last-of-type input')?.checked) find('#mode input').click();
   lanes().forEach(showRow);
   showBudget();
 };
 
+const goTo = (index) => {  // a pane that came, or that stands where one was
+  all('.lane-form details[open]').forEach((more) => { more.open = false; });
+  find(`.lane-form[data-index="${index}"] .method`).focus();
+};
 const acts = {
   see: (index) => write({seen: index}),
-  same: (index) => write({lanes: state.lanes.map((lane, at) => (at === index ? state.lanes[index ? index - 1 : 1] : lane)), seen: index}),
-  add: (index) => write({lanes: [...state.lanes, state.lanes[index]], seen: state.lanes.length}),
-  remove: (index) => write({lanes: state.lanes.filter((_, at) => at !== index), seen: Math.max(0, index - 1)}),
+  same: (index) => rearrange({lanes: state.lanes.map((lane, at) => (at === index ? state.lanes[other(index)] : lane)), seen: index}),
+  add: (index) => {
+    rearrange({lanes: [...state.lanes, state.lanes[index]], seen: state.lanes.length});
+    goTo(state.seen);
+  },
+  remove: (index) => {
+    memory.splice(index, 1);
+    rearrange({lanes: state.lanes.filter((_, at) => at !== index), seen: Math.max(0, index - 1)});
+    goTo(state.seen);
+  },
 };
 document.addEventListener('click', ({target}) => {
   all('.lane-form details[open]').forEach((more) => { if (!more.contains(target)) more.open = false; });
+  const row = target.closest('.lane-form');
+  if (row && target.closest('summary') && Number(row.dataset.index) !== state.seen) acts.see(Number(row.dataset.index));
   const act = target.closest('.lane-form [data-do]');
   if (act) { acts[act.dataset.do](Number(act.closest('.lane-form').dataset.index)); return; }
   const side = target.closest('.side');
-  if (!side || target.closest('.lane-form, button, a, details')) return;
+  if (!side || target.closest('.lane-form, button, a, details') || getSelection().toString()) return;
   const index = Number(side.id.slice(-1));
   if (index < state.lanes.length && index !== state.seen) write({seen: index});
 });
@@ -158,7 +195,7 @@ document.addEventListener('keydown', (event) => {
 document.addEventListener('input', ({target}) => {
   const row = target.closest('.lane-form'), index = Number(row?.dataset.index);
   if (row && target.matches('.method')) choose(index, target.value);
-  else if (row && target.matches('.linked')) write({linked: target.checked});
+  else if (row && target.matches('.linked')) rearrange({linked: target.checked});
   else if (row && target.dataset.key === 'budget') edit(index, 'budget', target.value.replace(/\s/g, '').replaceAll(',', '.'));
   else if (row && target.dataset.key) edit(index, target.dataset.key, target.type === 'checkbox' ? String(target.checked) : target.value);
   else if (target.closest('#budget')) {
@@ -174,7 +211,7 @@ document.addEventListener('change', ({target}) => {  // a box that is left takes
   target.value = fitted;
   edit(simple(), 'budget', `${fitted}%`);
 });
-window.hiredPanes = show;
+window.hiredPanes = (text) => { if (!written.includes(text)) show(text); };  // what was written here is shown
 
 const learn = () => {
   const told = find('#methods [data-methods]');

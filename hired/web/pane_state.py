@@ -101,13 +101,18 @@ def title_of(lane: str) -> str:
 
 
 def name_lanes(lanes: Sequence[str]) -> list[str]:
-    """What people call each lane: its method, and where that stands twice what they differ in."""
+    """What people call each lane: its method, where that stands twice what they differ in, and
+    where they do not differ their place.
+    """
     titles = [title_of(lane) for lane in lanes]
     named = []
     for lane, title in zip(lanes, titles, strict=True):
         twins = [other for other, same in zip(lanes, titles, strict=True) if same == title]
         named.append(f"{title} {told}" if (told := _differing(lane, twins)) else title)
-    return named
+    return [
+        f"{name}, pane {place}" if named.count(name) > 1 else name
+        for place, name in enumerate(named, 1)
+    ]
 
 
 def _differing(lane: str, twins: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ def engine(tiny):
 
 def test_every_word_brings_its_map_and_the_share_that_each_lane_kept(engine) -> None:
     lanes = [parse("full"), parse("hired:budget=10%"), parse("random:budget=30%")]
-    told = gaze_panel.look_back(engine.get(), make_image(90, 150), "what is it ?", lanes, 3)
+    told = gaze_panel.show_looks(engine.get(), make_image(90, 150), "what is it ?", lanes, 3)[0]
 
     assert told.count('class="looked"') == 3
     assert re.search(
@@ -32,12 +32,12 @@ def test_every_word_brings_its_map_and_the_share_that_each_lane_kept(engine) -> 
 
 def test_two_lanes_of_one_method_are_told_apart_by_their_settings(engine) -> None:
     lanes = [parse("hired:budget=10%"), parse("hired:budget=50%")]
-    told = gaze_panel.look_back(engine.get(), make_image(90, 150), "what is it ?", lanes, 2)
+    told = gaze_panel.show_looks(engine.get(), make_image(90, 150), "what is it ?", lanes, 2)[0]
     assert re.search(r"hired:budget=10% kept \d+ %, hired:budget=50% kept \d+ %", told)
 
 
 def test_stock_alone_is_shown_without_shares(engine) -> None:
-    told = gaze_panel.look_back(
+    told, _ = gaze_panel.show_looks(
         engine.get(), make_image(90, 150), "what is it ?", [parse("full")], 2
     )
     assert "<small>" not in told.partition("Bright patches")[0].rpartition("<p>")[0]

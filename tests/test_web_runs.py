@@ -247,7 +247,7 @@ def test_a_row_that_fails_says_why_and_the_others_are_measured(engine, image, mo
     assert "at most 900" in end.rows[0]["error"] and end.rows[0]["ttft_s"] is None
     assert end.rows[1]["ttft_s"] > 0 and end.rows[1]["agrees"] is None
     assert plot(end.rows).size[0] > 100
-    cells = [dict(zip(COLUMNS, _cells(row), strict=True)) for row in end.rows]
+    cells = [dict(zip(COLUMNS, _cells(row, COLUMNS), strict=True)) for row in end.rows]
     assert "at most 900" in cells[0]["text"] and cells[0]["kv_cache_bytes"] is None
     assert [cell["budget"] for cell in cells] == ["stock", "10", "20", "100 %"]
 

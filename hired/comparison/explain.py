@@ -113,6 +113,10 @@ class Explanation:
         shares = [word.coverage(self.kept[method], without) for word in self.words]
         return sum(shares) / len(shares)
 
+    def shares(self, method: str) -> tuple[tuple[str, float], ...]:
+        """Every word and the share of its attention that a method keeps."""
+        return tuple((word.text, word.coverage(self.kept[method])) for word in self.words)
+
     def _count(self, marked: Tensor) -> dict[str, int]:
         """How many are marked, and of these how many each method keeps."""
         each = {method: int((mask & marked).sum()) for method, mask in self.kept.items()}

@@ -17,6 +17,7 @@ from hired.web.blocks import path_of, take_as_sent
 from hired.web.engine import Engine, Stops
 from hired.web.errors import plain_errors
 from hired.web.export import Record
+from hired.web.lookback import check_here, cover, look_back
 from hired.web.pane_state import PaneState
 from hired.web.queues import GPU, LOOK
 from hired.web.runs import run
@@ -47,6 +48,8 @@ WORDS = {
     "budgets": "rates and counts, parted by spaces",
     "axis": f"what else is swept: {', '.join(AXES)}",
     "values": "values of the axis, parted by spaces",
+    "coverage": "also tell how much of what the stock answer looked at each lane keeps, word by "
+    "word; one pass more, after the run",
 }
 
 
@@ -78,16 +81,18 @@ def add_endpoints(engine: Engine) -> None:
         lanes, lane, methods = _text("", "lanes"), _text("", "lane"), _text("", "methods")
         budgets = _text("10% 20% 40%", "budgets")
         axis, values = _text("none", "axis"), _text("", "values")
+        coverage = gr.Checkbox(False, label=f"coverage: {WORDS['coverage']}")
         texts = [gr.Textbox(label="stock answer so far"), gr.Textbox(label="answer so far")]
         details, selection, rows = gr.JSON(label="details"), gr.JSON(), gr.JSON(label="rows")
         buttons = [gr.Button() for _ in range(3)]
     do = Endpoints(engine)
     asked = [image, question]
     buttons[0].click(
-        do.compare, [*asked, *choice, tokens, lanes], [*texts, details], api_name="compare", **GPU
-    )
+        do.compare, [*asked, *choice, tokens, lanes, coverage], [*texts, details],
+        api_name="compare", **GPU,
+    )  # fmt: skip
     buttons[1].click(do.select, [image, *choice, lane], selection, api_name="select", **LOOK)
-    swept = [*asked, budgets, axis, values, tokens, methods]
+    swept = [*asked, budgets, axis, values, tokens, methods, coverage]
     buttons[2].click(do.sweep, swept, rows, api_name="sweep", **GPU)
 
 
@@ -112,6 +117,7 @@ class Endpoints:
         seed: int = 0,
         max_new_tokens: int = 64,
         lanes: str = "",
+        coverage: bool = False,
     ) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Answer a question about an image with all visual tokens and with a method's choice.
 
@@ -125,13 +131,18 @@ class Endpoints:
         chosen = (method, budget, alpha, init_layer, final_layer, heads, newline, seed)
         with plain_errors(html=False):
             settings = _settings(*chosen, lanes=lanes, max_new_tokens=max_new_tokens)
-            frames = run(
-                self.engine.start(), _open(image), question, settings, Stops(), self.engine.limits
-            )
+            loaded, picture = self.engine.start(), _open(image)
+            if coverage:
+                check_here(loaded)
+            frames = run(loaded, picture, question, settings, Stops(), self.engine.limits)
             with closing(frames):
                 for views in frames:
                     kept = self._details(image, question, settings, views)
                     yield views[0].text, views[1].text, kept
+            if coverage:
+                found = look_back(loaded, picture, question, settings.lanes, max_new_tokens)
+                kept = self._details(image, question, settings, cover(views, found))
+                yield views[0].text, views[1].text, kept
 
     @documented
     def select(
@@ -179,6 +190,7 @@ class Endpoints:
         values: str = "",
         max_new_tokens: int = 64,
         methods: str = "",
+        coverage: bool = False,
     ) -> Iterator[list[dict[str, Any]]]:
         """One prompt at many budgets, and at several values of one more setting if asked.
 
@@ -190,13 +202,13 @@ class Endpoints:
             picture, stops = _open(image), Stops()
             frames = sweep(
                 self.engine.start(), picture, question, planned, stops.everything,
-                limits=self.engine.limits, name=Path(image).name,
+                limits=self.engine.limits, name=Path(image).name, coverage=coverage,
             )  # fmt: skip
             with closing(frames):
                 for progress in frames:
                     yield progress.rows
-            if progress.note:
-                raise InputError(progress.note)
+            if progress.note or progress.gap:
+                raise InputError(progress.note or progress.gap)
 
     def _details(
         self, image: str, question: str, settings: Settings, views: list[PaneState]

@@ -90,9 +90,9 @@ class Page(gr.Blocks):
 
 
 def _complete(block_fn: Any, inputs: list[Any]) -> list[Any]:
-    """The values of a program written before an endpoint took lanes, with no lanes."""
+    """The values of a program written before an endpoint took lanes or told coverage: neither."""
     left = [getattr(field, "value", None) for field in block_fn.inputs[len(inputs) :]]
-    return [*inputs, *left] if left == [""] else inputs
+    return [*inputs, *left] if all(one == "" or one is False for one in left) else inputs
 
 
 def _clean(value: Any) -> Any:

@@ -97,7 +97,7 @@ def add_compare_tab(demo: gr.Blocks, handlers: Handlers, header: gr.HTML) -> Ask
             add_model_panel(handlers, demo, asked, header)
         with gr.Column(elem_id="happens", scale=3, min_width=320):
             shown = _happens()
-            add_gaze_panel(handlers, asked.image, shared.last)
+            add_gaze_panel(handlers, asked.image, shared.last, shared.downloads)
     _wire_runs(demo, handlers, asked, shown, shared, [start, stop], chips)
     shared.wire(demo, handlers, asked, shown.results)
     return replace(asked, reopened=shared.reopened(asked, shown.results))

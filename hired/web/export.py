@@ -79,6 +79,7 @@ def as_dict(record: Record) -> dict[str, Any]:
                 "repeats": view.repeats,
                 "samples": dict(view.samples),
                 "metrics": view.metrics,
+                **view.told_coverage,
             }
             for view in name_views(record.views)
         ],
@@ -109,6 +110,7 @@ def to_csv(record: Record) -> str:
         {"name": view.title, "method": view.method, "lane": view.lane}
         | {"phase": view.phase, "text": view.text}
         | {name: (view.metrics or {}).get(name) for name in _NUMBERS}
+        | {name: view.told_coverage.get(name) for name in ("coverage", "words")}
         | {f"setting_{name}": _setting(view, name) for name in DECLARED}
         | shared
         for view in name_views(record.views)
@@ -123,7 +125,7 @@ def _setting(view: PaneState, name: str) -> Any:
 
 
 def rows_to_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows of equal keys; a cell that a spreadsheet would run as a formula is quoted."""
+    """Rows of equal keys, lists as JSON; a cell that would run as a formula is quoted."""
     out = io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
@@ -139,6 +141,8 @@ def to_markdown(record: Record) -> str:
     rows = [["lane", *(view.lane for view in views)], ["answer", *(view.text for view in views)]]
     for name in names:
         rows.append([name, *(_number((view.metrics or {}).get(name)) for view in views)])
+    if any(view.coverage for view in views):
+        rows.append(["coverage", *(_number(one.told_coverage.get("coverage")) for one in views)])
     lines = [head, ["---"] * len(head), *rows]
     table = "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
     facts = record.about
@@ -235,6 +239,10 @@ def _view(lane: dict[str, Any], text: str) -> PaneState:
         error=str(lane["error"])[:MAX_TEXT] if lane.get("error") else None,
         repeats=from_mapping({"repeats": lane.get("repeats") or None}).repeats,
         samples=_samples(lane.get("samples") or {}),
+        coverage=tuple(
+            (str(one["word"])[:MAX_TEXT], min(1.0, max(0.0, float(one["coverage"]))))
+            for one in (lane.get("words") or [])[:MAX_TEXT]
+        ),
     )
 
 
@@ -269,6 +277,8 @@ def _coherent(metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inert(value: Any) -> Any:
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
     text = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
     return "'" + value if text else value
 

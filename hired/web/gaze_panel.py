@@ -6,6 +6,7 @@ browser draws the one that is pointed at.
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hired.comparison.explain import Explanation, Word, explain
+from hired.comparison.explain import Explanation, Word
 from hired.comparison.overlay import draw_plain
 from hired.errors import HiredError
-from hired.models.hardware import run_aside
 from hired.selectors import Selector
 from hired.web import export, zerogpu
 from hired.web.engine import Loaded
 from hired.web.handlers import Handlers
+from hired.web.lookback import cover, look_back
 from hired.web.pictures import data_uri, lay_out
 from hired.web.queues import GPU, LOOK, QUIET
 from hired.web.render import esc
@@ -34,23 +35,25 @@ ASK = (
 )
 
 
-def look_back(
+def show_looks(
     loaded: Loaded,
     image: Image.Image,
     question: str,
     lanes: Sequence[Selector],
     max_new_tokens: int,
-) -> str:
+) -> tuple[str, Explanation]:
     """The answers of the stock model and of every lane that drops something, to point at.
+
+    Returns:
+        HTML, and what the stock model looked at.
 
     Raises:
         HiredError: the model's attention cannot be read, or there is no answer.
     """
     dropping = [lane for lane in lanes if lane.name != "full"]
-    given = loaded.model, loaded.processor, image, question
-    most, eye = max_new_tokens, loaded.preview
-    stock = explain(*given, dropping, max_new_tokens=most, eye=eye)
-    others = [explain(*given, (), reader=lane, max_new_tokens=most, eye=eye) for lane in dropping]
+    given = loaded, image, question
+    stock = look_back(*given, dropping, max_new_tokens)
+    others = [look_back(*given, (), max_new_tokens, reader=lane) for lane in dropping]
     layout = lay_out(image, stock.grid)
     width, height = layout.size
     titles = _titles(dropping)
@@ -60,7 +63,7 @@ def look_back(
     dropped = f' data-kept="{_bytes(stock.kept[dropping[0].text].numpy())}"' if dropping else ""
     sinks = f' data-sinks="{_bytes(stock.sinks.numpy())}"'
     crossed = f"Crossed: {esc(next(iter(titles.values())))} dropped it." if dropping else ""
-    return (
+    html = (
         f'<section class="gaze" aria-label="What did it look at?" data-boxes="{boxes}" '
         f'data-side="{stock.grid.side}"{dropped}{sinks}><h4>What did it look at?</h4>'
         f'<div class="frame" style="aspect-ratio:{width}/{height}">'
@@ -70,6 +73,7 @@ def look_back(
         f"<p><small>Bright patches drew the attention of the word you point at, mean over layers "
         f"and heads. {crossed}{_sinks(stock)}</small></p></section>"
     )
+    return html, stock
 
 
 def _titles(lanes: Sequence[Selector]) -> dict[str, str]:
@@ -190,11 +194,16 @@ new MutationObserver(() => {
 }).observe(element, {childList: true, subtree: true});"""
 
 
-def add_gaze_panel(handlers: Handlers, image: gr.Image, last: gr.State) -> gr.HTML:
-    """The box, wired: offered after every run of the picture shown, filled when asked for."""
+def add_gaze_panel(
+    handlers: Handlers, image: gr.Image, last: gr.State, downloads: Sequence[gr.DownloadButton]
+) -> gr.HTML:
+    """The box, wired: offered after every run of the picture shown, filled when asked for.
+
+    The files of the run then say what each lane keeps, word by word.
+    """
     box = gr.HTML("", elem_id="gaze", js_on_load=POINTS)
     last.change(partial(offer, handlers), [image, last], box, **LOOK, **QUIET)
-    box.click(partial(answer, handlers), [image, last], box, **GPU, **QUIET)
+    box.click(partial(answer, handlers), [image, last], [box, *downloads], **GPU, **QUIET)
     return box
 
 
@@ -203,17 +212,20 @@ def offer(handlers: Handlers, path: str | None, kept: dict[str, Any] | None) -> 
     return ASK if _read(handlers, path, kept) else ""
 
 
-def answer(handlers: Handlers, path: str | None, kept: dict[str, Any] | None) -> str:
-    """What the answers looked at, or why that cannot be told."""
+def answer(handlers: Handlers, path: str | None, kept: dict[str, Any] | None) -> list[Any]:
+    """What the answers looked at, or why that cannot be told; and the files that tell it too."""
+    as_they_are = [gr.skip()] * 3
     try:
         found = _read(handlers, path, kept)
         if path is None or found is None:
-            return ""
+            return ["", *as_they_are]
         loaded, lanes = handlers.engine.get(), found.settings.lanes
         asked = read_image(path), found.question, lanes, found.settings.max_new_tokens
-        return str(run_aside(partial(look_back, loaded, *asked)))
+        html, stock = show_looks(loaded, *asked)
     except HiredError as error:
-        return f'<section class="gaze"><p>{esc(error)}</p></section>'
+        return [f'<section class="gaze"><p>{esc(error)}</p></section>', *as_they_are]
+    told = replace(found, views=cover(found.views, stock))
+    return [html, *handlers.files(export.as_dict(told))]
 
 
 def _read(

@@ -32,6 +32,8 @@ class PaneState:
         turns: runs that are measured; 1 also where only their median is left.
         samples: what each of those runs measured, by the names in `MEASURED`.
         name: what people call it, where its title alone is not enough; see `name_views`.
+        coverage: words of the stock answer and the share of what each looked at that this lane
+            keeps, where somebody asked for it.
     """
 
     lane: str
@@ -47,6 +49,7 @@ class PaneState:
     turns: int = 1
     samples: Mapping[str, list[float]] = field(default_factory=dict)
     name: str = ""
+    coverage: tuple[tuple[str, float], ...] = ()
 
     def measured(self, name: str) -> list[float]:
         """The samples of one quantity; none where only a median was kept."""
@@ -72,6 +75,15 @@ class PaneState:
     def title(self) -> str:
         """What people call the pane."""
         return self.name or title_of(self.lane)
+
+    @property
+    def told_coverage(self) -> dict[str, Any]:
+        """The coverage as plain data, mean and words; nothing where nobody asked for it."""
+        if not self.coverage:
+            return {}
+        mean = statistics.fmean(share for _, share in self.coverage)
+        words = [{"word": word, "coverage": round(share, 4)} for word, share in self.coverage]
+        return {"coverage": round(mean, 4), "words": words}
 
     @property
     def ended(self) -> bool:

@@ -6,7 +6,7 @@ Knows no gradio. Each row is a real comparison of one lane.
 import logging
 import re
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,12 +16,14 @@ from typing import Any
 from PIL import Image
 
 from hired.budget import OWN, parse_budget
+from hired.comparison.explain import Explanation
 from hired.comparison.lane import Lane
-from hired.errors import SettingError
+from hired.errors import HiredError, SettingError
 from hired.images import describe_image
 from hired.selectors import SELECTORS, Selector, build, fitting, parse, settings_of
 from hired.web.engine import Loaded
 from hired.web.limits import MAX_ROWS, Limits
+from hired.web.lookback import check_here, cover, look_back
 from hired.web.pane_state import PaneState, median, show
 from hired.web.render import matches
 from hired.web.settings import Settings
@@ -43,6 +45,7 @@ class Progress:
         total: rows there will be.
         left_s: estimated seconds left.
         note: why it ended early, if it did.
+        gap: why there is no coverage, if it was asked for.
         views: the panes behind the rows, in their order.
     """
 
@@ -51,6 +54,7 @@ class Progress:
     left_s: float | None
     note: str = ""
     views: list[PaneState] = field(default_factory=list)
+    gap: str = ""
 
 
 def plan(
@@ -97,11 +101,12 @@ def sweep(
     answer: str = "",
     limits: Limits | None = None,
     name: str = "",
+    coverage: bool = False,
 ) -> Generator[Progress]:
     """Measure the baseline, then every planned row, each as often as its settings repeat it;
     stopping keeps what is done. A row that fails holds its `error` and no numbers, and the next
     one begins. Every row says on which model and which image, `name` among it, it was measured,
-    and when.
+    and when; with `coverage` also what it keeps of what the stock answer looked at, word by word.
 
     Closing the iterator ends the row it is at. While a row takes long, the same frame comes again.
 
@@ -113,6 +118,7 @@ def sweep(
     limits.check_asked(question, planned[0].max_new_tokens, len(planned))
     jobs = [(planned[0].lanes[0], planned[0]), *((row.lanes[-1], row) for row in planned)]
     loaded.check(lane for lane, _ in jobs)
+    look = _looker(loaded, image, question, jobs) if coverage else None
     shown = describe_image(name, image)
     about = {
         "model": loaded.info["name"],
@@ -123,7 +129,8 @@ def sweep(
     rows: list[dict[str, Any]] = []
     begin = perf_counter()
     try:
-        with closing(_frames(loaded, image, question, jobs, stop, answer, limits, rows)) as frames:
+        measured = _frames(loaded, image, question, jobs, stop, answer, limits, rows, look)
+        with closing(measured) as frames:
             told = named = None
             for progress in frames:
                 if named is None or progress is not told:  # a frame that comes again stays the same
@@ -131,8 +138,8 @@ def sweep(
                     named = replace(progress, rows=[about | row for row in progress.rows])
                 yield named
     finally:
-        spent = round(perf_counter() - begin, 3)
-        log.info("sweep", extra={"facts": {"seconds": spent, "rows": len(rows)}})
+        facts = {"seconds": round(perf_counter() - begin, 3), "rows": len(rows)}
+        log.info("sweep", extra={"facts": facts})
 
 
 def _frames(
@@ -144,9 +151,10 @@ def _frames(
     answer: str,
     limits: Limits,
     rows: list[dict[str, Any]],
+    look: Callable[[], Explanation | str] | None,
 ) -> Generator[Progress]:
     """Where the sweep stands, again and again, while `rows` fills."""
-    begin, views = perf_counter(), list[PaneState]()
+    begin, views, looked = perf_counter(), list[PaneState](), None
     shown = Progress([], len(jobs), None)
     yield shown
     for lane, settings in jobs:
@@ -161,6 +169,13 @@ def _frames(
             return
         row = _row(lane, view)
         base = rows[0] if rows else row
+        if look and not rows:
+            looked = look()
+            shown = replace(shown, gap=looked if isinstance(looked, str) else "")
+        if isinstance(looked, Explanation):
+            [view] = cover([view], looked)
+        if look:
+            row |= {"coverage": None, "words": None} | view.told_coverage
         failed = row["error"] or base["error"]
         row["agrees"] = None if failed else row["text"].split() == base["text"].split()
         row["correct"] = matches(row["text"], answer) if answer and not row["error"] else None
@@ -169,10 +184,32 @@ def _frames(
         spent = perf_counter() - begin
         left = len(jobs) - len(rows)
         if left and spent > limits.seconds:
-            yield Progress(list(rows), len(jobs), None, limits.too_late, list(views))
+            yield replace(
+                shown, rows=list(rows), left_s=None, note=limits.too_late, views=list(views)
+            )
             return
-        shown = Progress(list(rows), len(jobs), spent / len(rows) * left, "", list(views))
+        shown = replace(shown, rows=list(rows), left_s=spent / len(rows) * left, views=list(views))
         yield shown
+
+
+def _looker(
+    loaded: Loaded, image: Image.Image, question: str, jobs: Sequence[tuple[Selector, Settings]]
+) -> Callable[[], Explanation | str]:
+    """Tells what the stock answer looked at, or why that cannot be told.
+
+    Raises:
+        SettingError: the model is not on this machine.
+    """
+    check_here(loaded)
+    lanes = [lane for lane, _ in jobs]
+
+    def look() -> Explanation | str:
+        try:
+            return look_back(loaded, image, question, lanes, jobs[0][1].max_new_tokens)
+        except HiredError as error:
+            return str(error)
+
+    return look
 
 
 def _at(lane: Selector, axis: str, point: Any) -> Selector:

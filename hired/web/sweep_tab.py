@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ COLUMNS = {
     "ttft_s": "first token, s",
     "tokens_per_s": "tokens/s",
     "kv_cache_bytes": "KV cache, MB",
+    "coverage": "of what stock looked at, %",
     "agrees": "as stock",
     "correct": "correct",
     "text": "answer",
@@ -97,7 +98,11 @@ def _fields() -> list[Any]:
             "", label="Its values", placeholder="0.25 0.5 0.75", visible=False, min_width=140
         )
     axis.change(lambda name: gr.update(visible=name != "none"), axis, values, queue=False, **QUIET)
-    return [budgets, methods, axis, values]
+    cover = gr.Checkbox(
+        False, label="Coverage: how much of what the stock answer looked at does each run keep? "
+        "(one pass more)", elem_id="sweep-cover",
+    )  # fmt: skip
+    return [budgets, methods, axis, values, cover]
 
 
 def _wire(
@@ -138,6 +143,7 @@ def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
         methods: list[str],
         axis: str,
         values: str,
+        cover: bool,
         *settings: Any,
     ) -> Iterator[list[Any]]:
         engine = handlers.engine
@@ -151,7 +157,8 @@ def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
             progress, told = Progress([], 0, None), None
             answer = known.get(question, "")
             limits, name = engine.limits, Path(path).name
-            frames = sweep(engine.start(), image, question, planned, stop, answer, limits, name)
+            given = image, question, planned, stop, answer, limits, name, cover
+            frames = sweep(engine.start(), *given)
             with closing(frames):
                 for progress in frames:
                     yield _draw(progress, axis) if progress is not told else [gr.skip()] * 5
@@ -220,12 +227,21 @@ def _draw(progress: Progress, axis: str, ended: bool = False) -> list[Any]:
         show_progress(progress, ended),
         grid(rows, axis) if rows else gr.skip(),
         gr.update(value=plot(rows, axis), visible=True) if several else gr.skip(),
-        gr.update(value=[_cells(row) for row in rows], visible=True) if rows else gr.skip(),
+        gr.update(value=_table(rows), visible=True) if rows else gr.skip(),
         gr.skip(),
     ]
 
 
-def _cells(row: dict[str, Any]) -> list[Any]:
+def _table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Heads and cells; coverage only where it was asked for."""
+    names = [name for name in COLUMNS if name != "coverage" or "coverage" in rows[0]]
+    return {
+        "headers": [COLUMNS[name] for name in names],
+        "data": [_cells(row, names) for row in rows],
+    }
+
+
+def _cells(row: dict[str, Any], names: Sequence[str]) -> list[Any]:
     shown = dict(row)
     kv_bytes = row["kv_cache_bytes"]
     shown["budget"] = budget_of(row)
@@ -235,7 +251,9 @@ def _cells(row: dict[str, Any]) -> list[Any]:
         shown[name] = None if row[name] is None else round(row[name], 3)
     for name in ("agrees", "correct"):
         shown[name] = {True: "yes", False: "no", None: "–"}[row[name]]
-    return [shown[name] for name in COLUMNS]
+    share = row.get("coverage")
+    shown["coverage"] = None if share is None else round(100 * share, 1)
+    return [shown[name] for name in names]
 
 
 def show_progress(progress: Progress | None, ended: bool = False) -> str:
@@ -245,6 +263,7 @@ def show_progress(progress: Progress | None, ended: bool = False) -> str:
     if progress and ended:
         why = f". {progress.note}" if progress.note else ", then cancelled."
         words = f"{done} of {total} runs measured" + ("." if done == total else why)
+        words += f" No coverage: {render.esc(progress.gap)}" if progress.gap else ""
     elif progress:
         left = f", about {progress.left_s:.0f} s left" if progress.left_s is not None else ""
         words = f"{done} of {total} runs measured{left} …"

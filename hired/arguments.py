@@ -44,6 +44,11 @@ def check_options(model: Any, options: Mapping[str, Any], refused: Container[str
             raise SettingError(
                 f"{name} cannot be given here: it would not fit the shortened prompt."
             )
+    _check_values(options)
+
+
+def _check_values(options: Mapping[str, Any]) -> None:
+    """Raise SettingError for values that a shortened prompt cannot go with."""
     if options.get("vision_feature_select_strategy") not in (None, "default"):
         raise SettingError(
             f"vision_feature_select_strategy is 'default' here (patches only); got "

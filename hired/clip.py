@@ -124,16 +124,7 @@ def inspect_tower(
         ModelError, SettingError: see `read_tower`.
     """
     tower = getattr(tower, "vision_model", tower)  # transformers moved the blocks up in 5.x
-    if not hasattr(getattr(tower, "embeddings", None), "class_embedding"):
-        raise ModelError(
-            f"HiRED ranks patches by the attention of the CLS token, and the vision tower "
-            f"{type(tower).__name__} has none. Use a model with a CLIP tower."
-        )
-    if config.vision_feature_select_strategy != "default":
-        raise ModelError(
-            f"vision_feature_select_strategy must be 'default' (patches only); this model has "
-            f"{config.vision_feature_select_strategy!r}, which feeds CLS to the language model."
-        )
+    _check_cls(config, tower)
     vision = config.vision_config
     layers = _feature_layers(config, feature_layer)
     pinpoints = None
@@ -148,6 +139,20 @@ def inspect_tower(
         vision.patch_size,
         pinpoints,
     )
+
+
+def _check_cls(config: Any, tower: Any) -> None:
+    """Raise ModelError unless the tower has a CLS token that stays out of the features."""
+    if not hasattr(getattr(tower, "embeddings", None), "class_embedding"):
+        raise ModelError(
+            f"HiRED ranks patches by the attention of the CLS token, and the vision tower "
+            f"{type(tower).__name__} has none. Use a model with a CLIP tower."
+        )
+    if config.vision_feature_select_strategy != "default":
+        raise ModelError(
+            f"vision_feature_select_strategy must be 'default' (patches only); this model has "
+            f"{config.vision_feature_select_strategy!r}, which feeds CLS to the language model."
+        )
 
 
 def _feature_layers(config: Any, chosen: int | Sequence[int] | None) -> tuple[int, ...]:

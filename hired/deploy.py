@@ -9,11 +9,12 @@ import fnmatch
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import HfApi, SpaceHardware
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
-from huggingface_hub.hf_api import CommitInfo
 from huggingface_hub.utils import httpx
 
 from hired.errors import HiredError, SettingError
@@ -91,7 +92,7 @@ def deploy(
         HiredError: no token, no permission, or the Hub cannot be reached.
     """
     api = api or HfApi()
-    try:
+    with _explained(space):
         url = api.create_repo(
             space,
             repo_type="space",
@@ -102,13 +103,21 @@ def deploy(
         )
         with tempfile.TemporaryDirectory() as folder:
             stage(ROOT, Path(folder))
-            commit: CommitInfo = api.upload_folder(
+            api.upload_folder(
                 repo_id=space,
                 repo_type="space",
                 folder_path=folder,
                 delete_patterns=["hired/**", "assets/**"],  # what an earlier version left behind
                 commit_message="Deploy HiRED side by side",
             )
+    return str(url)
+
+
+@contextmanager
+def _explained(space: str) -> Iterator[None]:
+    """Say in words for the user what the Hub refuses inside."""
+    try:
+        yield
     except LocalTokenNotFoundError as error:
         raise HiredError(
             "The Hub wants to know who you are. Run `hf auth login` or set HF_TOKEN to a token "
@@ -121,8 +130,6 @@ def deploy(
             f"The Hugging Face Hub cannot be reached ({type(error).__name__}). Check the "
             f"connection and try again; nothing is lost."
         ) from error
-    assert commit is not None
-    return str(url)
 
 
 def _explain(space: str, error: HfHubHTTPError) -> str:

@@ -28,7 +28,7 @@ _RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 _marking = threading.Lock()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Metrics:
     """The numbers of one lane; seconds and bytes, `None` where nothing could be measured.
 
@@ -55,26 +55,26 @@ class Metrics:
         contended: measured while another lane ran.
     """
 
-    visual_tokens: int | None
-    kept_tokens: int | None
-    newline_tokens: int | None
-    nominal_tokens: int | None
-    stock_tokens: int | None
-    prompt_tokens: int | None
+    visual_tokens: int | None = None
+    kept_tokens: int | None = None
+    newline_tokens: int | None = None
+    nominal_tokens: int | None = None
+    stock_tokens: int | None = None
+    prompt_tokens: int | None = None
     new_tokens: int
-    preprocess_s: float | None
-    vision_s: float | None
-    select_s: float | None
-    prefill_s: float | None
+    preprocess_s: float | None = None
+    vision_s: float | None = None
+    select_s: float | None = None
+    prefill_s: float | None = None
     ttft_s: float
-    model_ttft_s: float | None
+    model_ttft_s: float | None = None
     decode_s: float
     total_s: float
-    tokens_per_s: float | None
+    tokens_per_s: float | None = None
     end_to_end_tokens_per_s: float
-    kv_cache_bytes: int | None
-    peak_bytes: int | None
-    peak_is_approximate: bool
+    kv_cache_bytes: int | None = None
+    peak_bytes: int | None = None
+    peak_is_approximate: bool = False
     contended: bool
 
     def as_dict(self) -> dict[str, Any]:
@@ -253,7 +253,6 @@ def summarise(
         **timed,
         prefill_s=ttft - sum(timed.values()),
         ttft_s=ttft,
-        model_ttft_s=None,
         decode_s=decode,
         total_s=total,
         tokens_per_s=(count - 1) / decode if count > 1 and decode > 0 else None,

@@ -6,6 +6,7 @@ from transformers import AutoModelForImageTextToText, CLIPVisionConfig, LlamaCon
 
 from hired.cli import main
 from hired.errors import ModelError
+from hired.models import folders
 from hired.models import load as models
 from hired.models import quantization as bits
 from hired.models.allowed import ALLOWED, LISTED, PRECISIONS, UNTRIED
@@ -77,7 +78,7 @@ def test_a_model_of_the_hub_that_is_not_listed_needs_the_flag(saved, monkeypatch
         asked.append(name)
         return saved
 
-    monkeypatch.setattr(models, "_fetch", fetch)
+    monkeypatch.setattr(folders, "fetch", fetch)
     with pytest.raises(ModelError, match="--unlisted"):
         models.load("somebody/other-llava", device="cpu")
     assert asked == []

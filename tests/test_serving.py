@@ -251,7 +251,7 @@ def test_arithmetic_by_hand() -> None:
     left = 0.9 * 40 * 2**30 - 2 * 7.06e9 - 2 * 2**30
     assert one.requests == int(left // (524_288 * (576 + 100)))
     assert capacity.plan(vicuna, capacity.Device("small", 12, 10), 1, None).requests == 0
-    with pytest.raises(SettingError, match="at least one GPU"):
+    with pytest.raises(SettingError, match="gpus is at least 1; got 0"):
         capacity.plan(vicuna, gpu, 0, None)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -52,21 +52,15 @@ def run_plan(
     place = pick_device(device)
     model, processor = loaded or load(plan.model, device=place)
     lanes = plan.lanes(read_tower(model))
-    session = {
-        "of": "eval",
-        **describe_session(place, command),
-        "model": {**describe(model), "name": plan.model},
-        "weights": digest_weights(model),
-    }
-    record = Record(path, session)
+    about = {"model": {**describe(model), "name": plan.model}, "weights": digest_weights(model)}
+    record = Record(path, {"of": "eval", **describe_session(place, command), **about})
     have = done_lanes(record.rounds, plan.seed)
-    posters = [(split, index) for split in plan.splits for index in range(plan.posters)]
+    posters = list(product(plan.splits, range(plan.posters)))
     progress = Progress(tell, len(lanes) * len(posters))
     eye = Preview(model, processor, plan.batch)
     for chunk in _chunks(posters, plan.batch):
         missing = {
-            title: [poster for poster in chunk if title not in have.get(poster, ())]
-            for title in lanes
+            title: [each for each in chunk if title not in have.get(each, ())] for title in lanes
         }
         open_ = sum(map(len, missing.values()))
         progress.skip(len(lanes) * len(chunk) - open_)
@@ -97,20 +91,15 @@ def _run_chunk(
         if not todo:
             continue
         progress.step(f"{todo[0][0]} · poster {todo[0][1]} · {title}", len(todo))
-        seen = [
-            (
-                eye.look(pictures[poster]),
-                eye.select(pictures[poster], drawn_for(lanes[title], poster[1])),
-            )
-            for poster in todo
-        ]
+        selectors = [drawn_for(lanes[title], index) for _, index in todo]
+        shown = [pictures[poster] for poster in todo]
+        kept = [eye.select(*pair) for pair in zip(shown, selectors, strict=True)]
+        seen = list(zip(map(eye.look, shown), kept, strict=True))
         replies = answer_all(*loaded, seen, [asked[poster] for poster in todo])
-        for poster, (_, selection), answers in zip(todo, seen, replies, strict=True):
+        for poster, selection, answers in zip(todo, kept, replies, strict=True):
             right = [is_right(*pair) for pair in zip(answers, asked[poster], strict=True)]
-            found[poster][title] = {
-                "right": "".join(str(int(one)) for one in right),
-                "visual_tokens": selection.visual_tokens,
-            }
+            marks = "".join(str(int(one)) for one in right)
+            found[poster][title] = {"right": marks, "visual_tokens": selection.visual_tokens}
     seconds = round((perf_counter() - began) / max(1, len(found)), 3)
     for (split, index), results in found.items():
         kinds = [question.kind for question in asked[split, index]]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+import torch
 from PIL import Image
 
 from hired.bench.plan import Entry
@@ -18,6 +19,8 @@ from hired.metrics import release_memory
 from hired.models.hardware import pick_device
 from hired.models.load import describe, load
 
+Loaded = tuple[Any, Any]  # a model and its processor
+
 
 def run_sweep(
     sweep: Sweep,
@@ -25,7 +28,7 @@ def run_sweep(
     command: str = "",
     device: str = "auto",
     tell: Tell = lambda done, total, line: None,
-    models: dict[str, tuple[Any, Any]] | None = None,
+    models: dict[str, Loaded] | None = None,
 ) -> Path:
     """Measure every round that `path` does not hold yet and append it there.
 
@@ -45,36 +48,48 @@ def run_sweep(
     record = Record(path, {**describe_session(place, command), "warm_up": sweep.warm_up})
     rounds = list(sweep.rounds())
     progress = Progress(tell, sum(len(one.entries) for one in rounds))
-    loaded: tuple[str, Any, Any] | None = None
+    held = _Held(sweep, place, models or {}, progress)
     warm: tuple[Any, ...] | None = None
     for one in rounds:
         if one.key in record.done:
             progress.skip(len(one.entries))
             continue
-        if loaded is None or loaded[0] != one.model:
-            loaded = prompt = None  # the last one goes before the next one comes
-            release_memory()
-            progress.say(f"loading {one.model}")
-            given = (models or {}).get(one.model)
-            loaded = (
-                one.model,
-                *(given or load(one.model, sweep.quantization, place, sweep.dtype)),
-            )
-        prompt = _prompt(one, *loaded[1:])
         kind = (one.model, one.batch, one.prompt_tokens)
         if warm != kind:
-            _warm_up(_prompt(one, *loaded[1:]), one, sweep.warm_up)  # a preparation of its own
+            _warm_up(one, *held.get(one.model), sweep.warm_up)
             warm = kind
-        _run_round(prompt, one, sweep.protocol, record, progress)
+        _run_round(one, *held.get(one.model), sweep.protocol, record, progress)
     progress.say("done")
     return path
 
 
+class _Held:
+    """The models of a sweep, one in memory at a time."""
+
+    def __init__(
+        self, sweep: Sweep, place: torch.device, given: dict[str, Loaded], progress: Progress
+    ) -> None:
+        self._sweep, self._place, self._given, self._progress = sweep, place, given, progress
+        self._name = ""
+        self._loaded: Loaded | None = None
+
+    def get(self, name: str) -> Loaded:
+        """The model and its processor."""
+        if self._loaded is None or self._name != name:
+            self._loaded = None  # the last one goes before the next one comes
+            release_memory()
+            self._progress.say(f"loading {name}")
+            how = self._sweep.quantization, self._place, self._sweep.dtype
+            self._loaded = self._given.get(name) or load(name, *how)
+            self._name = name
+        return self._loaded
+
+
 def _run_round(
-    prompt: Prompt, one: Round, protocol: str, record: Record, progress: Progress
+    one: Round, model: Any, processor: Any, protocol: str, record: Record, progress: Progress
 ) -> None:
     """Every lane once, then one line in the record."""
-    lanes = []
+    prompt, lanes = _prompt(one, model, processor), []
     for entry in one.entries:
         progress.step(f"{one.model} · batch {one.batch} · {entry.title} {entry.budget or ''}")
         lanes.append(_measure(prompt, entry))
@@ -103,8 +118,9 @@ def _prompt(one: Round, model: Any, processor: Any) -> Prompt:
     return Prompt(model, processor, make_image(one.image_size), question, kwargs, one.batch)
 
 
-def _warm_up(prompt: Prompt, one: Round, times: int) -> None:
+def _warm_up(one: Round, model: Any, processor: Any, times: int) -> None:
     """Runs nobody sees, of the baseline and of the first method."""
+    prompt = _prompt(one, model, processor)  # the round makes a preparation of its own
     for _ in range(times):
         for entry in one.entries[:2]:
             _measure(prompt, entry)

@@ -88,12 +88,16 @@ def run_check(
     command = f"python -m hired gpu-check --model {name} --device {device} --repeats {repeats}"
     record = describe_session(place, command) | {"repeats": repeats}
     record["image"] = next((run["image"] for run in runs if "image" in run), None)
-    record["passed"] = any("model" in run for run in runs) and all(
-        finding["passed"] is not False
-        for part in [*others, *(part for run in runs for part in run["parts"])]
-        for finding in part["findings"]
-    )
+    record["passed"] = _passed(runs, others)
     return record | {"seconds": round(clock.elapsed(), 1), "runs": runs, "parts": others}
+
+
+def _passed(runs: list[dict[str, Any]], others: list[dict[str, Any]]) -> bool:
+    """Whether a model was loaded and nothing failed."""
+    parts = [*others, *(part for run in runs for part in run["parts"])]
+    findings = (finding for part in parts for finding in part["findings"])
+    loaded = any("model" in run for run in runs)
+    return loaded and all(finding["passed"] is not False for finding in findings)
 
 
 def describe_session(device: torch.device, command: str) -> dict[str, Any]:

@@ -4,9 +4,9 @@ This is the only module that loads weights. It never runs code that came with a 
 and reads weights from safetensors only. Every failure is one sentence with a remedy.
 """
 
-import errno
 import os
-import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import nn
 
 from hired.errors import HiredError, MemoryShortage, ModelError
 from hired.inputs import check_image_token
+from hired.models import folders
 from hired.models import quantization as bits
 from hired.models import random_weights as random_models
 from hired.models.allowed import ALLOWED, EMBEDDED, SHAPES
@@ -29,8 +30,6 @@ from hired.models.hardware import (
     pick_dtype,
     run_aside,
 )
-
-_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 
 
 def load(
@@ -61,27 +60,37 @@ def load(
     name = str(name_or_path)
     place = pick_device(device)
     bits.check_name(quantization)
-    if name.startswith(random_models.PREFIX):
-        config, folder = random_models.make_config(random_models.parse(name)), None
-    else:
-        folder = _find(name, unlisted)
-        config = read_config(name, folder, ALLOWED)
+    config, folder = _find_config(name, unlisted)
     own = bits.find_own(name, config, quantization)
-    quantization = own or quantization
+    fresh = None if own else quantization
     precision = pick_dtype(dtype, place, config.dtype)
-    _check_memory(name, config, place, precision, None if own else quantization)
-    settings = None if own or not quantization else bits.make_settings(quantization, precision)
-    build = partial(_build, name, config, folder, place, precision, settings)
-    try:
+    _check_memory(name, config, place, precision, fresh)
+    build = partial(_build, name, config, folder, place, precision, fresh)
+    with _explained(name, place):
         model, processor = run_aside(build) if place.type == "cpu" else build()
-        if quantization:
-            bits.finish(name, model, quantization, precision, own is not None)
+        if kind := own or quantization:
+            bits.finish(name, model, kind, precision, own is not None)
+    model.name_or_path = model.config.name_or_path = name
+    return model.eval(), processor
+
+
+def _find_config(name: str, unlisted: bool) -> tuple[Any, Path | None]:
+    """The config of a model and its folder; a random model has none."""
+    if name.startswith(random_models.PREFIX):
+        return random_models.make_config(random_models.parse(name)), None
+    folder = folders.find(name, unlisted)
+    return read_config(name, folder, ALLOWED), folder
+
+
+@contextmanager
+def _explained(name: str, place: torch.device) -> Iterator[None]:
+    """Say what goes wrong inside in words for the user."""
+    try:
+        yield
     except HiredError:
         raise
     except Exception as error:  # a damaged checkpoint fails in a hundred ways
         raise _explain(name, error, place) from error
-    model.name_or_path = model.config.name_or_path = name
-    return model.eval(), processor
 
 
 def _build(
@@ -90,14 +99,15 @@ def _build(
     folder: Path | None,
     place: torch.device,
     precision: torch.dtype,
-    settings: Any,
+    quantization: str | None,
 ) -> tuple[Any, Any]:
     """Model and processor, from a directory or, without one, from the config alone."""
+    settings = bits.make_settings(quantization, precision) if quantization else None
     if folder is None:
         model = random_models.build_model(config, place, precision, settings)
         return model, random_models.make_processor()
     if folder != SHAPES and folder != Path(name).expanduser():  # its config alone is there
-        folder = _fetch(name)
+        folder = folders.fetch(name)
     model = _read_model(folder, config, place, precision, settings)
     return model, _read_processor(folder, config)
 
@@ -133,57 +143,6 @@ def describe(model: Any) -> dict[str, Any]:
         "text_width": text.hidden_size,
         "resting_bytes": bits.resting_bytes(model),
     }
-
-
-def _find(name: str, unlisted: bool) -> Path:
-    """The directory that holds at least the config of a model."""
-    if name == EMBEDDED:
-        if not (SHAPES / "config.json").is_file():
-            raise ModelError(
-                f"The embedded model is not in {SHAPES}. Clone the whole repository, or train it "
-                f"with: python -m hired shapes train"
-            )
-        return SHAPES
-    folder = Path(name).expanduser()
-    if folder.is_dir() and name not in ALLOWED:
-        return folder
-    on_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII) and ".." not in name
-    if name in ALLOWED or (unlisted and on_hub):
-        return _fetch(name, ["config.json"])
-    flag = "; or, with --unlisted, this one" if on_hub else ""
-    raise ModelError(
-        f"{name!r} is neither a directory nor a model this program may download. Use one of: "
-        f"{', '.join(ALLOWED)}; or a directory with a LLaVA model; or random:7b/16{flag}."
-    )
-
-
-def _fetch(name: str, files: list[str] | None = None) -> Path:
-    """Download a repository (or some of its files) into the hub's cache; offline, read it there."""
-    from huggingface_hub import errors, snapshot_download
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=files or _FILES))
-    except (errors.GatedRepoError, errors.RepositoryNotFoundError) as error:
-        raise ModelError(
-            f"The Hugging Face hub does not hand out {name} without permission. Accept its terms "
-            f"on https://huggingface.co/{name}, then run `hf auth login` or set HF_TOKEN."
-        ) from error
-    except errors.HfHubHTTPError as error:
-        raise ModelError(
-            f"The Hugging Face hub refused {name}: {first_line(error)}. Check HF_TOKEN and "
-            f"try again later."
-        ) from error
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise ModelError(
-                f"The disk is full while downloading {name}. Free some space, or set HF_HOME to "
-                f"a larger disk."
-            ) from error
-        raise ModelError(
-            f"{name} is not in the local cache and the Hugging Face hub cannot be reached "
-            f"({first_line(error.__cause__ or error)}). Check the network and HF_HUB_OFFLINE, "
-            f"pass a local directory, or use {EMBEDDED!r}, which needs no network."
-        ) from error
 
 
 def _check_memory(

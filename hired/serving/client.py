@@ -21,6 +21,8 @@ from PIL import Image
 from hired.errors import HiredError, InputError, ModelError
 from hired.serving.settings import KEY
 
+# A greedy answer that comes in pieces and ends with counts of its tokens.
+STREAMED = {"temperature": 0, "stream": True, "stream_options": {"include_usage": True}}
 CONNECT_S, SILENCE_S = 5.0, 600.0  # to connect, between two tokens
 COUNT_S, ASIDE_S = 30.0, 5.0  # to count the tokens of a prompt, for other extras
 WATCH_S = 0.1  # how often a silent line is looked at
@@ -99,10 +101,8 @@ class Endpoint:
         """
         body = {
             **_body(model, picture, question, settings),
+            **STREAMED,
             "max_tokens": max_new_tokens,
-            "temperature": 0,
-            "stream": True,
-            "stream_options": {"include_usage": True},
         }
         address = f"{self.root}/v1/chat/completions"
         with self._client(SILENCE_S) as client, self._explained(), Line(stopped) as line:

@@ -131,7 +131,7 @@ def summarise(
         usage: the server's counts; a stopped answer has none.
         visual: visual tokens, if the server told.
         kv_bytes_per_token: of its KV cache, if it told.
-        contended: did the other lane run meanwhile?
+        contended: whether the other lane ran meanwhile.
     """
     ttft, total = stamps[0] - begin, stamps[-1] - begin
     count = usage.new_tokens or len(stamps)  # vLLM sends a piece per token
@@ -140,24 +140,13 @@ def summarise(
         kv_bytes = round((prompt + count - 1) * kv_bytes_per_token)
     return Metrics(
         visual_tokens=visual,
-        kept_tokens=None,
-        newline_tokens=None,
-        nominal_tokens=None,
-        stock_tokens=None,
         prompt_tokens=None if prompt is None or visual is None else prompt - visual,
         new_tokens=count,
-        preprocess_s=None,
-        vision_s=None,
-        select_s=None,
-        prefill_s=None,
         ttft_s=ttft,
-        model_ttft_s=None,
         decode_s=total - ttft,
         total_s=total,
         tokens_per_s=(count - 1) / (total - ttft) if count > 1 and total > ttft else None,
         end_to_end_tokens_per_s=count / total,
         kv_cache_bytes=kv_bytes,
-        peak_bytes=None,
-        peak_is_approximate=False,
         contended=contended,
     )

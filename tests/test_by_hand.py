@@ -1,6 +1,10 @@
 """Patches picked by hand: their text, exactly those kept, and every door they travel through."""
 
+import base64
+import html
 import json
+import re
+from urllib.parse import parse_qs
 
 import pytest
 import torch
@@ -15,7 +19,8 @@ from hired.selectors import ByHand, build, candidate_mask, parse
 from hired.selectors.by_hand import EXAMPLE, Patches, read_patches, write_patches
 from hired.serving.settings import make_selector, offered
 from hired.tiles import TileGrid
-from hired.web import export, form, pane_state, permalink
+from hired.web import by_hand, export, form, pane_state, permalink
+from hired.web.engine import Engine
 from hired.web.export import Record
 from hired.web.settings import Settings
 
@@ -164,8 +169,6 @@ def test_two_panes_are_told_apart_by_how_many_they_keep():
 
 
 def test_it_comes_back_from_a_link_a_file_and_the_form():
-    from urllib.parse import parse_qs
-
     lane = parse(f"hand:patches={EXAMPLE},newline=rows,positions=original")
     wanted = Settings(("full", lane, "hired"))
     query = permalink.to_query(wanted)
@@ -187,3 +190,32 @@ def test_it_comes_back_from_a_link_a_file_and_the_form():
         "label": "Patches", "help": "The picked patches; empty for all of them.", "usual": "",
         "kind": "text",
     }  # fmt: skip
+
+
+def test_the_editor_is_the_same_whatever_is_picked_and_knows_what_to_start_from(tiny):
+    image, loaded = make_image(120, 160), Engine.holding(*tiny).get()
+    kept = loaded.preview.select(image, parse("hired:budget=20"))
+    one, other = ByHand.from_selection(kept), ByHand()
+    shown, again = (
+        by_hand.edit(loaded, image, [build("full"), lane, build("random")], "hired:budget=20")
+        for lane in (one, other)
+    )
+    assert shown == again
+    found = json.loads(html.unescape(re.search(r'data-hand="(.*?)"', shown)[1]))
+    assert found["start"] == "hired:budget=20" and found["starts"][0] == one.patches
+    names = re.findall(r'data-start="[0-9]">(.*?)<', shown)
+    assert names == ["HiRED 20 patches", "All tokens (stock)", "Random 20 %"]
+    order = torch.frombuffer(bytearray(base64.b64decode(found["order"])), dtype=torch.int32)
+    assert sorted(order.tolist()) == list(range(kept.mask.numel()))
+    ranked = kept.scores.flatten()[order.long()]
+    assert (ranked.diff() <= 0).all(), "the strongest first"
+
+
+@pytest.mark.parametrize("start", [None, 3, "nothing", "hand", f"hand:patches={EXAMPLE}", "hired"])
+def test_a_start_that_is_none_is_hired(start):
+    panes = json.dumps({"lanes": ["full", "hand"], "start": start})
+    assert form.start_of(panes) == "hired"
+    panes = json.dumps({"lanes": ["full", f"hand:patches={ONE}"], "start": "random:budget=9"})
+    assert form.start_of(panes) == "random:budget=9"
+    assert "Start again" in by_hand.offer_restart("broken", panes)
+    assert "Start again" not in by_hand.offer_restart("broken", json.dumps({"lanes": ["full"]}))

@@ -25,7 +25,8 @@ from hired.web.storage import keep_form, note_run
 from hired.web.verdict import verdict
 
 SIDES = ("left", "right", "third", "fourth")
-ROWS = Path(__file__).with_name("lanes.js").read_text(encoding="utf-8")
+SCRIPTS = [Path(__file__).with_name(name) for name in ("by_hand.js", "lanes.js")]
+ROWS = "\n".join(script.read_text(encoding="utf-8") for script in SCRIPTS)
 REVEAL = """() => {  // a phone has the panes far below the button that fills them
   if (innerWidth >= 900) return;
   const still = matchMedia('(prefers-reduced-motion: reduce)').matches;

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from hired.errors import SettingError
-from hired.selectors import SELECTORS, Selector, as_selector
+from hired.selectors import SELECTORS, ByHand, Selector, as_selector
 from hired.selectors.by_hand import Patches
 from hired.settings import Budget, Choice, Flag, Heads, Layer, Number, Setting, Whole
 from hired.web.render import fill
@@ -61,6 +61,15 @@ def seen_of(panes: str) -> int:
     seen = found.get("seen")
     last = len(found["lanes"]) - 1
     return min(seen, last) if isinstance(seen, int) and seen >= 0 else EDITED
+
+
+def start_of(panes: str) -> str:
+    """The lane that patches picked by hand are started from, HiRED where none is said."""
+    text = str(_load(panes).get("start"))
+    try:
+        return text if not isinstance(as_selector(text), ByHand) else "hired"
+    except SettingError:
+        return "hired"
 
 
 def write(settings: Settings) -> list[Any]:

@@ -14,7 +14,8 @@ from PIL import Image
 from hired.comparison.evidence import ENOUGH
 from hired.errors import HiredError, InputError
 from hired.inputs import check_question
-from hired.web import examples, export, form, permalink, pictures, render
+from hired.selectors import ByHand
+from hired.web import by_hand, examples, export, form, permalink, pictures, render
 from hired.web.engine import Engine, Stops
 from hired.web.errors import plain_errors
 from hired.web.examples import Greeting
@@ -144,25 +145,27 @@ class Handlers:
             return NO_IMAGE, "", ""
         with plain_errors():
             try:
-                settings, seen = form.read(*values), form.seen_of(values[0])
-                return self._preview(read_image(path), mode, settings, seen)
+                settings, image = form.read(*values), read_image(path)
+                return self._preview(image, mode, settings, values[0])
             except HiredError as error:
-                told = f'<div class="nothing"><p class="fault">{render.esc(error)}</p></div>'
-                return told, "", ""
+                return by_hand.offer_restart(str(error), values[0]), "", ""
 
     def _preview(
-        self, image: Image.Image, mode: str, settings: Settings, seen: int
+        self, image: Image.Image, mode: str, settings: Settings, panes: str
     ) -> tuple[str, str, str]:
         loaded = self.engine.get()
         self.engine.limits.check_image(image)
         if loaded.servers is not None:
             return plain_picture(image), "", ""
         kept, names = pictures.select(loaded, image, settings), name_lanes(settings.texts)
-        lane, dropping = settings.lanes[seen], pictures.dropping(settings)
+        seen, dropping = form.seen_of(panes), pictures.dropping(settings)
+        lane = settings.lanes[seen]
         if mode == pictures.DIFFERENCE and len(dropping) > 1:
             pair = pictures.pair_of(dropping, seen)
             both = (kept[pair[0]], kept[pair[1]]), (names[pair[0]], names[pair[1]])
             picture = pictures.difference(image, *both)
+        elif mode == pictures.KEPT and isinstance(lane, ByHand):
+            picture = by_hand.edit(loaded, image, settings.lanes, form.start_of(panes))
         else:
             shown = pictures.KEPT if mode == pictures.DIFFERENCE else mode
             picture = pictures.preview(loaded, image, lane, kept[seen], shown, names[seen])

@@ -58,6 +58,7 @@ const choose = (index, name) => {
   const every = lanes(), old = every[index];
   const others = Object.entries(memory[index] ?? {}).filter(([key]) => !has(old, key));
   memory[index] = {...Object.fromEntries(others), ...old.given};
+  if (name === 'hand') state.start = join(old);
   every[index] = {name, given: memory[index]};
   rearrange({lanes: every.map(join), seen: index});
 };
@@ -75,6 +76,7 @@ const control = (index, key, one) => {
     return [make('select', same, ...one.choices.map(([value, words]) => make('option', {value}, words)))];
   }
   const limits = {min: one.low ?? 0, max: one.high, step: one.kind === 'whole' ? 1 : 'any'};
+  if (one.kind === 'text') return [make('input', {...same, type: 'text', spellcheck: 'false'})];
   const number = make('input', {...same, ...limits, type: 'number'});
   if (one.kind !== 'range') return [number];
   return [number, make('input', {...same, ...limits, step: one.step, type: 'range'})];
@@ -158,6 +160,7 @@ const show = (text) => {
   if (dropping < 2 && find('#mode label:last-of-type input')?.checked) find('#mode input').click();
   lanes().forEach(showRow);
   showBudget();
+  showByHand();
 };
 
 const goTo = (index) => {  // a pane that came, or that stands where one was

@@ -32,7 +32,9 @@ def test_an_uploaded_image_is_missed_aloud(handlers, tmp_path, monkeypatch) -> N
     monkeypatch.setattr(share_panel.gr, "Info", told.append)
     make_image(60, 60).save(tmp_path / "own.png")
     values = form.write(Settings())
-    query = share_panel._query(handlers, str(tmp_path / "own.png"), "what is it ?", *values)
+    query = share_panel._query(handlers, str(tmp_path / "own.png"), "what is it ?", **values)[
+        "link"
+    ]
     assert query == "q=what+is+it+%3F&image=own" and "no uploaded image" in told[0]
     link = arrive(dict(q="what is it ?", image="own"), handlers.greeting, 4, 4)
     assert link.example is None and link.question == "what is it ?" and link.told == NOT_IN_LINK
@@ -41,7 +43,7 @@ def test_an_uploaded_image_is_missed_aloud(handlers, tmp_path, monkeypatch) -> N
 def test_a_copied_link_of_an_example_opens_run(handlers) -> None:
     example = handlers.greeting.every[1]
     values = form.write(Settings())
-    query = share_panel._query(handlers, example.image, example.question, *values)
+    query = share_panel._query(handlers, example.image, example.question, **values)["link"]
     assert query.endswith("&run=1") and f"example={example.key}" in query
     asked = SimpleNamespace(query_params={"run": "1", "stage": "1"})
     assert permalink.read_query(asked) == {}, "what the page does is no question of settings"

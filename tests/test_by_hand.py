@@ -177,7 +177,7 @@ def test_it_comes_back_from_a_link_a_file_and_the_form():
     assert back == wanted and not changed
     broken, changed = permalink.from_query({"lane": ["full", "hand:patches=1x2"]})
     assert broken.lanes[1] == build("hand") and changed == ["patches=1x2 of hand"]
-    assert form.read(*form.write(wanted)) == wanted
+    assert form.read(**form.write(wanted)) == wanted
     done = [pane_state.PaneState(text, "done", "yes") for text in wanted.texts]
     about = dict.fromkeys(("model", "device", "dtype", "quantization", "date"), "") | {
         "versions": {}

@@ -93,18 +93,19 @@ def test_recorded_answers_are_shown_with_date_and_device(greeting, tmp_path) -> 
     handlers = Handlers(greeting.engine)
     handlers.greeting = greeting
     shown = handlers._greet(Settings(), asked=False)
-    assert "It shows a 7." in shown[0] and "A recorded run: 2026-01-02" in shown[4]
-    assert "A recorded run" not in handlers._greet(Settings(), asked=True)[4]
+    assert "It shows a 7." in shown["pane_0"]
+    assert "A recorded run: 2026-01-02" in shown["verdict"]
+    assert "A recorded run" not in handlers._greet(Settings(), asked=True)["verdict"]
 
 
 def test_link_names_the_example(greeting, tmp_path) -> None:
     handlers, example = Handlers(greeting.engine), greeting.documents[2]
-    values = [value if not isinstance(value, dict) else 1 for value in form.write(Settings())]
-    query = _query(handlers, example.image, "Q?", *values)
+    values = form.write(Settings())
+    query = _query(handlers, example.image, "Q?", **values)["link"]
     assert query == f"q=Q%3F&example={example.key}&run=1"
     other = tmp_path / Path(example.image).name
     Image.new("RGB", (30, 30)).save(other)
-    assert "example" not in _query(handlers, str(other), "Q?", *values)
+    assert "example" not in _query(handlers, str(other), "Q?", **values)["link"]
 
 
 def test_gradio_s_own_parameters_are_no_settings() -> None:

@@ -1,6 +1,7 @@
 """The page as it is built, without a server: queues, files that stay, names, who is greeted how."""
 
 import asyncio
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -40,12 +41,12 @@ def test_the_first_example_is_answered_once_and_shown_to_who_waited(tiny, tmp_pa
     handlers = Handlers(Engine.holding(*tiny))
     greeting = handlers.greeting
     greeting._recorded = tmp_path  # nothing shipped
-    assert handlers.open(VISITOR)[-1] is True
-    assert handlers.open(SimpleNamespace(query_params={"budget": "0.3"}))[-1] is False
+    assert handlers.open(VISITOR)["wanted"] is True
+    assert handlers.open(SimpleNamespace(query_params={"budget": "0.3"}))["wanted"] is False
     greeting.keep(*first_run(greeting))  # while a second visitor waits
     (shown,) = handlers.first()
-    assert "It shows a 7." in shown[0] and "A recorded run" in shown[4]
-    assert handlers.open(VISITOR)[-1] is False
+    assert "It shows a 7." in shown["pane_0"] and "A recorded run" in shown["verdict"]
+    assert handlers.open(VISITOR)["wanted"] is False
 
 
 def test_the_examples_icons_outlive_what_is_deleted(demo, tmp_path) -> None:
@@ -72,15 +73,15 @@ def test_a_refused_run_leaves_nothing_that_waits(tiny, tmp_path) -> None:
     handlers = Handlers(Engine.holding(*tiny))
     make_image(60, 60).save(tmp_path / "a.png")
     values = form.write(shared(third="random"))
-    asked = (VISITOR, str(tmp_path / "a.png"), "what is it ?", *values)
-    begun = handlers.begin(*asked)
-    assert "Waiting for the device" in begun[0]
+    asked = partial(handlers.begin, VISITOR, str(tmp_path / "a.png"), "what is it ?", **values)
+    begun = asked()
+    assert "Waiting for the device" in begun["pane_0"]
     with pytest.raises(Exception, match="Your last question is still being answered; press Stop"):
-        handlers.begin(*asked)
-    fresh = handlers.fail(VISITOR, *values)
-    assert len(fresh) == len(begun) and fresh[2], "three panes"
-    assert not any("Waiting for the device" in str(value) for value in fresh)
-    assert handlers.begin(*asked) == begun, "he may ask again"
+        asked()
+    fresh = handlers.fail(VISITOR, **values)
+    assert fresh.keys() == begun.keys() and fresh["pane_2"], "three panes"
+    assert not any("Waiting for the device" in str(value) for value in fresh.values())
+    assert asked() == begun, "he may ask again"
 
 
 def test_a_preview_keeps_the_servers_limit_and_its_sentences(tiny, tmp_path, monkeypatch) -> None:
@@ -88,9 +89,10 @@ def test_a_preview_keeps_the_servers_limit_and_its_sentences(tiny, tmp_path, mon
     path = str(tmp_path / "a.png")
     make_image(1000, 1100).save(path)
     handlers.engine.limits = Limits(pixels_mp=1)
-    for told in (handlers.preview(path, pictures.KEPT, *values)[0], _walk(handlers, path, *values)):
+    shown = handlers.preview(path, pictures.KEPT, **values), _walk(handlers, path, **values)
+    for told in (shown[0]["picture"], shown[1]["walk"]):
         assert "1.1 megapixels; the limit of this server is 1" in told
     handlers.engine.limits = Limits()
     monkeypatch.setattr(pictures, "select", {}.__getitem__)
     with pytest.raises(Exception, match=BROKEN):
-        handlers.preview(path, pictures.KEPT, *values)
+        handlers.preview(path, pictures.KEPT, **values)

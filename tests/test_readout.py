@@ -70,9 +70,9 @@ def test_newlines_that_are_kept_are_counted_in_the_line(select) -> None:
 )
 def test_what_a_row_holds_is_refused_in_words(lane, words) -> None:
     values = form.write(Settings())
-    values[0] = json.dumps({"lanes": ["full", lane]})
+    values["panes"] = json.dumps({"lanes": ["full", lane]})
     with pytest.raises(SettingError) as error:
-        form.read(*values)
+        form.read(**values)
     assert words in str(error.value)
 
 
@@ -90,14 +90,13 @@ def test_what_a_number_box_holds_reaches_the_form_and_is_refused_in_words(
     block_fn = next(
         fn for fn in demo.fns.values() if getattr(fn.fn, "__name__", "") == "look"
     )  # of the page; the form comes last
-    values = dict(zip(form.FIELDS, form.write(Settings()), strict=True))
-    values[name] = value
+    values = form.write(Settings()) | {name: value}
     sent = [*[None] * (len(block_fn.inputs) - len(values)), *values.values()]
     got = asyncio.run(demo.preprocess_data(block_fn, sent, None))
-    got = got[-len(values) :]
-    assert got[form.FIELDS.index(name)] == value
+    got = dict(zip(values, got[-len(values) :], strict=True))
+    assert got[name] == value
     with pytest.raises(SettingError) as error:
-        form.read(*got)
+        form.read(**got)
     assert words in str(error.value)
 
 

@@ -112,7 +112,7 @@ def test_form_and_settings_are_two_ways_of_saying_the_same() -> None:
         shared(budget=1, swap=True, heads=2, final_layer=3, repeats=5, alpha=0.25),
         shared(contextual=0.3, important=0.1, fuse=True, exact=True, centred=True),
     ):
-        again = form.read(*form.write(settings))
+        again = form.read(**form.write(settings))
         assert again == settings and again.texts == settings.texts
 
 

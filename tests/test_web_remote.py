@@ -8,7 +8,7 @@ from fake_server import FakeServer
 from playwright.sync_api import expect
 
 from hired.errors import ModelError
-from hired.web import export, model_panel, render
+from hired.web import export, form, model_panel, render
 from hired.web.engine import Engine, Stops
 from hired.web.export import Record
 from hired.web.flags import parse
@@ -95,9 +95,8 @@ def test_the_page_shows_the_image_and_says_why_no_patches(servers, tmp_path) -> 
     path = tmp_path / "a.png"
     IMAGE.save(path)
     handlers = Handlers(engine_on(servers))
-    values = [value if not isinstance(value, dict) else value.get("value")
-              for value in handlers.fit_form(Settings())]  # fmt: skip
-    picture, readout, small = handlers.preview(str(path), "Kept tokens", *values)
+    shown = handlers.preview(str(path), "Kept tokens", **form.write(Settings()))
+    picture, readout, small = shown["picture"], shown["readout"], shown["small"]
     assert render.esc(UNSEEN) in picture and "data:image/webp" in picture and readout == small == ""
     said = model_panel.describe(handlers.engine.get().info)
     assert "Two servers answer" in said and "unknown layers" in said

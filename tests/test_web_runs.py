@@ -285,12 +285,12 @@ def test_a_moved_slider_selects_once(tiny, image, tmp_path, monkeypatch, mode) -
     looked = engine.get().preview
     selections, select = [], looked.select
     monkeypatch.setattr(looked, "select", lambda *asked: selections.append(1) or select(*asked))
-    image.save(tmp_path / "a.png")
-    values = form.write(Settings())
+    image.save(path := tmp_path / "a.png")
     for tick in (1, 2):
-        picture, line, small = Handlers(engine).preview(str(tmp_path / "a.png"), mode, *values)
-        assert "data:image/webp" in picture and "of the 180 patches" in line
-        assert small.count("data:image/webp") == 2 and len(selections) == 2 * tick, "once a pane"
+        shown = Handlers(engine).preview(str(path), mode, **form.write(Settings()))
+        assert "data:image/webp" in shown["picture"] and "of the 180 patches" in shown["readout"]
+        assert shown["small"].count("data:image/webp") == 2
+        assert len(selections) == 2 * tick, "once a pane"
 
 
 def test_walk_says_this_image_s_numbers(engine, image) -> None:

@@ -13,7 +13,7 @@ from conftest import make_image
 
 from hired.errors import InputError
 from hired.shapes.scenes import render, scene_for
-from hired.web import permalink, uploads
+from hired.web import form, permalink, uploads
 from hired.web.asgi import Refusal
 from hired.web.engine import Engine
 from hired.web.examples import Example
@@ -96,8 +96,8 @@ def test_the_form_stays_within_a_servers_limits(tiny) -> None:
     engine = Engine.holding(*tiny)
     engine.limits = Limits(new_tokens=32)
     values = Handlers(engine).fit_form(Settings())
-    tokens = next(v for v in values if isinstance(v, dict) and v.get("maximum") == 32)
-    assert tokens["value"] == 32
+    tokens = values["max_new_tokens"]
+    assert tokens["maximum"] == tokens["value"] == 32
 
 
 def test_a_link_asks_for_what_the_page_can_ask_for() -> None:
@@ -105,12 +105,11 @@ def test_a_link_asks_for_what_the_page_can_ask_for() -> None:
     assert settings.lanes[1].budget == 0.01 and changed == ["budget=0.005"]
 
 
-def run_page(handlers: Handlers, path: Path, known: dict[str, str]) -> Iterator[list[Any]]:
+def run_page(handlers: Handlers, path: Path, known: dict[str, str]) -> Iterator[dict[str, Any]]:
     """What the page is sent while it answers QUESTION."""
     request = SimpleNamespace(session_hash="me")
-    values = [v.get("value", 160) if isinstance(v, dict) else v
-              for v in handlers.fit_form(Settings(max_new_tokens=4))]  # fmt: skip
-    return handlers.run(request, str(path), QUESTION, known, *values)
+    values = form.write(Settings(max_new_tokens=4))
+    return handlers.run(request, str(path), QUESTION, known, **values)
 
 
 @pytest.mark.parametrize(("asked", "marked"), [(QUESTION, True), ("Typed over?", False)])
@@ -119,7 +118,7 @@ def test_a_known_answer_belongs_to_its_question(tiny, tmp_path, asked, marked) -
     render(scene_for("test", "sparse", 1, 0)).save(path)
     known = Example("key", "A poster", str(path), asked, "It shows a 7.").known
     *_, end = run_page(Handlers(Engine.holding(*tiny)), path, known)
-    assert ("✗ wrong" in "".join(map(str, end))) == marked
+    assert ("✗ wrong" in "".join(map(str, end.values()))) == marked
 
 
 def test_a_finished_run_is_kept_though_its_upload_is_gone(tiny, tmp_path) -> None:
@@ -130,7 +129,7 @@ def test_a_finished_run_is_kept_though_its_upload_is_gone(tiny, tmp_path) -> Non
     path.unlink()
     uploads._images.clear()
     *_, end = frames
-    found = from_json(json.dumps(end[-1]))
+    found = from_json(json.dumps(end["last"]))
     assert [view.phase for view in found.views] == ["done", "done"]
     kept = {key: found.image.get(key) for key in ("name", "height", "width", "digest", "example")}
     assert kept == {

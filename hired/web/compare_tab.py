@@ -18,11 +18,12 @@ from hired.web.gaze_panel import add_gaze_panel
 from hired.web.handlers import NO_IMAGE, Handlers
 from hired.web.model_panel import add_model_panel
 from hired.web.pane_state import PaneState
-from hired.web.queues import FREE, GPU, LOOK, OPEN, QUIET, add_place
+from hired.web.queues import FREE, GPU, OPEN, QUIET, add_place
 from hired.web.settings import MOST, Settings
 from hired.web.share_panel import Shared, add_share_panel
 from hired.web.storage import keep_form, note_run
 from hired.web.verdict import verdict
+from hired.web.wires import Parts, listen, pick
 
 SIDES = ("left", "right", "third", "fourth")
 SCRIPTS = [Path(__file__).with_name(name) for name in ("by_hand.js", "lanes.js")]
@@ -46,7 +47,7 @@ class Asked:
         brought: what stands in the picture's place where a run came without its file.
         methods: what the rows of the panes are made of.
         examples: a row for the embedded model and one for all others.
-        reopened: what `Handlers.show_record` fills, in both columns.
+        reopened: what `Recall.show_record` fills, in both columns.
     """
 
     image: gr.Image
@@ -57,12 +58,25 @@ class Asked:
     form: Form
     methods: gr.HTML
     examples: list[gr.Row]
-    reopened: list[Any] = field(default_factory=list)
+    reopened: Parts = field(default_factory=dict)
 
     @property
-    def example(self) -> list[Any]:
+    def example(self) -> Parts:
         """What a bundled example fills."""
-        return [self.image, self.question, self.known, self.note, self.brought]
+        return {"path": self.image, "question": self.question, "known": self.known,
+                "note": self.note, "brought": self.brought}  # fmt: skip
+
+    @property
+    def parts(self) -> Parts:
+        """All of it by the names that handlers have for it."""
+        return {**self.example, **self.form.fields}
+
+    @property
+    def model(self) -> Parts:
+        """What a model fills."""
+        posters, documents = self.examples
+        return {"methods": self.methods, **self.form.fields, "posters": posters,
+                "documents": documents}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +95,18 @@ class Shown:
     readout: gr.HTML
     mode: gr.Radio
     picture: gr.HTML
-    results: list[Any]
+    results: Parts
     halts: list[gr.Button]
     keeps: gr.HTML
     stale: gr.HTML
     measure: gr.Button
     why: gr.HTML
+
+    @property
+    def sight(self) -> Parts:
+        """What `FormChanges.look` fills."""
+        return {"picture": self.picture, "readout": self.readout, "small": self.keeps,
+                "stale": self.stale}  # fmt: skip
 
 
 def add_compare_tab(demo: gr.Blocks, handlers: Handlers, header: gr.HTML) -> Asked:
@@ -183,7 +203,8 @@ def _happens() -> Shown:
     why = why_panel.add_why_panel()
     live = gr.HTML("", elem_id="live")
     small = gr.HTML("", elem_id="keeps")
-    results = [*sides, judged, bars, live, measure]
+    panes = {f"pane_{index}": side for index, side in enumerate(sides)}
+    results = {**panes, "verdict": judged, "timeline": bars, "live": live, "measure": measure}
     return Shown(readout, mode, picture, results, halts, small, stale, measure, why)
 
 
@@ -196,34 +217,42 @@ def _wire_runs(
     buttons: list[gr.Button],
     chips: Chips,
 ) -> None:
-    outputs = [*shown.results, shared.last]
+    start, stop = buttons
+    outputs = {**shown.results, "last": shared.last}
     changes = FormChanges(handlers)
     changes.wire(asked, shown, shared.last)
-    clock = add_place(demo, handlers.engine)
-    every = [*buttons, *shown.halts, *(chip for _, chip in chips), clock]
-    begin = {
-        "fn": handlers.begin,
-        "inputs": [asked.image, asked.question, *asked.form.all],
-        "outputs": [*outputs, *every],
-        **FREE,
-        **QUIET,
+    every = {
+        "start": start,
+        "stop": stop,
+        **{f"halt_{index}": halt for index, halt in enumerate(shown.halts)},
+        **{f"example_{index}": chip for index, (_, chip) in enumerate(chips)},
+        "clock": add_place(demo, handlers.engine),
     }
+    read, whole = pick(asked.parts, "path", "question", *form.FIELDS), {**outputs, **every}
+
+    def begin(event: Callable[..., Any], **options: Any) -> Any:
+        return listen(event, handlers.begin, read, whole, **options, **FREE, **QUIET)
 
     def follow(begun: Any, work: Callable[..., Any] = handlers.run) -> None:
-        inputs = [asked.image, asked.question, asked.known, *asked.form.all]
-        running = begun.success(work, inputs, outputs, **GPU, **QUIET)
+        reads = pick(asked.parts, "path", "question", "known", *form.FIELDS)
+        running = listen(begun.success, work, reads, outputs, **GPU, **QUIET)
         begun.success(None, None, None, js=REVEAL, **QUIET)
-        ended = running.then(handlers.end, None, every, queue=False, **QUIET)
-        running.failure(handlers.fail, asked.form.all, [*outputs, *every], queue=False, **QUIET)
+        ended = listen(running.then, handlers.end, {}, every, queue=False, **QUIET)
+        listen(running.failure, handlers.fail, asked.form.fields, whole, queue=False, **QUIET)
         note_run(begun, ended)
         shared.keep(handlers, ended)
 
-    follow(gr.on([buttons[0].click, asked.question.submit], trigger_mode="once", **begin))
-    follow(shown.measure.click(**begin), handlers.measure)
-    follow(why_panel.wire(handlers, asked, shared.last, shown.why).then(**begin))
+    asks = partial(gr.on, [start.click, asked.question.submit], trigger_mode="once")
+    follow(begin(asks))
+    follow(begin(shown.measure.click), handlers.measure)
+    follow(begin(why_panel.wire(handlers, asked, shared.last, shown.why).then))
     for example, chip in chips:
-        follow(_choose(changes, asked, shown, outputs, example, chip).then(**begin))
-    buttons[1].click(handlers.stop, None, None, queue=False, **QUIET)
+        choose = partial(changes.choose, example)
+        filled = {**asked.example, **outputs}
+        chosen = listen(chip.click, choose, asked.form.fields, filled, queue=False, **QUIET)
+        # Looked at before it runs, so that the preview doesn't disturb what is measured.
+        follow(begin(changes.listen(chosen.then, asked, shown, shared.last, **QUIET).then))
+    stop.click(handlers.stop, None, None, queue=False, **QUIET)
     for index, halt in enumerate(shown.halts):
         halt.click(_stopper(handlers, index), None, None, queue=False, **QUIET)
     _wire_opening(demo, handlers, asked, shown, shared)
@@ -233,49 +262,14 @@ def _wire_opening(
     demo: gr.Blocks, handlers: Handlers, asked: Asked, shown: Shown, shared: Shared
 ) -> None:
     """Fill the page when a visitor comes, and answer the first example where nobody has yet."""
-    outputs = [*shown.results, shared.last]
+    outputs = {**shown.results, "last": shared.last}
     wanted = gr.State(False)  # is the first example to be answered for this visitor?
-    fresh = [
-        asked.methods,
-        *asked.form.all,
-        *asked.example,
-        *asked.examples,
-        shown.mode,
-        *outputs,
-        wanted,
-    ]
-    opened = demo.load(handlers.open, None, fresh, **OPEN, **QUIET)
+    fresh = {**asked.model, **asked.example, "mode": shown.mode, **outputs, "wanted": wanted}
+    opened = listen(demo.load, handlers.open, {}, fresh, **OPEN, **QUIET)
     keep_form(handlers, asked, opened)
-    answered = wanted.change(handlers.first, None, outputs, **GPU, **QUIET)
+    answered = listen(wanted.change, handlers.first, {}, outputs, **GPU, **QUIET)
     for event in (opened, answered):
         event.then(handlers.files, shared.last, shared.downloads, queue=False, **QUIET)
-
-
-def _choose(
-    changes: FormChanges,
-    asked: Asked,
-    shown: Shown,
-    outputs: list[Any],
-    example: Example,
-    chip: gr.Button,
-) -> Any:
-    chosen = chip.click(
-        partial(changes.choose, example),
-        asked.form.all,
-        [*asked.example, *outputs],
-        queue=False,
-        **QUIET,
-    )
-    # Looked at before it runs, so that the preview doesn't disturb what is measured.
-    last = outputs[-1]
-    kept = [last, asked.brought, asked.image, asked.question, *asked.form.all]
-    return chosen.then(
-        changes.look,
-        [shown.mode, *kept],
-        changes.seen(shown),
-        **LOOK,
-        **QUIET,
-    )
 
 
 def _stopper(handlers: Handlers, lane: int) -> Callable[[gr.Request], None]:

@@ -11,7 +11,7 @@ from hired.comparison import overlay
 from hired.comparison.layout import cut_words
 from hired.errors import HiredError
 from hired.selectors import build
-from hired.web import form, permalink, render
+from hired.web import form, permalink
 from hired.web.engine import Loaded
 from hired.web.handlers import Handlers
 from hired.web.pictures import data_uri, lay_out
@@ -19,6 +19,7 @@ from hired.web.queues import LOOK, QUIET
 from hired.web.render import esc
 from hired.web.settings import Settings
 from hired.web.uploads import read_image
+from hired.web.wires import Values, listen, pick
 
 
 def walked(settings: Settings) -> Any:
@@ -131,7 +132,8 @@ As MCP tools: `pip install -r hired/web/mcp-requirements.txt`, then start the ap
 def add_how_tab(handlers: Handlers, asked: Any, tab: gr.Tab) -> None:
     """HiRED walked through on the image of the Compare tab."""
     shown = gr.HTML("", elem_id="walk")
-    tab.select(partial(_walk, handlers), [asked.image, *asked.form.all], shown, **LOOK, **QUIET)
+    reads, walk = pick(asked.parts, "path", *form.FIELDS), {"walk": shown}
+    listen(tab.select, partial(_walk, handlers), reads, walk, **LOOK, **QUIET)
 
 
 def add_api_tab(handlers: Handlers, asked: Any, tab: gr.Tab) -> None:
@@ -141,28 +143,31 @@ def add_api_tab(handlers: Handlers, asked: Any, tab: gr.Tab) -> None:
         language="python", label="Use in Python", interactive=False, elem_id="python-code"
     )
 
-    def show(request: gr.Request, question: str, *values: Any) -> list[str]:
+    def show(request: gr.Request, question: str, **fields: Any) -> Values:
         address = request.headers.get("origin") or "http://127.0.0.1:7860"
-        return [API.replace("ADDRESS", address), _code(handlers, question, *values)]
+        told = API.replace("ADDRESS", address)
+        return {"words": told, "code": _code(handlers, question, **fields)}
 
-    tab.select(show, [asked.question, *asked.form.all], [words, code], **LOOK, **QUIET)
+    reads = pick(asked.parts, "question", *form.FIELDS)
+    listen(tab.select, show, reads, {"words": words, "code": code}, **LOOK, **QUIET)
 
 
-def _walk(handlers: Handlers, path: str | None, *values: Any) -> str:
+def _walk(handlers: Handlers, path: str | None, **fields: Any) -> Values:
     if not path:
-        return '<div class="nothing"><p>Choose an image in the Compare tab first.</p></div>'
+        nothing = "<p>Choose an image in the Compare tab first.</p>"
+        return {"walk": f'<div class="nothing">{nothing}</div>'}
     try:
         image = handlers.engine.limits.check_image(read_image(path))
-        return walk(handlers.engine.get(), image, form.read(*values))
+        return {"walk": walk(handlers.engine.get(), image, form.read(**fields))}
     except HiredError as error:
-        return f'<div class="nothing"><p class="fault">{render.esc(error)}</p></div>'
+        return {"walk": f'<div class="nothing"><p class="fault">{esc(error)}</p></div>'}
 
 
-def _code(handlers: Handlers, question: str, *values: Any) -> str:
+def _code(handlers: Handlers, question: str, **fields: Any) -> str:
     try:
         info = handlers.engine.get().info
         return permalink.to_python(
-            form.read(*values), info["name"], question or "What is this?", info["quantization"]
+            form.read(**fields), info["name"], question or "What is this?", info["quantization"]
         )
     except HiredError as error:
         return f"# {error}"

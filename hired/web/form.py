@@ -32,23 +32,28 @@ class Form:
     parts: dict[str, Any]
 
     @property
+    def fields(self) -> dict[str, Any]:
+        """The components by their names, as handlers read and write them."""
+        return {name: self.parts[name] for name in FIELDS}
+
+    @property
     def all(self) -> list[Any]:
-        """Inputs of a handler, in order."""
-        return [self.parts[name] for name in FIELDS]
+        """The same without names, in order."""
+        return list(self.fields.values())
 
 
-def read(panes: str, tokens: Any, order: str, repeats: Any) -> Settings:
-    """The form's values, in the order of `FIELDS`, as settings.
+def read(panes: str, max_new_tokens: Any, order: str, repeats: Any) -> Settings:
+    """The form's values as settings.
 
     Raises:
         SettingError: one of them is out of range.
     """
-    for name, value in (("max_new_tokens", tokens), ("repeats", repeats)):
+    for name, value in (("max_new_tokens", max_new_tokens), ("repeats", repeats)):
         if value is None:
             raise SettingError(f"{RUN[name].label}: the box is empty. Type a number.")
     return Settings(
         tuple(map(_read_lane, _load(panes)["lanes"])),
-        max_new_tokens=RUN["max_new_tokens"].read("max_new_tokens", tokens),
+        max_new_tokens=RUN["max_new_tokens"].read("max_new_tokens", max_new_tokens),
         race=order == ORDER[2],
         swap=order == ORDER[1],
         repeats=RUN["repeats"].read("repeats", repeats),
@@ -72,13 +77,14 @@ def start_of(panes: str) -> str:
         return "hired"
 
 
-def write(settings: Settings) -> list[Any]:
-    """Values for the form that say `settings`, in the order of `FIELDS`."""
+def write(settings: Settings) -> dict[str, Any]:
+    """Values for the form that say `settings`, by the names in `FIELDS`."""
     drops = [index for index, lane in enumerate(settings.lanes) if lane.name != "full"]
     seen = EDITED if EDITED in drops or not drops else drops[0]
     panes = {"lanes": list(settings.texts), "seen": seen, "linked": False}
     order = ORDER[2] if settings.race else ORDER[1] if settings.swap else ORDER[0]
-    return [json.dumps(panes), settings.max_new_tokens, order, settings.repeats]
+    return {"panes": json.dumps(panes), "max_new_tokens": settings.max_new_tokens, "order": order,
+            "repeats": settings.repeats}  # fmt: skip
 
 
 def _load(panes: str) -> dict[str, Any]:
@@ -200,7 +206,7 @@ def method_choices() -> list[tuple[str, str]]:
 def build_budget(parts: dict[str, Any]) -> None:
     """How much is kept: a share of all patches or a count. It moves the right pane."""
     words = {"rate": RATE, "count": COUNT, "rate_label": RATE_LABEL, "count_label": COUNT_LABEL}
-    panes = write(Settings())[0]  # not in a closed box, where gradio would not draw it
+    panes = write(Settings())["panes"]  # not in a closed box, where gradio would not draw it
     parts["panes"] = gr.Textbox(panes, label="Panes", elem_id="panes-text", visible="hidden")
     parts["budget"] = gr.HTML(fill("budget", **words), elem_id="budget")
 
@@ -211,10 +217,20 @@ def build_settings(parts: dict[str, Any]) -> None:
     usual = write(Settings())
     with gr.Row():
         parts["max_new_tokens"] = gr.Slider(
-            tokens.low, MAX_NEW_TOKENS, value=usual[1], step=1, label=tokens.label, min_width=240
+            tokens.low,
+            MAX_NEW_TOKENS,
+            value=usual["max_new_tokens"],
+            step=1,
+            label=tokens.label,
+            min_width=240,
         )
         parts["repeats"] = gr.Slider(
-            repeats.low, MAX_REPEATS, value=usual[3], step=1, label=repeats.label, min_width=240
+            repeats.low,
+            MAX_REPEATS,
+            value=usual["repeats"],
+            step=1,
+            label=repeats.label,
+            min_width=240,
         )
     parts["order"] = gr.Dropdown(list(ORDER), value=ORDER[0], label="Panes run")
     parts["reset"] = gr.Button("Reset all settings", size="sm", elem_id="reset")

@@ -5,8 +5,9 @@ Gradio sends a request for every change, and two within milliseconds may be answ
 order; `take_turns` asks once for what follows them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -23,6 +24,7 @@ from hired.web.queues import LOOK, NOTE, QUIET
 from hired.web.render import esc
 from hired.web.settings import Settings, from_mapping
 from hired.web.uploads import digest, read_image
+from hired.web.wires import Parts, Values, listen, pick
 
 SPACING_MS = 60  # the least time from one turn to the next
 # All changes that wait for the same moment are one turn: they give the same number.
@@ -108,90 +110,75 @@ class FormChanges:
         """One listener for each change of the form: what it does to the picture, to the small ones
         and to the answers of the last run comes at once.
         """
-        gr.on(
-            [asked.image.clear, asked.question.input],
-            lambda: ({}, "", ""),
-            None,
-            [asked.known, asked.note, asked.brought],
-            queue=False,
-            **QUIET,
-        )
+        quiet = {"queue": False, **QUIET}
+        told = pick(asked.parts, "known", "note", "brought")
+        listen(
+            partial(gr.on, [asked.image.clear, asked.question.input]),
+            lambda: {"known": {}, "note": "", "brought": ""}, {}, told, **quiet,
+        )  # fmt: skip
         # Only what cannot be read changes the box: gradio makes an updated one anew, without ours.
-        checked = asked.image.upload(_check, asked.image, None, queue=False, **QUIET)
-        checked.failure(lambda: None, None, asked.image, queue=False, **QUIET)
-        asked.image.upload(
-            self.arrive,
-            [asked.image, asked.question],
-            [asked.known, asked.note, asked.brought, asked.question],
-            queue=False,
-            **QUIET,
-        )
-        asked.form.parts["reset"].click(
-            lambda: self.handlers.fit_form(Settings()), None, asked.form.all, queue=False, **QUIET
-        )
+        checked = asked.image.upload(_check, asked.image, None, **quiet)
+        checked.failure(lambda: None, None, asked.image, **quiet)
+        question = pick(asked.parts, "question")
+        read = {**pick(asked.parts, "path"), **question}
+        listen(asked.image.upload, self.arrive, read, {**told, **question}, **quiet)
+        reset = asked.form.parts["reset"].click
+        listen(reset, lambda: self.handlers.fit_form(Settings()), {}, asked.form.fields, **quiet)
         self._wire_changes(asked, shown, last)
 
     def _wire_changes(self, asked: Any, shown: Any, last: gr.State) -> None:
         panes, tokens = asked.form.parts["panes"], asked.form.parts["max_new_tokens"]
-        kept = [last, asked.brought, asked.image, asked.question, *asked.form.all]
-        gr.on(
-            [
-                take_turns(
-                    "look",
-                    [asked.image.change, asked.brought.change, shown.mode.change, panes.change],
-                )
-            ],
-            self.look,
-            [shown.mode, *kept],
-            self.seen(shown),
-            trigger_mode="always_last",
-            **LOOK,
-            **QUIET,
-        )
+        looks = [asked.image.change, asked.brought.change, shown.mode.change, panes.change]
+        notes = [last.change, asked.question.change, tokens.change]
+        newest = {"trigger_mode": "always_last", **QUIET}
+        self.listen(take_turns("look", looks), asked, shown, last, **newest)
         panes.change(None, panes, None, js="(text) => window.hiredPanes?.(text)", **QUIET)
-        gr.on(
-            [take_turns("note", [last.change, asked.question.change, tokens.change])],
-            self.compare_with_last,
-            kept,
-            shown.stale,
-            trigger_mode="always_last",
-            **NOTE,
-            **QUIET,
-        )
+        listen(
+            take_turns("note", notes), self.compare_with_last, _compared(asked, last),
+            {"stale": shown.stale}, **NOTE, **newest,
+        )  # fmt: skip
 
-    def seen(self, shown: Any) -> list[Any]:
-        """What `look` fills."""
-        return [shown.picture, shown.readout, shown.keeps, shown.stale]
+    def listen(
+        self, event: Callable[..., Any], asked: Any, shown: Any, last: gr.State, **options: Any
+    ) -> Any:
+        """Let `look` answer an event."""
+        reads = {"mode": shown.mode, **_compared(asked, last)}
+        return listen(event, self.look, reads, shown.sight, **LOOK, **options)
 
     def look(
-        self, mode: str, kept: dict[str, Any] | None, brought: str, path: str | None,
-        question: str, *values: Any,
-    ) -> list[str]:  # fmt: skip
+        self, mode: str, last: dict[str, Any] | None, brought: str, path: str | None,
+        question: str, **fields: Any,
+    ) -> Values:  # fmt: skip
         """Picture, read-out, small pictures, and what the answers are of where that has changed."""
-        stale_words = self.compare_with_last(kept, brought, path, question, *values)
+        stale = self.compare_with_last(last, brought, path, question, **fields)
         if brought and not path:  # what a run brought with it where its picture is not here
-            return [brought, "", "", stale_words]
-        return [*self.handlers.preview(path, mode, *values), stale_words]
+            return {"picture": brought, "readout": "", "small": "", **stale}
+        return {**self.handlers.preview(path, mode, **fields), **stale}
 
-    def choose(self, example: Example, *values: Any) -> list[Any]:
+    def choose(self, example: Example, **fields: Any) -> Values:
         """An example that was clicked, and panes that say nothing of the one before."""
-        views = [replace(view, phase="queued") for view in idle_views(*values)]
-        note = examples.note(example)
-        shown = self.handlers.draw(views)
-        return [example.image, example.question, example.known, note, "", *shown, None]
+        views = [replace(view, phase="queued") for view in idle_views(**fields)]
+        return {
+            "path": example.image,
+            "question": example.question,
+            "known": example.known,
+            "note": examples.note(example),
+            "brought": "",
+            **self.handlers.draw(views),
+            "last": None,
+        }
 
-    def arrive(self, path: str | None, question: str) -> list[Any]:
+    def arrive(self, path: str | None, question: str) -> Values:
         """After an upload: no known answer, no question of another picture, and a warning where the
         model knows nothing of such pictures. What cannot be read is said.
         """
         asked = {one.question for one in self.handlers.greeting.every}
         question = "" if question in asked else question
         try:
-            image = read_image(path or "")
+            note = self._warning(path or "", read_image(path or ""))
         except HiredError as error:
-            told = f'<p class="note foreign" role="alert">{render.esc(error)}</p>'
-            return [{}, told, "", question]
-        return [{}, self._warning(path or "", image), "", question]
+            note = f'<p class="note foreign" role="alert">{render.esc(error)}</p>'
+        return {"known": {}, "note": note, "brought": "", "question": question}
 
     def _warning(self, path: str, image: Image.Image) -> str:
         if not self.handlers.greeting.foreign(path, image):
@@ -202,15 +189,20 @@ class FormChanges:
         )
 
     def compare_with_last(
-        self, kept: dict[str, Any] | None, brought: str, path: str | None, question: str,
-        *values: Any,
-    ) -> str:  # fmt: skip
+        self, last: dict[str, Any] | None, brought: str, path: str | None, question: str,
+        **fields: Any,
+    ) -> Values:  # fmt: skip
         """What the panes are of, where the form asks something else by now."""
         try:
-            settings = form.read(*values)
+            settings = form.read(**fields)
         except HiredError:  # a number half typed
-            return ""
-        return notice(kept, path, question or "", settings, bool(brought))
+            return {"stale": ""}
+        return {"stale": notice(last, path, question or "", settings, bool(brought))}
+
+
+def _compared(asked: Any, last: gr.State) -> Parts:
+    """What is compared with the last run."""
+    return {"last": last, **pick(asked.parts, "brought", "path", "question", *form.FIELDS)}
 
 
 def _check(path: str | None) -> None:

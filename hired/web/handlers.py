@@ -28,16 +28,17 @@ from hired.web.runs import run
 from hired.web.settings import MOST, Settings
 from hired.web.uploads import read_image, upload_folder
 from hired.web.verdict import may_measure, verdict
+from hired.web.wires import Values
 
 NO_IMAGE = (
     '<div class="nothing"><p>Upload, paste or choose an image to see which tokens stay.</p></div>'
 )
 
 
-def idle_views(*values: Any) -> list[PaneState]:
+def idle_views(**fields: Any) -> list[PaneState]:
     """Panes of which nothing is known yet, as the form has them."""
     try:
-        settings = form.read(*values)
+        settings = form.read(**fields)
     except HiredError:
         settings = Settings()
     return [PaneState(text) for text in settings.texts]
@@ -51,7 +52,7 @@ class Handlers:
         self.greeting = Greeting(engine)
         self._first_lock = threading.Lock()
 
-    def open(self, request: gr.Request) -> list[Any]:
+    def open(self, request: gr.Request) -> Values:
         """A new visitor: the settings of the link, the example it names, or the first one."""
         query = permalink.read_query(request)
         with plain_errors():
@@ -60,40 +61,40 @@ class Handlers:
         if link.told:
             gr.Info(render.esc(link.told))
         settings, example = link.settings, link.example
-        return [
-            self.describe_methods(),
-            *self.fit_form(settings),
-            example.image if example else None,
-            link.question,
-            link.known,
-            examples.note(example) if example and link.known else "",
-            "",
-            *self.fit_examples(),
-            gr.update(visible=self.engine.servers is None),  # servers leave no choice of pictures
-            *self._greet(settings, asked=bool(query)),
-            self._wants_first(asked=bool(query)),
-        ]
+        return {
+            "methods": self.describe_methods(),
+            **self.fit_form(settings),
+            "path": example.image if example else None,
+            "question": link.question,
+            "known": link.known,
+            "note": examples.note(example) if example and link.known else "",
+            "brought": "",
+            **self.fit_examples(),
+            "mode": gr.update(visible=self.engine.servers is None),  # servers leave no choice
+            **self._greet(settings, asked=bool(query)),
+            "wanted": self._wants_first(asked=bool(query)),
+        }
 
-    def _greet(self, settings: Settings, asked: bool) -> list[Any]:
+    def _greet(self, settings: Settings, asked: bool) -> Values:
         """Panes before anything ran: the first example's answers if they are there already."""
         kept = None if asked else self.greeting.run()
         if kept is None:
-            return [*self.draw([PaneState(text) for text in settings.texts]), None]
+            return {**self.draw([PaneState(text) for text in settings.texts]), "last": None}
         return self._again(kept)
 
-    def _again(self, kept: Record) -> list[Any]:
+    def _again(self, kept: Record) -> Values:
         """The first example's run of before, labelled with date and device."""
         first = self.greeting.example()
         known = kept.known or (first.answer if first else "")
         case = Case(known, about=kept.about)
-        return [*self.draw(kept.views, case), export.as_dict(kept)]
+        return {**self.draw(kept.views, case), "last": export.as_dict(kept)}
 
     def _wants_first(self, asked: bool) -> bool:
         """Is the first example to be answered for this visitor? The embedded model does so once."""
         greeting = self.greeting
         return greeting.embedded and not (asked or greeting.run()) and bool(greeting.example())
 
-    def first(self) -> Iterator[list[Any]]:
+    def first(self) -> Iterator[Values]:
         """The first example answered, once per server; who waited meanwhile is shown that run."""
         greeting = self.greeting
         example = greeting.example()
@@ -106,28 +107,26 @@ class Handlers:
                 case = greeting.case(example.image, image, example.answer)
                 views: list[PaneState] = []
                 for views in run(loaded, image, example.question, settings, Stops(), limits):
-                    yield [*self.draw(views, case), gr.skip()]
+                    yield self.draw(views, case)
                 kept = greeting.record(example.question, example.image, image, settings, views)
                 greeting.keep(kept, example.image, image)
-                yield [*self.draw(views, case), export.as_dict(kept)]
+                yield {**self.draw(views, case), "last": export.as_dict(kept)}
                 return
         yield self._again(kept)
 
-    def fit_examples(self) -> list[Any]:
+    def fit_examples(self) -> Values:
         """Which row of examples suits the model: posters for the embedded one, else documents."""
         toy = self.greeting.embedded
-        return [gr.update(visible=toy), gr.update(visible=not toy)]
+        return {"posters": gr.update(visible=toy), "documents": gr.update(visible=not toy)}
 
-    def fit_form(self, settings: Settings) -> list[Any]:
+    def fit_form(self, settings: Settings) -> Values:
         """The form's values for these settings, with the layers and heads this model has."""
         preview = self.engine.get().preview
         lanes = [form.fit_lane(lane, preview.layers, preview.heads) for lane in settings.lanes]
         settings = replace(settings, lanes=tuple(lanes))
-        values = dict(zip(form.FIELDS, form.write(settings), strict=True))
         most = self.engine.limits.new_tokens
-        tokens = min(settings.max_new_tokens, most)
-        values["max_new_tokens"] = gr.update(maximum=most, value=tokens)
-        return [values[name] for name in form.FIELDS]
+        tokens = gr.update(maximum=most, value=min(settings.max_new_tokens, most))
+        return form.write(settings) | {"max_new_tokens": tokens}
 
     def describe_methods(self) -> str:
         """What the rows of the panes are made of, on this model."""
@@ -137,26 +136,25 @@ class Handlers:
         told = form.describe_methods(seen.layers, seen.heads, feature)
         return f'<div data-methods="{render.esc(told)}"></div>'
 
-    def preview(self, path: str | None, mode: str, *values: Any) -> tuple[str, str, str]:
+    def preview(self, path: str | None, mode: str, **fields: Any) -> Values:
         """Picture, read-out and small pictures of the current image and settings; errors stand in
         the picture's place.
         """
         if not path:
-            return NO_IMAGE, "", ""
+            return {"picture": NO_IMAGE, "readout": "", "small": ""}
         with plain_errors():
             try:
-                settings, image = form.read(*values), read_image(path)
-                return self._preview(image, mode, settings, values[0])
+                settings, image = form.read(**fields), read_image(path)
+                return self._preview(image, mode, settings, fields["panes"])
             except HiredError as error:
-                return by_hand.offer_restart(str(error), values[0]), "", ""
+                told = by_hand.offer_restart(str(error), fields["panes"])
+                return {"picture": told, "readout": "", "small": ""}
 
-    def _preview(
-        self, image: Image.Image, mode: str, settings: Settings, panes: str
-    ) -> tuple[str, str, str]:
+    def _preview(self, image: Image.Image, mode: str, settings: Settings, panes: str) -> Values:
         loaded = self.engine.get()
         self.engine.limits.check_image(image)
         if loaded.servers is not None:
-            return plain_picture(image), "", ""
+            return {"picture": plain_picture(image), "readout": "", "small": ""}
         kept, names = pictures.select(loaded, image, settings), name_lanes(settings.texts)
         seen, dropping = form.seen_of(panes), pictures.dropping(settings)
         lane = settings.lanes[seen]
@@ -171,14 +169,12 @@ class Handlers:
             picture = pictures.preview(loaded, image, lane, kept[seen], shown, names[seen])
         others = [(names[i], one) for i, one in enumerate(kept) if i != seen]
         told = readout(kept[seen], budget_of(lane), names[seen], others)
-        return picture, told, pictures.draw_small(image, kept)
+        return {"picture": picture, "readout": told, "small": pictures.draw_small(image, kept)}
 
-    def begin(
-        self, request: gr.Request, path: str | None, question: str, *values: Any
-    ) -> list[Any]:
+    def begin(self, request: gr.Request, path: str | None, question: str, **fields: Any) -> Values:
         """Before the queue: refuse what cannot run; panes say they wait, Run gives way to Stop."""
         with plain_errors():
-            settings = form.read(*values)
+            settings = form.read(**fields)
             if not path:
                 raise InputError("There is no image yet. Upload one or choose an example.")
             image = self.engine.limits.check_image(read_image(path))
@@ -186,7 +182,7 @@ class Handlers:
             self.engine.expect(request.session_hash)
             case = self.greeting.case(path, image, "")
         views = [PaneState(text, "queued") for text in settings.texts]
-        return [*self.draw(views, case), None, *self.buttons(running=len(views))]
+        return {**self.draw(views, case), "last": None, **self.buttons(running=len(views))}
 
     def run(
         self,
@@ -194,15 +190,15 @@ class Handlers:
         path: str | None,
         question: str,
         known: dict[str, str],
-        *values: Any,
-    ) -> Iterator[list[Any]]:
+        **fields: Any,
+    ) -> Iterator[Values]:
         """Stream one comparison; the last frame carries its record.
 
         `known` holds right answers by their questions: another may have been typed meanwhile.
         """
         with plain_errors():
             path = path or ""
-            settings, image = form.read(*values), read_image(path)
+            settings, image = form.read(**fields), read_image(path)
             loaded, limits = self.engine.start(), self.engine.limits
             case = self.greeting.case(path, image, known.get(question, ""))
             views: list[PaneState] = []
@@ -211,28 +207,31 @@ class Handlers:
                 closing(run(loaded, image, question, settings, stops, limits)) as frames,
             ):
                 for views in frames:
-                    yield [*self.draw(views, case), gr.skip()]
+                    yield self.draw(views, case)
             kept = self.greeting.record(question, path, image, settings, views)
             self.greeting.keep(kept, path, image)
-            yield [*self.draw(views, case), export.as_dict(kept)]
+            yield {**self.draw(views, case), "last": export.as_dict(kept)}
 
     def measure(
-        self, request: gr.Request, path: str | None, question: str, known: dict[str, str],
-        *values: Any,
-    ) -> Iterator[list[Any]]:  # fmt: skip
+        self,
+        request: gr.Request,
+        path: str | None,
+        question: str,
+        known: dict[str, str],
+        **fields: Any,
+    ) -> Iterator[Values]:
         """As `run`, as often as it takes to show a difference of times."""
-        often = [max(ENOUGH, value) if name == "repeats" else value
-                 for name, value in zip(form.FIELDS, values, strict=True)]  # fmt: skip
-        yield from self.run(request, path, question, known, *often)
+        often = fields | {"repeats": max(ENOUGH, fields["repeats"])}
+        yield from self.run(request, path, question, known, **often)
 
-    def end(self) -> list[Any]:
+    def end(self) -> Values:
         """After a run, stopped or not."""
         return self.buttons(running=0)
 
-    def fail(self, request: gr.Request, *values: Any) -> list[Any]:
+    def fail(self, request: gr.Request, **fields: Any) -> Values:
         """After a run that was refused: nothing waits any more."""
         self.engine.forget(request.session_hash)
-        return [*self.draw(idle_views(*values)), None, *self.buttons(running=0)]
+        return {**self.draw(idle_views(**fields)), "last": None, **self.buttons(running=0)}
 
     def stop(self, request: gr.Request) -> None:
         """All lanes, within one token; what was said stays."""
@@ -258,25 +257,28 @@ class Handlers:
             made.append(gr.update(value=str(folder / name), interactive=True))
         return made
 
-    def draw(self, views: list[PaneState], case: Case | None = None) -> list[Any]:
+    def draw(self, views: list[PaneState], case: Case | None = None) -> Values:
         """Values of the panes, the verdict, the timeline and the live region."""
         views = name_views(views)
         shown = render.side_by_side(views, case)
-        return [
-            *shown,
-            *[render.pane(PaneState(""), index) for index in range(len(shown), MOST)],
-            verdict(views, case),
-            render.timeline(views),
-            render.announcement(views),
-            gr.update(visible=may_measure(views)),
-        ]
+        shown += [render.pane(PaneState(""), index) for index in range(len(shown), MOST)]
+        return {
+            **{f"pane_{index}": html for index, html in enumerate(shown)},
+            "verdict": verdict(views, case),
+            "timeline": render.timeline(views),
+            "live": render.announcement(views),
+            "measure": gr.update(visible=may_measure(views)),
+        }
 
-    def buttons(self, running: int) -> list[Any]:
-        """Run, Stop, the Stops, the examples and the clock of `place` while `running` sides run."""
-        return [
-            gr.update(interactive=not running),
-            gr.update(interactive=bool(running)),
-            *(gr.update(visible=index < running) for index in range(MOST)),
-            *(gr.update(interactive=not running) for _ in self.greeting.every),
-            gr.update(active=bool(running)),
-        ]
+    def buttons(self, running: int) -> Values:
+        """All buttons, and the clock of the queue, while `running` lanes run."""
+        return {
+            "start": gr.update(interactive=not running),
+            "stop": gr.update(interactive=bool(running)),
+            **{f"halt_{index}": gr.update(visible=index < running) for index in range(MOST)},
+            **{
+                f"example_{index}": gr.update(interactive=not running)
+                for index in range(len(self.greeting.every))
+            },
+            "clock": gr.update(active=bool(running)),
+        }

@@ -11,6 +11,7 @@ from hired.web import render
 from hired.web.handlers import Handlers
 from hired.web.queues import GPU, OPEN, QUIET
 from hired.web.settings import Settings
+from hired.web.wires import Values, listen
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 FORWARDED = ("x-forwarded-for", "x-real-ip", "forwarded", "via", "cf-connecting-ip")
@@ -36,23 +37,29 @@ def add_model_panel(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.
 
     def switch(
         request: gr.Request, name: str, progress: gr.Progress = gr.Progress(track_tqdm=True)
-    ) -> list[Any]:
+    ) -> Values:
         progress(0.1, desc=f"Loading {name}; a download can take long")
         try:
             if not is_here(request):
                 raise ModelError("Only who sits at this server's machine may switch its model.")
             info = engine.switch(name).info
         except HiredError as error:  # stays to be read, unlike a toast
-            return [*[gr.skip()] * (len(shown) - 1), _failure(error, engine.name)]
+            return {"said": _failure(error, engine.name)}
         told = f'<p class="note" role="status">{render.esc(name)} is loaded.</p>'
-        fitted = [handlers.describe_methods(), *handlers.fit_form(Settings())]
-        fitted += handlers.fit_examples()
-        return [describe(info), head(info), *fitted, told]
+        return {
+            "panel": describe(info),
+            "header": head(info),
+            "methods": handlers.describe_methods(),
+            **handlers.fit_form(Settings()),
+            **handlers.fit_examples(),
+            "said": told,
+        }
 
-    shown = [panel, header, asked.methods, *asked.form.all, *asked.examples, said]
-    load.click(
+    shown = {"panel": panel, "header": header, **asked.model, "said": said}
+    listen(
+        load.click,
         switch,
-        choice,
+        {"name": choice},
         shown,
         api_visibility="private",
         show_progress="full",

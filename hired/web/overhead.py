@@ -111,7 +111,7 @@ def measure(
     demo.launch(server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True,
                 **launch_options())  # fmt: skip
     asked = {"image": example.image, "fn_index": _handler(demo), "session_hash": "overhead",
-             "data": [None, example.question, None, *_values(settings)]}  # fmt: skip
+             "data": [None, example.question, None, *form.write(settings).values()]}  # fmt: skip
     plain, page = [], []
     url = demo.local_url or ""  # launched: it has one
     try:
@@ -174,8 +174,3 @@ def _handler(demo: Any) -> int:
         for place, one in demo.fns.items()
         if getattr(one.fn, "__qualname__", "") == "Handlers.run"
     )
-
-
-def _values(settings: Settings) -> list[Any]:
-    """What the form would send."""
-    return form.write(settings)

@@ -20,6 +20,7 @@ from hired.web.pane_state import Case
 from hired.web.queues import FREE, LOOK, QUIET
 from hired.web.settings import Settings
 from hired.web.uploads import digest, read_image, upload_folder
+from hired.web.wires import Parts, Values, listen, pick
 
 
 class Recall:
@@ -28,7 +29,7 @@ class Recall:
     def __init__(self, handlers: Handlers) -> None:
         self.handlers = handlers
 
-    def show_record(self, kept: dict[str, Any] | None, path: str | None = None) -> list[Any]:
+    def show_record(self, kept: dict[str, Any] | None, path: str | None = None) -> Values:
         """A run of before: panes, what was asked, what stands for its picture, settings.
 
         `path` is the image that is there; it stays if it is the run's own.
@@ -43,22 +44,21 @@ class Recall:
         example = self._example(found)
         stays = bool(path) and image.get("digest") == digest(path or "")
         case = Case(found.known, foreign, found.about)
-        return [
-            *self.handlers.draw(found.views, case),
-            path
-            if stays
-            else example.image
-            if example
-            else None,  # an update would lose its reader
-            found.question,
-            {found.question: found.known} if found.known else {},
-            examples.note(example) if example and example.question == found.question else "",
-            gr.skip() if stays else "" if example else uploads.show_picture(image),
-            *self.handlers.fit_form(found.settings),
-            export.as_dict(found),
-        ]
+        own = example.image if example else None  # an update would lose its reader
+        brought = {} if stays else {"brought": "" if example else uploads.show_picture(image)}
+        asked = example is not None and example.question == found.question
+        return {
+            **self.handlers.draw(found.views, case),
+            "path": path if stays else own,
+            "question": found.question,
+            "known": {found.question: found.known} if found.known else {},
+            "note": examples.note(example) if example and asked else "",
+            **brought,
+            **self.handlers.fit_form(found.settings),
+            "last": export.as_dict(found),
+        }
 
-    def import_record(self, path: str) -> list[Any]:
+    def import_record(self, path: str) -> Values:
         """An exported file, shown again."""
         with plain_errors():
             found = export.from_json(Path(path).read_bytes()[: export.MAX_BYTES + 1])
@@ -102,24 +102,22 @@ class Shared:
         told = made.then(lambda kept: kept, self.last, self.told, queue=False, **QUIET)
         told.then(storage.choices, self.told, self.past, js=storage.REMEMBER, queue=False, **QUIET)
 
-    def reopened(self, asked: Any, results: list[Any]) -> list[Any]:
+    def reopened(self, asked: Any, results: Parts) -> Parts:
         """What `Recall.show_record` fills."""
-        return [*results, *asked.example, *asked.form.all, self.last]
+        return {**results, **asked.parts, "last": self.last}
 
-    def wire(self, demo: gr.Blocks, handlers: Handlers, asked: Any, results: list[Any]) -> None:
+    def wire(self, demo: gr.Blocks, handlers: Handlers, asked: Any, results: Parts) -> None:
         """Link, import and history."""
         # When the page opens, and never again: it would race `keep` for what is stored.
         demo.load(storage.choices, self.told, self.past, js=storage.LIST, queue=False, **QUIET)
-        self.copy.click(
-            partial(_query, handlers),
-            [asked.image, asked.question, *asked.form.all],
-            self.link,
-            **FREE,
-            **QUIET,
-        ).then(None, self.link, self.link, js=COPY, **QUIET)
+        reads, link = pick(asked.parts, "path", "question", *form.FIELDS), {"link": self.link}
+        copied = listen(self.copy.click, partial(_query, handlers), reads, link, **FREE, **QUIET)
+        copied.then(None, self.link, self.link, js=COPY, **QUIET)
         self.last.change(_carder(handlers), [asked.image, self.last], self.card, **LOOK, **QUIET)
         shown, recall = self.reopened(asked, results), Recall(handlers)
-        imported = self.upload.upload(recall.import_record, self.upload, shown, **FREE, **QUIET)
+        imported = listen(
+            self.upload.upload, recall.import_record, {"path": self.upload}, shown, **FREE, **QUIET
+        )
         # In the queue: gradio tells a browser of a changed state only there.
         # `input` comes when the list is left with nothing chosen, `select` from no keyboard.
         self.past.change(
@@ -129,14 +127,10 @@ class Shared:
             **FREE,
             **QUIET,
         )
-        chosen = self.picked.change(
-            lambda kept, _: recall.show_record(kept),
-            [self.told, self.past],
-            shown,
-            js=storage.PICK,
-            **FREE,
-            **QUIET,
-        )
+        chosen = listen(
+            self.picked.change, lambda run, name: recall.show_record(run),
+            {"run": self.told, "name": self.past}, shown, js=storage.PICK, **FREE, **QUIET,
+        )  # fmt: skip
         for event in (imported, chosen):
             event.success(handlers.files, self.last, self.downloads, queue=False, **QUIET)
 
@@ -165,14 +159,14 @@ def add_share_panel() -> Shared:
     return Shared(gr.State(None), told, past, gr.State(0), downloads, upload, copy, link, card)
 
 
-def _query(handlers: Handlers, path: str | None, question: str, *values: Any) -> str:
+def _query(handlers: Handlers, path: str | None, question: str, **fields: Any) -> Values:
     """The link's query; whoever opens it sees the run at once where it can carry the picture."""
     with plain_errors():
         example = handlers.greeting.shown(path) if path else None
-        settings = form.read(*values)
+        settings = form.read(**fields)
     if path and not example:
         gr.Info("The link carries question and settings, but no uploaded image.")
-    return _link_of(settings, question or "", path, example)
+    return {"link": _link_of(settings, question or "", path, example)}
 
 
 def _link_of(settings: Settings, question: str, path: str | None, example: Example | None) -> str:

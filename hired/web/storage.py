@@ -9,9 +9,10 @@ from typing import Any
 
 import gradio as gr
 
-from hired.web import examples
+from hired.web import examples, form
 from hired.web.handlers import Handlers
 from hired.web.queues import OPEN, QUIET
+from hired.web.wires import Values, listen, pick
 
 HISTORY = 12  # runs kept in the browser
 _STORE = """
@@ -80,18 +81,13 @@ STANDS = """() => requestAnimationFrame(() => {
 
 def keep_form(handlers: Handlers, asked: Any, opened: Any) -> None:
     """Keep what is asked at every change; put it back after `opened`, then show the page."""
-    kept = [asked.image, asked.question, *asked.form.all]
+    kept = pick(asked.parts, "path", "question", *form.FIELDS)
     ran = gr.Checkbox(visible=False)
     changes = [asked.image.change, asked.question.change]
     changes += [part.change for part in asked.form.all]
-    gr.on(changes, None, kept, None, js=KEEP, **QUIET)
-    back = opened.then(
-        restorer(handlers),
-        [ran, *kept],
-        [*asked.example, *asked.form.all],
-        js=BACK,
-        **OPEN,
-        **QUIET,
+    gr.on(changes, None, list(kept.values()), None, js=KEEP, **QUIET)
+    back = listen(
+        opened.then, restorer(handlers), {"ran": ran, **kept}, asked.parts, js=BACK, **OPEN, **QUIET
     )
     back.then(None, None, None, js=STANDS, **QUIET)
 
@@ -102,16 +98,17 @@ def note_run(begun: Any, ended: Any) -> None:
     ended.then(None, None, None, js=ENDED, **QUIET)
 
 
-def restorer(handlers: Handlers) -> Callable[..., Any]:
+def restorer(handlers: Handlers) -> Callable[..., Values]:
     """The handler that puts a form back: what the browser kept, else what there is."""
 
     # No `gr.skip`: gradio would make the image anew, without what compare_tab changed in it.
-    def restore(ran: bool | None, path: str | None, question: str, *values: Any) -> list[Any]:
+    def restore(ran: bool | None, path: str | None, question: str, **fields: Any) -> Values:
         if ran:
             gr.Warning(LOST)
         example = handlers.greeting.shown(path) if path else None
         own = example if example and example.question == question else None
         known, note = (own.known, examples.note(own)) if own and own.known else ({}, "")
-        return [path, question, known, note, "", *values]
+        return {"path": path, "question": question, "known": known, "note": note, "brought": "",
+                **fields}  # fmt: skip
 
     return restore

@@ -20,6 +20,7 @@ from hired.web.share_panel import Recall
 from hired.web.sweep import AXES, METHODS, Progress, plan, sweep
 from hired.web.sweep_results import budget_of, grid, plot
 from hired.web.uploads import read_image, upload_folder
+from hired.web.wires import Values, listen
 
 COLUMNS = {
     "method": "method",
@@ -73,9 +74,8 @@ def add_sweep_tab(handlers: Handlers, asked: Any, tabs: gr.Tabs, tab: gr.Tab) ->
     _wire(handlers, asked, given, [start, stop, *saves], shown)
     opened = [asked.image, asked.question, asked.known, shown[-1]]
     tab.select(partial(_open_tab, handlers), opened, [about, *shown], **LOOK, **QUIET)
-    cells.click(
-        _opener(handlers), [asked.image, shown[-1]], [tabs, *asked.reopened], **FREE, **QUIET
-    )
+    opens = {"path": asked.image, "kept": shown[-1]}
+    listen(cells.click, _opener(handlers), opens, {"tabs": tabs, **asked.reopened}, **FREE, **QUIET)
 
 
 def _fields() -> list[Any]:
@@ -202,15 +202,15 @@ def _asked(path: str | None, question: str, known: dict[str, str]) -> str:
     return f'<div class="asked">{image}<p><b>{render.esc(question)}</b>{answer}</p></div>'
 
 
-def _opener(handlers: Handlers) -> Callable[..., list[Any]]:
-    def open_run(event: gr.EventData, path: str | None, kept: dict[str, Any] | None) -> list[Any]:
+def _opener(handlers: Handlers) -> Callable[..., Values]:
+    def open_run(event: gr.EventData, path: str | None, kept: dict[str, Any] | None) -> Values:
         """The run behind a cell of the grid, on the Compare tab."""
         with plain_errors():
             row = getattr(event, "row", None)
             if not kept or not isinstance(row, int) or not 0 <= row < len(kept["rows"]):
                 raise InputError("That run is no longer here. Run the sweep again.")
         shown = Recall(handlers).show_record(sweep_results.run_at(kept, row), path)
-        return [gr.update(selected="compare"), *shown]
+        return {"tabs": gr.update(selected="compare"), **shown}
 
     return open_run
 

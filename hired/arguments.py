@@ -1,4 +1,4 @@
-"""What a caller hands to `generate`: checked and completed before anything runs.
+"""The options a caller hands to `generate`, checked and completed before anything runs.
 
 Knows the options of transformers, nothing of images or methods.
 """
@@ -97,7 +97,7 @@ def read_config(model: Any, options: Mapping[str, Any]) -> GenerationConfig:
     """The configuration that `model.generate(**options)` works with; a copy.
 
     Options come before a `generation_config` among them, and that before the model's own. What
-    nobody has set is None.
+    was not set is None.
 
     Raises:
         SettingError: transformers refuses a value.

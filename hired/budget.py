@@ -53,7 +53,7 @@ def show_budget(budget: float | int | None) -> str:
 
 
 def check_budget(budget: float | int) -> float | int:
-    """A budget is a rate (float in (0, 1]) or a count (int >= 1) of *kept* patches per image.
+    """Check a budget: a rate (float in (0, 1]) or a count (int >= 1) of *kept* patches per image.
 
     Raises:
         SettingError: anything else, `True` and NaN included.
@@ -106,7 +106,7 @@ def split_budget(
 def allocate(total: int, scores: Sequence[float], caps: Sequence[int]) -> list[int]:
     """`total` in proportion to `scores`, exactly, none above its cap.
 
-    Caps are filled on real-valued quotas (whoever reaches its cap is fixed there, the rest is
+    Caps are filled on real-valued quotas (what reaches its cap is fixed there, the rest is
     shared again), then one largest-remainder rounding, ties to the earlier. If all open scores
     are zero, free candidates take their place. Scores that are not finite or negative count as 0.
     """

@@ -59,12 +59,12 @@ class _Streamer(BaseStreamer):
         self.prompt: Tensor | None = restored.prompt
 
     def put(self, value: Tensor) -> None:
-        """The caller's prompt first, then the tokens as they come."""
+        """Hand on the caller's prompt first, then the tokens as they come."""
         self.inner.put(value if self.prompt is None else self.prompt.cpu())
         self.prompt = None
 
     def end(self) -> None:
-        """Passed on."""
+        """Pass the end on."""
         self.inner.end()
 
 

@@ -219,7 +219,7 @@ def ask(args: argparse.Namespace) -> int:
 
 
 def _asked(args: argparse.Namespace, question: str, lanes: list[Any], dtype: str) -> dict[str, Any]:
-    """What a record says was asked, and with which settings."""
+    """The part of a record about the question and the settings."""
     last = lanes[-1].selector
     return {
         "image": str(args.image),

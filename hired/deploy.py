@@ -60,7 +60,7 @@ def check_name(space: str) -> None:
 
 
 def list_files(root: Path) -> list[str]:
-    """What a Space needs of the tree under `root`: paths relative to it, sorted."""
+    """List the files under `root` that a Space needs: paths relative to it, sorted."""
     found = []
     for name in NEEDED:
         paths = [root / name] if (root / name).is_file() else sorted((root / name).rglob("*"))
@@ -120,8 +120,7 @@ def _explained(space: str) -> Iterator[None]:
         yield
     except LocalTokenNotFoundError as error:
         raise HiredError(
-            "The Hub wants to know who you are. Run `hf auth login` or set HF_TOKEN to a token "
-            "that may write."
+            "The Hub wants a token. Run `hf auth login` or set HF_TOKEN to one that may write."
         ) from error
     except HfHubHTTPError as error:
         raise HiredError(_explain(space, error)) from error

@@ -24,7 +24,7 @@ Plan = Callable[[TileGrid, Tensor | None], list[int] | None]
 
 @dataclass(frozen=True)
 class Taps:
-    """Which ViT layers a method reads.
+    """The ViT layers that a method reads.
 
     Attributes:
         init: CLS attention of the overview, before the crops are encoded (budgets).
@@ -41,7 +41,7 @@ class Taps:
 
 @dataclass(frozen=True)
 class Vision:
-    """What the tower saw in one image.
+    """The tower's output for one image.
 
     Attributes:
         grid: where the tiles lie.
@@ -199,7 +199,7 @@ def _given(*layers: int | None) -> set[int]:
 
 
 class _Trace:
-    """What some tiles left behind on their way through the blocks: taps, keys and features."""
+    """The taps, keys and features of some tiles on their way through the blocks."""
 
     def __init__(self, tower: Tower, layers: set[int], taps: Taps) -> None:
         self.tower = tower

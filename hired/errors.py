@@ -1,4 +1,4 @@
-"""What can go wrong, in words a user can act on: what was wrong, what was received, what to do."""
+"""Errors in words a user can act on: what was wrong, what was received, what to do."""
 
 __all__ = [
     "HiredError", "InputError", "MemoryShortage", "ModelError", "NotFinite", "SettingError",

@@ -33,7 +33,7 @@ CACHE = next(
 
 @dataclass
 class Answer:
-    """What one generation left.
+    """The result of one generation.
 
     Attributes:
         tokens: ids in order, an end token included.
@@ -180,7 +180,7 @@ def generate(
 
 
 def input_device(model: Any) -> torch.device:
-    """Where a model takes its tokens."""
+    """The device that a model takes its tokens on."""
     return device_of(model.get_input_embeddings()) or torch.device("cpu")
 
 

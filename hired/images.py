@@ -23,8 +23,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # what PIL may try; not
 def open_image(source: str | os.PathLike[str] | bytes | Image.Image) -> Image.Image:
     """An RGB image, upright, alpha laid onto white, first frame of an animation.
 
-    It is marked read-only: PIL copies its pixels before they are drawn on, so that whoever knows
-    the image knows what it shows.
+    It is marked read-only: PIL copies its pixels before they are drawn on, so that an
+    image that is known by its identity shows what it showed.
 
     Args:
         source: a path, the bytes of a file, or an image already open.
@@ -38,7 +38,7 @@ def open_image(source: str | os.PathLike[str] | bytes | Image.Image) -> Image.Im
 
 
 def frames_words(image: Image.Image) -> str:
-    """That only the first of a file's frames is used; "" where there is one."""
+    """Tell that only the first of a file's frames is used; "" where there is one."""
     frames = image.info.get("frames", 1)
     return f"The file holds {frames} pictures; the first is used." if frames > 1 else ""
 

@@ -1,6 +1,7 @@
 """The methods and their settings, read from their source: without torch, which takes a second.
 
-Only for a list in words. Whatever computes asks `hired.selectors`, and a test holds both together.
+Only for a list in words. Code that computes takes them from `hired.selectors`, and a test keeps
+both equal.
 """
 
 import ast

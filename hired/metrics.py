@@ -208,7 +208,7 @@ def _reset_high_water() -> int | None:
 
 
 def release_memory() -> None:
-    """Collect what nobody can reach any more, and hand freed memory back."""
+    """Collect what can no longer be reached, and hand freed memory back."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -2,7 +2,7 @@
 
 Knows the stock projector and packing, nothing of how patches were chosen. The kept tokens are a
 subsequence of the stock sequence, overview first, then the crops in raster order of the canvas.
-They close ranks, or keep the positions they have in that sequence.
+Their positions are consecutive, or those they have in that sequence.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class Packed:
     position_ids: Tensor | None = None
 
     def extras(self, device: torch.device) -> dict[str, Tensor]:
-        """What `generate` and a forward pass take beside ids, mask and features."""
+        """Further arguments for `generate` and a forward pass, beside ids, mask and features."""
         places = self.position_ids
         return {} if places is None else {"position_ids": places.to(device)}
 
@@ -134,7 +134,7 @@ def sequence(selection: Selection) -> Tensor:
 
 
 def stock_places(selection: Selection) -> Tensor:
-    """Where each token of `sequence` stands among the image's stock tokens: (K,) on the CPU."""
+    """The place of each token of `sequence` among the image's stock tokens: (K,) on the CPU."""
     order = canvas_order(selection.grid)
     keep = torch.cat([selection.mask.flatten(), torch.tensor([selection.newlines > 0])])
     return keep[order].nonzero()[:, 0]  # [-1]: newline

@@ -19,7 +19,7 @@ from hired.errors import SettingError
 
 @dataclass(frozen=True, kw_only=True)
 class Setting(ABC):
-    """What a setting may be, and how it is called.
+    """The values that a setting may have, and its words.
 
     Attributes:
         label: its name for people, a few words.
@@ -79,7 +79,7 @@ class Setting(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Budget(Setting):
-    """What is kept of an image: a rate (float in (0, 1]) or a count (int >= 1)."""
+    """The part of an image to keep: a rate (float in (0, 1]) or a count (int >= 1)."""
 
     allowed = "a rate such as 20% or 0.2, or a count of patches per image such as 640"
 
@@ -292,6 +292,6 @@ def declarations(owner: type) -> dict[str, Setting]:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """` Did you mean 'alpha'?` where something known is like `word`, else nothing."""
+    """A hint such as ` Did you mean 'alpha'?` where a known name is like `word`, else nothing."""
     found = difflib.get_close_matches(word.lower(), list(known), n=1)
     return f" Did you mean {found[0]!r}?" if found else ""

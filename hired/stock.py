@@ -1,4 +1,4 @@
-"""The stock model inside what people put around it, and where its weights are while it rests.
+"""The stock model inside adapters and wrappers, and its weights while they are offloaded.
 
 Knows adapters (PEFT), compiled and data-parallel wrappers, and the hooks that accelerate fetches
 offloaded weights with; by their attributes, so that none of them has to be installed.
@@ -39,7 +39,7 @@ def unwrap(model: Any) -> Any:
 
 
 def device_of(layer: Any) -> torch.device | None:
-    """Where a layer computes; None where its weight is offloaded and a module around it knows."""
+    """The device a layer computes on; None where its weight is offloaded."""
     place = getattr(getattr(layer, "_hf_hook", None), "execution_device", None)
     if place is not None:
         return torch.device(place)

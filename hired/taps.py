@@ -1,4 +1,4 @@
-"""What can be read of one block of a CLIP tower: attention and keys, beside its own pass.
+"""Readings of one block of a CLIP tower: attention and keys, beside its own pass.
 
 A tap computes the rows that are asked for from the block's own projections, so SDPA stays on, no
 hook is installed, and several threads may look through the same tower at once.

@@ -37,7 +37,7 @@ class Screen:
         self._printed: dict[int, int] = {}
 
     def introduce(self, about: dict[str, Any], note: str = "") -> None:
-        """Which model answers, and on what; `note` is about the image."""
+        """Name the model that answers and its device; `note` is about the image."""
         bits = f", {about['quantization']}" if about["quantization"] else ""
         bits += ", vision tower too" if about["quantized_tower"] else ""
         line = (
@@ -112,7 +112,7 @@ class Screen:
 
 
 def capped(lane: Lane, metrics: Metrics | None) -> str:
-    """That an image has fewer patches than a lane was asked to keep; "" where it has enough."""
+    """Tell that an image has fewer patches than a lane is to keep; "" where it has enough."""
     asked = getattr(lane.selector, "budget", None)
     kept = None if metrics is None else metrics.kept_tokens
     if kept is None or not isinstance(asked, int) or not lane.selector.fixed_count:
@@ -152,7 +152,7 @@ def _rate(m: Metrics) -> str:
 
 
 def verdict(baseline: Step, other: Step) -> str:
-    """What dropping changed, in one line: what is counted, the answers, and the times as measured.
+    """The effect of dropping in one line: counts, answers, and times as measured.
 
     One run cannot show a difference of times, so it claims none.
     """

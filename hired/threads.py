@@ -21,7 +21,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class Threads:
-    """How many threads compute, and why, in a few words."""
+    """The number of threads that compute, and the reason in a few words."""
 
     count: int
     why: str
@@ -32,7 +32,7 @@ class Threads:
 
 
 class Load:
-    """Counts from its making on how many cores other processes keep busy."""
+    """The number of cores that other processes keep busy, counted from its making on."""
 
     def __init__(self) -> None:
         self._begin = self._used()
@@ -50,7 +50,7 @@ class Load:
 
 
 def choose_threads(asked: str | int = AUTO, load: Load | None = None) -> Threads:
-    """What to compute with: what was asked for, or the cores allowed less those others use.
+    """Choose the threads: as asked for, or the allowed cores less those that others use.
 
     Args:
         asked: a number, or "auto".

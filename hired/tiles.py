@@ -1,4 +1,4 @@
-"""Where the tiles of an image lie: grid, canvas, letterbox, unpad. Integers only, no tensors.
+"""The tiles of an image: grid, canvas, letterbox, unpad. Integers only, no tensors.
 
 Knows nothing of models. Everything here is a function of the image size and the model's
 constants, which is why the number of visual tokens can be told before a pixel is read.
@@ -79,7 +79,7 @@ class TileGrid:
 
     @cached_property
     def letterbox(self) -> Window:
-        """Where the resized image lies on the canvas, in pixels (the processor's paste window)."""
+        """The window of the resized image on the canvas, in pixels (as the processor pastes it)."""
         height, width = self.image_size
         canvas_h, canvas_w = self.rows * self.tile, self.cols * self.tile
         scale_h, scale_w = canvas_h / height, canvas_w / width
@@ -92,7 +92,7 @@ class TileGrid:
 
     @cached_property
     def unpadded(self) -> Window:
-        """What stock `unpad_image` leaves of the canvas, in patches."""
+        """The window that stock `unpad_image` leaves of the canvas, in patches."""
         height, width = self.image_size
         canvas_h, canvas_w = self.rows * self.side, self.cols * self.side
         if self.tiles == 1:
@@ -139,7 +139,7 @@ class TileGrid:
         return self.candidates + self.newline_rows
 
     def overlap(self, index: int) -> tuple[list[float], list[float]]:
-        """How much of each overview patch row and column lies in crop `index` (1-based).
+        """The share of each overview patch row and column that lies in crop `index` (1-based).
 
         The share of overview patch (i, j) inside the crop is `rows[i] * cols[j]`, by area: the
         overview is the un-letterboxed image squeezed to a square, so the crop's window is mapped

@@ -38,7 +38,7 @@ SHARED = {
 def select(
     model: Any, pixel_values: Any, image_sizes: Any, selector: Selector | str
 ) -> list[Selection]:
-    """Which patches `selector` keeps of each image.
+    """Select the patches that `selector` keeps of each image.
 
     Args:
         model: a stock LLaVA-NeXT or LLaVA-1.5 model; only read.
@@ -277,7 +277,7 @@ class HiredModel:
         return self
 
     def __getattr__(self, name: str) -> Any:
-        """What a pipeline asks a model, from the stock model."""
+        """Answer what a pipeline asks a model, from the stock model."""
         if name in SHARED:
             return getattr(self.model, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Answers what a record does not hold yet: poster by poster, every lane on one tower pass."""
+"""Answers that a record does not hold yet: poster by poster, every lane on one tower pass."""
 
 import hashlib
 import json
@@ -79,7 +79,7 @@ def _run_chunk(
     record: Record,
     progress: Progress,
 ) -> None:
-    """The missing lanes of some posters, then one line for each of these posters."""
+    """Run the missing lanes of some posters, then write one line for each of these posters."""
     began = perf_counter()
     asked: dict[Poster, list[Question]] = {}
     pictures: dict[Poster, Image.Image] = {}

@@ -63,7 +63,7 @@ def _add_coverage(commands: argparse._SubParsersAction) -> None:
 
 
 def run_coverage(args: argparse.Namespace) -> int:
-    """Coverage of right and broken answers per lane, and how well it tells them apart."""
+    """Print the coverage of right and broken answers per lane, and how well it tells them apart."""
     from hired.bench.coverage import coverage_table, measure_coverage
     from hired.bench.plan import METHODS
     from hired.models.load import load
@@ -91,7 +91,7 @@ def run_eval(args: argparse.Namespace) -> int:
 
 
 def read_plan(args: argparse.Namespace) -> "Plan":
-    """What was asked for.
+    """The plan that was asked for.
 
     Raises:
         SettingError: a method, budget or number is out of range.
@@ -117,7 +117,7 @@ def read_plan(args: argparse.Namespace) -> "Plan":
 
 
 def run_report(args: argparse.Namespace) -> int:
-    """Markdown to stdout or a file, the figure to a file."""
+    """Write Markdown to stdout or a file, and the figure to a file."""
     from hired.bench.accuracy_figures import draw_accuracy
     from hired.bench.accuracy_tables import make_report
 
@@ -128,7 +128,7 @@ def run_report(args: argparse.Namespace) -> int:
 
 
 def run_attention(args: argparse.Namespace) -> int:
-    """Heat maps of the init and the final layer's CLS attention, or how much lies on shapes."""
+    """Draw the init and the final layer's CLS attention, or print how much lies on shapes."""
     if args.posters is not None:
         return _run_focus(args)
     from hired.bench.accuracy_figures import draw_attention_maps
@@ -158,7 +158,7 @@ def run_attention(args: argparse.Namespace) -> int:
 
 
 def _run_focus(args: argparse.Namespace) -> int:
-    """A table on stdout."""
+    """Print the table of attention on shapes."""
     from tqdm import tqdm
 
     from hired.bench.focus import focus_table, measure_focus
@@ -172,5 +172,5 @@ def _run_focus(args: argparse.Namespace) -> int:
 
 
 def _say(line: str) -> None:
-    """One line on stderr; stdout is for results."""
+    """Write one line to stderr; stdout is for results."""
     sys.stderr.write(line + "\n")

@@ -64,7 +64,7 @@ def _panel(axes: Axes, split: str, scores: Sequence[Score], names: Sequence[str]
 
 
 def _bars(score: Score) -> tuple[float, float]:
-    """How far the interval reaches below and above, in points."""
+    """The reach of the interval below and above, in points."""
     low, high = score.interval
     return max(0.0, 100 * (score.accuracy - low)), max(0.0, 100 * (high - score.accuracy))
 

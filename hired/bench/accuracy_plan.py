@@ -1,4 +1,4 @@
-"""What `eval` measures: methods at budgets, and HiRED with one part changed. Measures nothing."""
+"""The plan of `eval`: methods at budgets, and HiRED with one part changed. Measures nothing."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -23,7 +23,7 @@ EVEN = "hired-even-crops"
 
 @dataclass(frozen=True)
 class EvenCrops(HiRED):
-    """HiRED whose crops share alike instead of by content; it has no name, so no one else sees it.
+    """HiRED whose crops share alike instead of by content; it has no name, so it is not registered.
 
     "Even budget" in the paper's ablation (arXiv 2408.10945): the overview keeps its share α.
     """
@@ -31,7 +31,7 @@ class EvenCrops(HiRED):
     title: ClassVar[str] = "HiRED, even crops"
 
     def content(self, grid: TileGrid, overview: Tensor) -> list[float]:
-        """Every crop its candidates."""
+        """The candidates of every crop."""
         return [float(cap) for cap in grid.caps[1:]]
 
 
@@ -81,7 +81,7 @@ class Plan:
         return lanes
 
     def lanes(self, tower: Tower) -> dict[str, Selector]:
-        """Methods and ablations; what layers and heads there are is the tower's to say."""
+        """Methods and ablations, with the layers and heads that the tower has."""
         lanes = self.methods_lanes()
         for budget in self.ablations:
             for name in ablations(tower):

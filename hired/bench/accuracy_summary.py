@@ -34,7 +34,7 @@ class Score:
 
     @property
     def posters(self) -> int:
-        """How many were asked about."""
+        """Number of posters asked about."""
         return len(self.by_poster)
 
     @property
@@ -44,7 +44,7 @@ class Score:
 
     @property
     def budget(self) -> float | int | None:
-        """What was to be kept; None for all, and for a method's own count."""
+        """The budget asked for; None for all, and for a method's own count."""
         return split_title(self.title)[1]
 
     @property
@@ -87,7 +87,7 @@ class Difference:
 
 
 def compare(one: Score, other: Score) -> Difference | None:
-    """How much better `one` is than `other`; None where they share no poster."""
+    """The difference between `one` and `other`; None where they share no poster."""
     shared = sorted(one.by_poster.keys() & other.by_poster.keys())
     if not shared:
         return None

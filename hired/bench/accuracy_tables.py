@@ -33,7 +33,7 @@ CHANGED = {
 
 
 def make_report(lines: Sequence[dict[str, Any]]) -> str:
-    """Where it was measured, accuracy by budget, ablations, kinds of question, how to read it."""
+    """The report: hardware, accuracy by budget, ablations, kinds of question, notes."""
     scores = summarise(rounds_in(lines))
     parts = [describe_sessions(lines)]
     splits = list(dict.fromkeys(score.split for score in scores))
@@ -53,7 +53,7 @@ def make_report(lines: Sequence[dict[str, Any]]) -> str:
 
 
 def is_ablation(what: str) -> bool:
-    """Is it HiRED with one part changed, and not a method of its own?"""
+    """Whether it is HiRED with one part changed, and not a method of its own."""
     return what == EVEN or (what.partition(":")[0] in ("hired", "hired-release") and ":" in what)
 
 

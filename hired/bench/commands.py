@@ -180,7 +180,7 @@ def measure(name: str, run: Callable[..., object], asked: object, path: Path, de
 
 @contextmanager
 def progress_bar() -> "Iterator[Tell]":
-    """A bar on stderr with the time that is left; gives what to tell it with."""
+    """Show a bar on stderr with the time that is left; yields the function that moves it."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -237,7 +237,7 @@ def read_sweep(args: argparse.Namespace) -> "Sweep":
 
 
 def run_report(args: argparse.Namespace) -> int:
-    """Markdown to stdout or a file, figures to a folder."""
+    """Write Markdown to stdout or a file, and figures to a folder."""
     from hired.bench.speed_figures import draw_figures
     from hired.bench.speed_tables import make_report
 
@@ -261,7 +261,7 @@ def write_report(
     command: str,
     make_report: Callable[[list[dict[str, Any]]], str],
 ) -> list[dict[str, Any]]:
-    """The record `args.file` of `command` as Markdown to `args.markdown` or stdout; its lines.
+    """Write the record `args.file` of `command` as Markdown; return its lines.
 
     Raises:
         InputError: it is no such record, or nothing is in it yet.

@@ -49,7 +49,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Separation:
-    """How well coverage tells right answers from broken ones.
+    """The area under the curve of coverage as a test for right answers.
 
     Attributes:
         value: probability that a right answer has more coverage than a broken one (AUC).
@@ -136,7 +136,7 @@ def _cover(words: Sequence[Word], question: Question, mask: Tensor) -> tuple[flo
 
 
 def separate(cases: Sequence[Case], over: int = 0, alike: bool = True) -> Separation | None:
-    """How well coverage tells right from broken; None where nothing can be compared.
+    """Measure how well coverage tells right from broken; None where nothing can be compared.
 
     Args:
         cases: of one lane or several.

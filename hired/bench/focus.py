@@ -1,4 +1,4 @@
-"""Where each layer's CLS attention lies on posters: on the shapes or beside them."""
+"""The share of each layer's CLS attention that lies on a poster's shapes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def measure_focus(
     seed: int = 0,
     tell: Callable[[int], object] = lambda more: None,
 ) -> dict[str, list[Focus]]:
-    """How well each layer finds the shapes on validation posters: "crops" and "overviews".
+    """Measure how well each layer finds the shapes on validation posters: "crops", "overviews".
 
     Args:
         model, processor: the embedded model or one like it; only read.

@@ -37,7 +37,7 @@ def measure_inside(
     kwargs = {"max_new_tokens": 1, "min_new_tokens": 1}
     prompt = Prompt(model, processor, make_image((672, 672)), "What is in this picture?", kwargs)
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # work in other threads would count for nobody
+    torch.set_num_threads(1)  # work in other threads would not be counted
     try:
         return [_least([_measure(prompt, one) for _ in range(repeats)]) for one in selectors]
     finally:

@@ -38,7 +38,7 @@ EVERYONE = ("--max-rate", "100000", "--max-per-client", "100")  # no limit is me
 
 @dataclass(frozen=True)
 class Wait:
-    """What one thing took, again and again.
+    """The times of one thing that was repeated.
 
     Attributes:
         what: in a few words.
@@ -91,7 +91,7 @@ class Server:
         raise ModelError(f"The page did not start. {words}")
 
     def end(self) -> None:
-        """As Ctrl+C would."""
+        """Interrupt it as Ctrl+C would."""
         self._process.terminate()
         self._process.wait()
         self._folder.cleanup()
@@ -123,7 +123,7 @@ class Visitor:
         raise ModelError(f"The page has no field {names[0]!r} any more.")
 
     def chain(self, field: int, event: str) -> list[dict[str, Any]]:
-        """What an event sets off on the server, up to the run."""
+        """The handlers that an event sets off on the server, up to the run."""
         found = [one for one in self.events if [field, event] in one["targets"]][:1]
         while found and not found[-1]["api_name"].startswith("run"):
             after = [one for one in self.events if one["trigger_after"] == found[-1]["id"]]
@@ -220,7 +220,7 @@ def measure_page(model: str = "shapes", repeats: int = 5, threads: str = "auto")
 
 
 def _click_example(server: Server, visitor: Visitor, repeats: int) -> list[Wait]:
-    """Until the first word of an answer stands there, and until the last frame."""
+    """Time an example's click until the first word of an answer, and until the last frame."""
     events = visitor.chain(visitor.named(EXAMPLE), "click")
     first, last, spent = [], [], 0.0
     for index in range(repeats + 1):
@@ -242,7 +242,7 @@ def _click_example(server: Server, visitor: Visitor, repeats: int) -> list[Wait]
 
 
 def _move_slider(server: Server, visitor: Visitor, repeats: int, image: str) -> Wait:
-    """Until the picture of a new budget is there."""
+    """Time moves of the slider until the picture of the new budget is there."""
     panes = visitor.named("panes-text")
     event = visitor.drawing(visitor.named("seen"))
     times, spent = [], 0.0
@@ -259,7 +259,7 @@ def _move_slider(server: Server, visitor: Visitor, repeats: int, image: str) -> 
 
 
 def _ask_api(server: Server, visitor: Visitor, repeats: int) -> Wait:
-    """A request to `/compare`, stream and all."""
+    """Time requests to `/compare`, stream and all."""
     event = visitor.api("compare")
     shown = visitor.named("image")
     for _ in visitor.fire(visitor.chain(visitor.named(EXAMPLE), "click")[0]):

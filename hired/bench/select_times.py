@@ -37,7 +37,7 @@ KINDS, STRIPE = 60, 12
 
 
 def draw_vision(edge: int, content: str, width: int = WIDTH) -> Vision:
-    """What a tower might have seen in a square image of `edge` x `edge` crops."""
+    """Features and attention as of a square image of `edge` x `edge` crops."""
     side = edge * TILE
     grid = TileGrid.fit((side, side), [(side, side)], TILE, PATCH)
     generator = torch.Generator().manual_seed(0)
@@ -93,7 +93,7 @@ def measure_selecting(
 
 
 def bare_products(vision: Vision, kept: int) -> dict[str, Callable[[], None]]:
-    """What no exact method that needs these similarities can be faster than, by name."""
+    """Lower bounds, by name, for every exact method that needs these similarities."""
     rows = vision.features.flatten(0, 1)
 
     def tiles() -> None:

@@ -1,4 +1,4 @@
-"""What holds for everything that one call measures, and how far it is."""
+"""The facts that hold for everything one call measures, and its progress."""
 
 import os
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Tell = Callable[[int, int, str], None]  # lanes done, lanes in all, what runs no
 
 
 def describe_session(device: torch.device, command: str) -> dict[str, Any]:
-    """What holds for everything a session measures: command, hardware, versions."""
+    """The facts of a session: command, hardware, versions."""
     about: dict[str, Any] = {
         "command": command,
         "device": str(device),
@@ -29,21 +29,21 @@ def describe_session(device: torch.device, command: str) -> dict[str, Any]:
 
 
 class Progress:
-    """Counts lanes for whoever shows it."""
+    """A count of the lanes that are done, for a display."""
 
     def __init__(self, tell: Tell, total: int) -> None:
         self.tell, self.total, self.done = tell, total, 0
 
     def say(self, line: str) -> None:
-        """What happens now."""
+        """Show what happens now."""
         self.tell(self.done, self.total, line)
 
     def skip(self, lanes: int) -> None:
-        """These were measured before."""
+        """Count lanes that were measured before."""
         self.done += lanes
         self.say("already recorded")
 
     def step(self, line: str, lanes: int = 1) -> None:
-        """What happens now, counted as done from here on."""
+        """Show what happens now, and count it as done from here on."""
         self.say(line)
         self.done += lanes

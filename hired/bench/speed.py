@@ -1,4 +1,4 @@
-"""Runs the rounds of a sweep that are not recorded yet. The lanes do the measuring."""
+"""Run the rounds of a sweep that are not recorded yet. The lanes do the measuring."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -95,7 +95,7 @@ def _run_round(
         lanes.append(_measure(prompt, entry))
     about = _plain(one)
     about["protocol"] = protocol
-    about["load"] = psutil.getloadavg()[0]  # of the last minute: were we alone?
+    about["load"] = psutil.getloadavg()[0]  # of the last minute: other programs' too
     about["model"] = {**describe(prompt.model), "name": one.model}
     record.add(one.key, about, lanes)
 
@@ -119,7 +119,7 @@ def _prompt(one: Round, model: Any, processor: Any) -> Prompt:
 
 
 def _warm_up(one: Round, model: Any, processor: Any, times: int) -> None:
-    """Runs nobody sees, of the baseline and of the first method."""
+    """Run the baseline and the first method without recording them."""
     prompt = _prompt(one, model, processor)  # the round makes a preparation of its own
     for _ in range(times):
         for entry in one.entries[:2]:

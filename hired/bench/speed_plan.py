@@ -1,4 +1,4 @@
-"""What `bench` measures: a sweep and the rounds it is cut into. Measures nothing."""
+"""The plan of `bench`: a sweep and the rounds it is cut into. Measures nothing."""
 
 import hashlib
 import json

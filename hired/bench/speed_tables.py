@@ -56,7 +56,7 @@ def main_table(group: Group) -> str:
 
 
 def batch_table(groups: Sequence[Group]) -> str:
-    """What batches are worth: tokens per second over preparing, prefill and decoding together."""
+    """The gain of batches: tokens per second over preparing, prefill and decoding together."""
     return markdown(
         BATCH_HEAD.split(" | "),
         (
@@ -79,7 +79,7 @@ def paper_table(groups: Sequence[Group]) -> str:
 
 
 def _measured(row: Row, cells: Callable[[Row], list[str]], width: int) -> list[str]:
-    """What was measured, or in as many cells why nothing was."""
+    """The measured cells, or in as many the reason why there are none."""
     return cells(row) if row.error is None else [row.error] + [""] * (width - 1)
 
 

@@ -14,7 +14,7 @@ def describe_sessions(lines: Sequence[dict[str, Any]]) -> str:
     first = sessions[0]
     days = sorted({line["date"][:10] for line in sessions})
     versions = ", ".join(f"{name} {number}" for name, number in first["versions"].items())
-    # A folder of the machine it was measured on is nobody else's: the usual one in its place.
+    # A folder of the measuring machine means nothing elsewhere: the usual one stands in its place.
     said = (re.sub(r"--out /\S*/", "--out assets/results/", line["command"]) for line in sessions)
     commands = "\n".join(dict.fromkeys(said))
     threads = "1 thread" if first["threads"] == 1 else f"{first['threads']} threads"
@@ -31,5 +31,5 @@ def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def show_kept(budget: float | int | None, title: str) -> str:
-    """What a lane keeps, in words; stock has no budget, as it keeps all."""
+    """The budget of a lane in words; stock has none, as it keeps all."""
     return "all" if budget is None and title == BASELINE else show_budget(budget)

@@ -1,4 +1,4 @@
-"""Which measured difference two lanes may claim: their samples in, a ratio with its spread out.
+"""The measured difference that two lanes may claim: samples in, a ratio with its spread out.
 
 Two ranges of five samples from one source lie apart in 2 of 252 orders (0.8 %), so of three
 quantities at least one does so in at most 2.4 % of comparisons. Fewer samples lie apart by chance
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 ENOUGH = 5  # samples of a lane from which ranges that lie apart show a difference
-WORTH = 1.05  # ratios nearer to one are no difference to anybody
+WORTH = 1.05  # ratios nearer to one are no difference that can be felt
 SPEED_TOKENS = 16  # new tokens from which their number per second means something
 
 
@@ -33,13 +33,13 @@ class Contrast:
 
     @property
     def shown(self) -> bool:
-        """Do these runs show a difference?"""
+        """Whether these runs show a difference."""
         apart = self.low > 1 or self.high < 1
         return self.runs >= ENOUGH and apart and not 1 / WORTH < self.ratio < WORTH
 
 
 def contrast(base: Sequence[float | None], other: Sequence[float | None]) -> Contrast | None:
-    """What the samples of two lanes say of one quantity; None where one has none above zero."""
+    """Compare two lanes' samples of one quantity; None where one has none above zero."""
     sides = [[value for value in side if value and value > 0] for side in (base, other)]
     if not all(sides):
         return None

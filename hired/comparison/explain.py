@@ -1,4 +1,4 @@
-"""What an answer looked at: attention of its words on the image, and how much of it a method keeps.
+"""The attention of an answer's words on the image, and how much of it a method keeps.
 
 Asked for after a run, never during one. The stock model writes the answer (or reads one that is
 given); of every word it is told where on the image its attention lay, and of every method which
@@ -59,7 +59,7 @@ class Word:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What the stock model looked at for each word of its answer, and what methods keep of it.
+    """The patches behind each word of the stock model's answer, and the share that methods keep.
 
     Attributes:
         answer: text.
@@ -118,7 +118,7 @@ class Explanation:
         return tuple((word.text, word.coverage(self.kept[method])) for word in self.words)
 
     def _count(self, marked: Tensor) -> dict[str, int]:
-        """How many are marked, and of these how many each method keeps."""
+        """Count the marked patches, and those of them that each method keeps."""
         each = {method: int((mask & marked).sum()) for method, mask in self.kept.items()}
         return {"all": int(marked.sum()), **each}
 
@@ -244,4 +244,4 @@ def split_words(tokenizer: Any, answer: Sequence[int]) -> list[tuple[str, list[i
 
 
 def _ignore(*_: Any) -> None:
-    """For an answer that is not shown while it is written."""
+    """Drop a token: this answer is not shown while it is written."""

@@ -140,7 +140,7 @@ def _layer_rows(
 
 
 def _window(attention: Any) -> int | None:
-    """How far back a layer sees, itself included; None for all."""
+    """Number of tokens that a layer sees back, itself included; None for all."""
     if hasattr(attention, "sliding_window"):  # Qwen2 decides by layer
         return attention.sliding_window
     return getattr(attention.config, "sliding_window", None)

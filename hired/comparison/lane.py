@@ -71,7 +71,7 @@ class Preparation:
         self._lock = threading.Lock()
 
     def take(self, make: Callable[[], Inputs]) -> Inputs:
-        """What `make` gave the first lane."""
+        """The inputs that `make` gave the first lane."""
         with self._lock:
             if self._inputs is None:
                 begin = perf_counter()
@@ -82,7 +82,7 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What every lane is asked, checked beforehand; all of them read one preparation of it.
+    """The question that every lane is asked, checked beforehand and prepared once for all.
 
     `batch` asks it that many times at once, each copy prepared and looked at on its own. The
     metrics of such a run are those of one copy, except bytes, which are of the whole batch.
@@ -199,7 +199,7 @@ def _measure(
         pixels = inputs.pixel_values, inputs.image_sizes
         seen = look(tower, *pixels, selector, grid=inputs.grid, timed=timed)
         visions, selections = zip(*seen, strict=True)
-        # Whoever draws it keeps it for long; merged features would stay on the device with it.
+        # A picture keeps it for long, and merged features would stay on the device with it.
         tell(phase=PREFILL.name, selection=selections[0].with_features(None))
         if stopped():
             return None

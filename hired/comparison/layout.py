@@ -1,4 +1,4 @@
-"""Where the tiles of one image lie in a picture of it, and the pixels of each.
+"""The places of an image's tiles in a picture of it, and the pixels of each.
 
 Knows grids and pixels, nothing of models or methods. The overview squeezed to a square is on the
 left, the letterboxed canvas cut into crops on the right. Where there is one square only, it is
@@ -28,7 +28,7 @@ Box = tuple[int, int, int, int]  # left, top, width, height
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where everything lies in a picture of one image; reuse it to draw many.
+    """The places of everything in a picture of one image; reuse it to draw many.
 
     Attributes:
         image: RGB.
@@ -40,9 +40,9 @@ class Layout:
 
     @cached_property
     def shown(self) -> Window:
-        """What a single square shows of the image, in its pixels; see `TileGrid.shown`.
+        """The part of the image that a single square shows, in its pixels; see `TileGrid.shown`.
 
-        Where nobody knows, what the stock processor of LLaVA-1.5 leaves: the square in the middle.
+        Where it is not known, the square in the middle, as LLaVA-1.5's stock processor leaves it.
         """
         height, width = self.image.height, self.image.width
         if self.grid.shown is None:
@@ -55,7 +55,7 @@ class Layout:
 
     @cached_property
     def margins(self) -> tuple[float, float, float, float]:
-        """What is cut off above, below, left and right of a single square, in its edges.
+        """The parts cut off above, below, left and right of a single square, in its edges.
 
         At most one each: of a long panorama the ends are not drawn.
         """
@@ -80,7 +80,7 @@ class Layout:
 
     @cached_property
     def boxes(self) -> tuple[Box, ...]:
-        """Where each of the T tiles lies, pixels."""
+        """The place of each of the T tiles, pixels."""
         grid, unit = self.grid, self.unit
         if grid.tiles == 1:
             above, _, before, _ = self.margins
@@ -175,7 +175,7 @@ class Layout:
 
     @cached_property
     def ground(self) -> Pixels:
-        """What lies under the tiles, RGBA: nothing, or in grey what a single square cuts off."""
+        """The ground under the tiles, RGBA: nothing, or in grey what a single square cuts off."""
         width, height = self.size
         under = np.zeros((height, width, 4), dtype=np.uint8)
         if any(self.margins) and self.grid.tiles == 1:
@@ -206,7 +206,7 @@ def spread(cells: NDArray, edge: int) -> NDArray:
 
 
 def cut_words(grid: TileGrid) -> str:
-    """What a single square leaves out of the image, or that it was padded; "" if neither."""
+    """Tell what a single square leaves out of the image, or that it was padded; "" if neither."""
     if grid.tiles > 1 or grid.shown is None:
         return ""
     (height, width), (top, bottom, left, right) = grid.image_size, grid.shown

@@ -53,7 +53,7 @@ def draw_kept(image: Image.Image | Layout, selection: Selection) -> Image.Image:
 def draw_difference(
     image: Image.Image | Layout, first: Selection, second: Selection
 ) -> Image.Image:
-    """Where two selections of one image differ; RGBA. Kept by both is plain, kept by neither
+    """The image with what two selections of it keep; RGBA. Kept by both is plain, kept by neither
     dimmed; what only the first keeps is striped, what only the second keeps is dotted.
     """
     layout = _layout(image, first.grid)

@@ -1,4 +1,4 @@
-"""What would be kept, before anything is answered: one cached tower pass per image.
+"""The patches that would be kept, before any answer: one cached tower pass per image.
 
 Knows how to look and to select, nothing of language models. The CLS row of every layer is tapped,
 so that moving a slider costs a sort instead of a pass; whole maps only once a method asks for them.
@@ -52,7 +52,7 @@ class Preview:
         return grid_for(self._processor, self.tower.fit, image)
 
     def knows(self, image: Image.Image, *received: int) -> bool:
-        """Would this look at an RGB image cost nothing?"""
+        """Whether a look at this RGB image would cost nothing."""
         seen = self._seen.get(self._key(image))
         return seen is not None and seen.received.keys() >= set(received)
 
@@ -75,7 +75,7 @@ class Preview:
             return self._seen[key]
 
     def select(self, image: Image.Image, selector: Selector) -> Selection:
-        """What `selector` keeps of an RGB image.
+        """The selection that `selector` makes of an RGB image.
 
         Raises:
             SettingError: a layer or head does not exist in this model.
@@ -119,7 +119,7 @@ def _digest(image: Image.Image) -> str:
 
 
 def to_arrays(vision: Vision) -> dict[str, Any]:
-    """What the tower saw as plain values and float32 arrays, for another process."""
+    """A vision as plain values and float32 arrays, for another process."""
     return {
         "grid": asdict(vision.grid),
         "features": vision.features.float().cpu().numpy(),  # (T, N, D)

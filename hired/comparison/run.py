@@ -92,7 +92,7 @@ def check_asked(lanes: Sequence[object], max_new_tokens: int) -> None:
 def _check(
     model: Any, processor: Any, lanes: Sequence[Lane], race: bool, options: dict[str, Any]
 ) -> Any:
-    """The stock model; raises for what would fail in every lane, before anything runs."""
+    """Return the stock model; raise for what would fail in every lane, before anything runs."""
     check_lanes(read_tower(model), lanes)
     model = unwrap(model)
     check_generation(model, options)
@@ -118,7 +118,7 @@ def device_turn(patience_s: float | None) -> Iterator[None]:
 
 
 def _warm_up(prompt: Prompt, lanes: Sequence[Lane], stopped: Callable[[], bool]) -> None:
-    """Short answers nobody sees: first calls load kernels and grow pools."""
+    """Run short answers that are not shown: first calls load kernels and grow pools."""
     done = _warm.setdefault(prompt.model, set())
     for key, asked, selector in plan_warm_up(prompt, lanes, input_device(prompt.model)):
         if key in done:
@@ -132,7 +132,7 @@ def _warm_up(prompt: Prompt, lanes: Sequence[Lane], stopped: Callable[[], bool])
 def plan_warm_up(
     prompt: Prompt, lanes: Sequence[Lane], device: torch.device
 ) -> list[tuple[Hashable, Prompt, Selector]]:
-    """What to run before the first measurement, each with the key it is done once under.
+    """The runs before the first measurement, each with the key it is done once under.
 
     On an accelerator every lane as it is, once per selector and shape: kernels are chosen, loaded
     and tuned by shape. On a CPU stock and a few tokens, once per model; a large model, whose stock
@@ -153,4 +153,4 @@ def plan_warm_up(
 
 
 def _ignore(**_: Any) -> None:
-    """For the warm-up, which tells nobody."""
+    """Drop what a warm-up tells."""

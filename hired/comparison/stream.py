@@ -19,7 +19,7 @@ from hired.phases import DECODE, FINAL, WAITING
 from hired.selectors import Selection, Selector
 
 HEARTBEAT_S = 0.2  # a step at least this often, so that a consumer can leave while a lane works
-LEAVE_S = 10.0  # how long the interpreter's end waits for lanes that nobody reads any more
+LEAVE_S = 10.0  # how long the interpreter's end waits for lanes that are no longer read
 HALF = "\ufffd"  # what decoders make of bytes that are no character, or not yet
 _running: "weakref.WeakSet[_Comparison]" = weakref.WeakSet()
 
@@ -29,7 +29,7 @@ Work = Callable[[Selector, Tell, Callable[[], bool], bool], None]  # `run_lane` 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What a lane looks like now.
+    """The state of a lane at one moment.
 
     Attributes:
         lane: its index.

@@ -1,4 +1,4 @@
-"""`make gpu-check`: does everything work on this GPU, in one command, one record and one page?"""
+"""`make gpu-check`: everything tried on this GPU, in one command, one record and one page."""
 
 from hired.gpu_check.check import run_check, save
 

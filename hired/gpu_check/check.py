@@ -101,7 +101,7 @@ def _passed(runs: list[dict[str, Any]], others: list[dict[str, Any]]) -> bool:
 
 
 def describe_session(device: torch.device, command: str) -> dict[str, Any]:
-    """Where and when the check ran, and on what."""
+    """Date, machine and versions of the check."""
     return {
         "note": "Measured on a GPU."
         if device.type == "cuda"
@@ -158,7 +158,7 @@ def save(record: dict[str, Any], path: Path | None = None) -> Path:
 
 
 class _Clock:
-    """Runs parts until time is up."""
+    """A clock that runs parts until time is up."""
 
     def __init__(self, tell: Tell) -> None:
         self.tell = tell
@@ -190,7 +190,7 @@ def _name(error: Exception) -> str:
 def _examine(
     name: str, precision: str, device: torch.device, repeats: int, clock: _Clock
 ) -> dict[str, Any]:
-    """One precision: load, look, try, and let the weights go again."""
+    """Examine one precision: load, look, try, and let the weights go again."""
     quantization = precision if precision.endswith("bit") else None
     dtype = "auto" if quantization else precision
     before, begin = held_bytes(device), perf_counter()
@@ -222,7 +222,7 @@ def _examine(
 
 
 def _look(subject: Subject, precision: str, before: int, clock: _Clock) -> list[dict[str, Any]]:
-    """All parts that this precision is due; the first one has most."""
+    """Run the parts that are due in this precision; the first precision has most."""
     parts: dict[str, Callable[[], Iterable[Finding]]] = {
         "weights": partial(check_weight, subject, before),
         "stock": partial(check_stock, subject),

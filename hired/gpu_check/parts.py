@@ -1,4 +1,4 @@
-"""What is looked at of every model: loading, the stock model beside it, methods, budgets."""
+"""The checks of every model: loading, the stock model beside it, methods, budgets."""
 
 import copy
 import itertools
@@ -109,7 +109,7 @@ def _overlap(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def _reference(subject: Subject, shape: str) -> Vision:
-    """What a float32 copy of the tower on the CPU sees of a picture, every layer tapped."""
+    """The output of a float32 copy of the tower on the CPU for a picture, every layer tapped."""
     known = subject.seen_on_cpu
     if shape not in known:
         if subject.cpu_tower is None:
@@ -189,7 +189,7 @@ def median_row(budget: float, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def falls(name: str, rows: Rows, key: str, noise: float = 0.0) -> Finding:
-    """Smaller with every smaller budget; a step may rise by `noise`, a share, the whole may not."""
+    """Find a number that falls with the budget; one step may rise by `noise`, the whole not."""
     values = [row[key] for row in rows]
     passed = values[-1] < values[0] and all(
         small < large * (1 + noise) for large, small in itertools.pairwise(values)
@@ -220,11 +220,11 @@ def steady(peaks: list[list[int]]) -> Finding:
 
 
 def weighs(name: str, found: int, expected: int, slack: int) -> Finding:
-    """Bytes as expected."""
+    """Find the bytes as expected."""
     passed = abs(found - expected) <= slack
     return Finding(f"{name}: one copy", passed, f"{found} bytes, expected {expected}")
 
 
 def _none(name: str, wrong: list[str], total: str) -> Finding:
-    """Passed where nothing is wrong."""
+    """Find nothing wrong."""
     return Finding(name, not wrong, "; ".join(wrong[:5]) or total)

@@ -1,4 +1,4 @@
-"""What is examined: one loaded model, its pictures and lanes, and what every part finds."""
+"""The subject of a check: one loaded model, its pictures and lanes, and the findings."""
 
 import gc
 from collections.abc import Iterator
@@ -81,7 +81,7 @@ class Subject:
 
     @property
     def gpu(self) -> bool:
-        """Can times and the allocator be judged?"""
+        """Whether times and the allocator can be judged."""
         return self.device.type == "cuda"
 
     def prepare(self, image: Image.Image) -> Inputs:

@@ -1,4 +1,4 @@
-"""What is tried with a model: races, stops, a full memory, batches, waits, a real checkpoint."""
+"""The trials of a model: races, stops, a full memory, batches, waits, a real checkpoint."""
 
 import warnings
 from collections.abc import Iterator

@@ -35,7 +35,7 @@ class Entry:
 
     @property
     def partitions(self) -> str:
-        """How many tiles an image becomes, the overview among them."""
+        """Number of tiles an image becomes, the overview among them."""
         return f"3 to {1 + self.crops}" if self.crops else "1"
 
     @property
@@ -46,7 +46,7 @@ class Entry:
         return f"{size}: {', '.join(said)}" if said else size
 
     def bytes_in(self, precision: str) -> float:
-        """What the weights take in one of `PRECISIONS`; on the hub they lie in half."""
+        """Bytes of the weights in one of `PRECISIONS`; on the hub they lie in half."""
         if precision in FULL:
             return self.weights * 1e9 * FULL[precision]
         kept = (self.weights - self.linear) * FULL["half"]

@@ -1,4 +1,4 @@
-"""Which model suits the machine the app finds itself on."""
+"""The choice of a model that suits the machine."""
 
 from dataclasses import dataclass
 
@@ -40,7 +40,7 @@ def choose(device: str = "auto") -> Choice:
 
 
 def real_model() -> str:
-    """What a model for photographs and documents needs, in a sentence before its command."""
+    """Tell what a model for photographs and documents needs, in a sentence before its command."""
     return (
         f"For photographs and documents run a real model, LLaVA-NeXT-7B, on a GPU with "
         f"{WHOLE_BYTES / 1e9:.0f} GB free, or {QUANTIZED_BYTES / 1e9:.0f} GB in 4 bits:"

@@ -1,4 +1,4 @@
-"""What a directory holds, read from its small files before anything large: a config, or why not.
+"""The config in a directory, or why there is none; read before any large file.
 
 Knows the layouts that people bring: transformers', the original LLaVA repository's, adapters,
 pickled weights. Reads no weights.
@@ -49,7 +49,7 @@ def read_config(name: str, folder: Path, allowed: Collection[str]) -> Any:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, on one line of at most 200 characters."""
+    """The message of an error, on one line of at most 200 characters."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
 
 

@@ -1,4 +1,4 @@
-"""What this machine offers: devices, number formats, free memory, versions. Knows no model."""
+"""The machine: devices, number formats, free memory, versions. Knows no model."""
 
 import importlib.metadata
 import platform
@@ -33,10 +33,10 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def run_aside(work: Callable[[], Any]) -> Any:
-    """What `work` returns or raises, computed in a thread of its own that ends with it.
+    """Run `work` in a thread of its own that ends with it, and return or raise what it does.
 
     OpenMP keeps a team of threads for every thread that has computed on the CPU. Once all of them
-    together are more than the cores, they sleep at every wait, and whoever computes next is slow:
+    together are more than the cores, they sleep at every wait, and the next computation is slow:
     on two cores a token takes up to twice as long. So what computes once, such as loading, must
     not leave a team behind.
     """
@@ -101,7 +101,7 @@ def pick_dtype(
 
 
 def explain_unsupported(error: BaseException) -> str | None:
-    """What to do where the installed PyTorch cannot run on the device; None for another error."""
+    """The remedy where the installed PyTorch cannot run on the device; None for another error."""
     text = str(error).lower()
     if not any(sign in text for sign in _UNSUPPORTED):
         return None

@@ -1,4 +1,4 @@
-"""Where models come from: the allow-list, local directories, random weights. One function loads.
+"""Loading of models: from the allow-list, local directories, or with random weights.
 
 This is the only module that loads weights. It never runs code that came with a model
 and reads weights from safetensors only. Every failure is one sentence with a remedy.
@@ -113,7 +113,7 @@ def _build(
 
 
 def describe(model: Any) -> dict[str, Any]:
-    """What a panel says about a loaded model; sizes in bytes and pixels.
+    """Describe a loaded model for a panel; sizes in bytes and pixels.
 
     `resting_bytes` is exact: all weights, buffers and quantisation scales, shared storage once.
     """

@@ -37,7 +37,7 @@ def check_name(quantization: str | None) -> None:
 
 
 def missing_packages(quantization: str | None) -> list[str]:
-    """What has to be installed before a model can be loaded so."""
+    """The packages that are missing for a model to be loaded so."""
     needed = () if quantization is None else ("bitsandbytes", "accelerate")
     return [name for name in needed if not _installed(name)]
 
@@ -170,7 +170,7 @@ def has_quantised_tower(model: Any) -> bool:
 
 
 def needed_bytes(model: nn.Module, dtype: torch.dtype, quantization: str | None) -> int:
-    """What the weights of a model (which may be on the meta device) will take once loaded.
+    """Bytes that a model's weights will take once loaded; it may be on the meta device.
 
     Args:
         model: before loading; layers that are quantised already count as such.
@@ -216,7 +216,7 @@ def _quantised(model: nn.Module) -> Iterator[nn.Linear]:
 
 
 def _own_settings(config: Any) -> dict[str, Any] | None:
-    """What transformers noted in a config when it saved a quantised model."""
+    """The note that transformers left in a config when it saved a quantised model."""
     for part in (config, config.get_text_config()):
         settings = getattr(part, "quantization_config", None)
         if settings is not None:

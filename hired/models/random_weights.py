@@ -3,8 +3,8 @@
 `random:7b` has the exact shapes of llava-v1.6-vicuna-7b; `random:7b/16` has a sixteenth of its
 parameters. Scaling divides every width by √k and keeps every depth, all 16 ViT heads, the
 128-wide language heads, the 576-patch partitions and the vocabulary, so the ratio of language to
-vision FLOPs stays near that of the full model. The words it says are invented syllables: nobody
-can take them for an answer. Nothing here reads a file or the network.
+vision FLOPs stays near that of the full model. The words it says are invented syllables, not
+to be taken for an answer. Nothing here reads a file or the network.
 """
 
 import itertools

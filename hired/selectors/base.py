@@ -1,4 +1,4 @@
-"""What every method is: settings, scores, an exact selection. And the register they enter.
+"""The base of every method: settings, scores, an exact selection; and the register of methods.
 
 A new method is one new file here: a frozen dataclass with `name`, `title`, `paper`, `summary`,
 its settings as `declared` fields and `scores(vision)`, and `budgets(...)`, `merge(...)` or
@@ -34,7 +34,7 @@ BUDGET = Budget(
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Which patches of one image are kept, and what that means in tokens.
+    """The patches of one image that are kept, and their count in tokens.
 
     Attributes:
         grid: where the tiles lie.
@@ -77,12 +77,12 @@ class Selection:
 
     @property
     def stock(self) -> int:
-        """What stock LLaVA would feed, newlines included."""
+        """Number of visual tokens stock LLaVA would feed, newlines included."""
         return self.grid.stock
 
     @property
     def everything(self) -> bool:
-        """Is every candidate kept? Then the sequence is the stock one."""
+        """Whether every candidate is kept; then the sequence is the stock one."""
         return self.kept == self.grid.candidates
 
     @property
@@ -134,8 +134,8 @@ class Selector(ABC):
     title: ClassVar[str]
     paper: ClassVar[str]
     summary: ClassVar[str]
-    fixed_count: ClassVar[bool] = True  # does the count depend on image size and settings only?
-    general: ClassVar[bool] = True  # for any image? if not, sweeps and servers leave it out
+    fixed_count: ClassVar[bool] = True  # the count depends on image size and settings only
+    general: ClassVar[bool] = True  # for any image; else sweeps and servers leave it out
     unused: ClassVar[tuple[str, ...]] = ()  # inherited settings that play no part
 
     def __init_subclass__(cls) -> None:
@@ -151,7 +151,7 @@ class Selector(ABC):
 
     @classmethod
     def settings(cls) -> dict[str, Setting]:
-        """What can be set, by name: the declared fields that play a part."""
+        """The settings by name: the declared fields that play a part."""
         return {key: one for key, one in declarations(cls).items() if key not in cls.unused}
 
     @property
@@ -224,7 +224,7 @@ class Selector(ABC):
 
 
 def read_finite(values: Tensor) -> Tensor:
-    """What a selection rests on, float32 on the CPU: the one read of it from the device.
+    """Read a selection's scores from the device, once, as float32 on the CPU.
 
     Raises:
         NotFinite: NaN or infinity is among it, and a ranking by it would be arbitrary.

@@ -197,11 +197,11 @@ class ByHand(Selector):
         return mask
 
     def total(self, grid: TileGrid) -> int:
-        """How many are picked."""
+        """Number of picked patches."""
         return int(self.mask(grid).sum())
 
     def budgets(self, grid: TileGrid, overview: Tensor | None) -> list[int]:
-        """How many are picked in each tile: known before anything is encoded."""
+        """Number of picked patches in each tile, known before anything is encoded."""
         return self.mask(grid).sum(dim=1).tolist()
 
     def scores(self, vision: Vision) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-ROWS = 128  # compared with everybody at once, while the first point is looked for
+ROWS = 128  # compared with all others at once, while the first point is looked for
 POOL, AHEAD = 64, 256  # points that must be up to date, and that are brought up to date with them
 
 Floats = NDArray[np.float32]
@@ -58,7 +58,7 @@ class _Race:
     """A choice in progress.
 
     A distance to the nearest chosen row can only shrink as more are chosen, so an old one is an
-    upper bound: who is behind with it need not be looked at again (lazy greedy, Minoux 1978).
+    upper bound: a row behind with it need not be looked at again (lazy greedy, Minoux 1978).
 
     Attributes:
         unit: (n, D).
@@ -127,7 +127,7 @@ def loneliest(unit: Floats) -> int:
     """The row whose nearest other row is farthest away; equal ones by the lower index.
 
     The largest similarity seen so far is a lower bound of the true one: rows whose bound is
-    above the best true one need not be compared with everybody.
+    above the best true one need not be compared with all others.
     """
     count = len(unit)
     bound, true = np.full(count, -np.inf, np.float32), np.zeros(count, bool)

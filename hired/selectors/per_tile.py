@@ -1,4 +1,4 @@
-"""What the methods share that were published for one ViT input: the same rate in every tile."""
+"""The base of methods that were published for one ViT input: the same rate in every tile."""
 
 from dataclasses import dataclass
 

@@ -112,7 +112,7 @@ class PruMergeAdaptive(PruMerge):
         )
 
     def pick(self, attention: Tensor) -> Tensor:
-        """Which of a tile's candidates stay, bool (n,) from their CLS attention (n,)."""
+        """Pick a tile's candidates: bool (n,) from their CLS attention (n,)."""
         return find_outliers(attention)
 
 

@@ -30,7 +30,7 @@ class Random(Selector):
     summary: ClassVar[str] = "Patches drawn at random from a seed, blind to the image."
 
     def budgets(self, grid: TileGrid, overview: Tensor | None) -> list[int]:
-        """What the draw gives each tile: known before anything is encoded."""
+        """The draw's count in each tile, known before anything is encoded."""
         draw = self._draw(grid).view(1, -1)
         return keep_best(draw, [self.total(grid)], grid).view(grid.tiles, -1).sum(1).tolist()
 

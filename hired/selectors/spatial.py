@@ -25,7 +25,7 @@ class Spatial(Selector):
     summary: ClassVar[str] = "An even sample of the patches, blind to the image."
 
     def budgets(self, grid: TileGrid, overview: Tensor | None) -> list[int]:
-        """What the comb gives each tile: known before anything is encoded."""
+        """The comb's count in each tile, known before anything is encoded."""
         return self._comb(grid).long().sum(dim=1).tolist()
 
     def scores(self, vision: Vision) -> Tensor:

@@ -37,7 +37,7 @@ SAMPLE_EVERY_S = 0.1
 
 @dataclass(frozen=True)
 class Bench:
-    """What is measured.
+    """The plan of a benchmark of servers.
 
     Attributes:
         model: a name, a directory or `random:7b/16`.
@@ -217,7 +217,7 @@ def client_command(
 
 
 def summarise(found: dict[str, Any], most_running: int) -> dict[str, Any]:
-    """What is kept of vLLM's result; seconds."""
+    """The part of vLLM's result that is recorded; seconds."""
     return {
         "completed": found["completed"],
         "duration_s": found["duration"],

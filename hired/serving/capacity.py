@@ -1,4 +1,4 @@
-"""What fewer visual tokens are worth on given GPUs: calculated, from sizes alone.
+"""The gain of fewer visual tokens on given GPUs, calculated from sizes alone.
 
 Nothing here was measured. The KV cache is what bounds how many requests a server holds at once;
 its bytes per token follow from the language model's shape, the tokens from the image's size.
@@ -75,7 +75,7 @@ DEVICES = (
 
 @dataclass(frozen=True)
 class Plan:
-    """What one group of GPUs holds.
+    """The capacity of one group of GPUs.
 
     Attributes:
         gpus: in the tensor-parallel group.

@@ -32,7 +32,7 @@ _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 @dataclass
 class Usage:
-    """What a server says it has read and written.
+    """The tokens that a server says it has read and written.
 
     Attributes:
         prompt_tokens: text and image together.

@@ -51,7 +51,7 @@ def find_vllm(named: str | None = None) -> str:
 
 
 def overrides(model: str, settings: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What `--hf-overrides` has to say for a server with HiRED.
+    """The value of `--hf-overrides` for a server with HiRED.
 
     Raises:
         SettingError: the settings cannot be served.
@@ -139,7 +139,7 @@ class Server:
         return self
 
     def wait(self, timeout_s: float = START_S) -> "Server":
-        """Until it is ready.
+        """Wait until it is ready.
 
         Raises:
             ModelError: it ended, or was not ready in time.
@@ -156,11 +156,11 @@ class Server:
 
     @property
     def ended(self) -> bool:
-        """Is its process gone, or was there none?"""
+        """Whether its process is gone, or was never there."""
         return self.process is None or self.process.poll() is not None
 
     def healthy(self) -> bool:
-        """Does it answer?"""
+        """Whether it answers."""
         try:
             return httpx.get(f"{self.url}/health", timeout=5, trust_env=False).status_code == 200
         except httpx.HTTPError:

@@ -11,7 +11,7 @@ CACHE = Path(".cache") / "random-models"
 
 
 def find_folder(name: str) -> str:
-    """What `vllm serve` is given for a name of this project.
+    """The model that `vllm serve` is given for a name of this project.
 
     The embedded model's directory; a directory as it is; a name on the hub as it is; and for
     `random:7b/16` a directory with such a model, made on first use.

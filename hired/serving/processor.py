@@ -39,7 +39,7 @@ STOCK = {"method": "full"}  # what the server's memory is measured with: the mos
 
 
 class HiredInfo(Info):
-    """What both processors know of the model and the server."""
+    """The facts of model and server that both processors need."""
 
     def resolve(self, kwargs: Mapping[str, Any]) -> Settings:
         """The settings of one request, checked as far as this model allows.
@@ -67,7 +67,7 @@ class HiredInfo(Info):
         return total + (grid.newline_rows if rows else 0)
 
     def grid(self, height: int, width: int) -> TileGrid:
-        """Where the tiles of an image lie."""
+        """The grid of an image's tiles."""
         config = self.get_hf_config()
         tile, patch = config.vision_config.image_size, config.vision_config.patch_size
         pinpoints = getattr(config, "image_grid_pinpoints", None)
@@ -85,12 +85,12 @@ class HiredLlavaInfo(HiredInfo, LlavaProcessingInfo):
 
 
 class HiredProcessor(Processor):
-    """What both processors do beside vLLM's own."""
+    """The work of both processors beside vLLM's own."""
 
     info: Any
 
     def apply(self, inputs: ProcessorInputs, timing_ctx: Any) -> MultiModalInput:
-        """Settle what is asked, then as vLLM does.
+        """Resolve the settings, then process as vLLM does.
 
         Raises:
             SettingError: it cannot be asked; vLLM answers 400 with its sentence.

@@ -35,7 +35,7 @@ class Pair:
     hired: Endpoint
 
     def models(self) -> tuple[str, str]:
-        """What the two serve.
+        """The models that the two serve.
 
         Raises:
             ModelError: one of them cannot be reached.
@@ -45,7 +45,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Question:
-    """What both servers are asked."""
+    """The question that both servers are asked."""
 
     pair: Pair
     models: tuple[str, str]
@@ -124,7 +124,7 @@ def summarise(
     kv_bytes_per_token: float | None,
     contended: bool,
 ) -> Metrics:
-    """What a client can know of one answer.
+    """The metrics of one answer, as far as a client can know them.
 
     Args:
         begin, stamps: when the request was made and each piece came, seconds.

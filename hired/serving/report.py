@@ -1,4 +1,4 @@
-"""What `serve bench` recorded, as Markdown and as a figure. Measures nothing."""
+"""Records of `serve bench` as Markdown and as a figure. Measures nothing."""
 
 import shlex
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a server and a request ask for, as one selector; refused where vLLM cannot reserve for it.
+"""The settings of a server and a request as one selector, refused where vLLM cannot reserve for it.
 
 Knows nothing of vLLM. A server reserves a request's place before it has seen a pixel, so only
 methods whose count follows from image size and settings are offered.

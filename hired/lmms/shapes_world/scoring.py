@@ -1,4 +1,4 @@
-"""What the task `shapes_world` shows, asks and counts."""
+"""Images, questions and scores of the task `shapes_world`."""
 
 from pathlib import Path
 from typing import Any

@@ -5,31 +5,33 @@ import pytest
 import torch
 
 from hired.shapes.assemble import build_model, build_processor
-from hired.shapes.pictures import draw
-from hired.shapes.posters import encode
-from hired.shapes.questions import KINDS
+from hired.shapes.documents import Document
+from hired.shapes.language_stage import ask_all
+from hired.shapes.pictures import render
 from hired.shapes.reader import Spelling, lay_out, read, score
-from hired.shapes.scenes import render
+from hired.shapes.schedule import MIXTURE
+from hired.shapes.seen import encode
 
 
 @pytest.fixture(scope="module")
 def world():
-    """A random model, its processor and four encoded posters."""
+    """A random model, its processor and six encoded pictures, four of them documents."""
     torch.manual_seed(0)
     model, processor = build_model(), build_processor()
-    posters = list(encode(model, processor, "validation", 0, 1, 4, workers=0))
-    return model, processor, posters
+    pictures = list(encode(model, processor, MIXTURE, "validation", 0, range(1, 7), workers=0))
+    return model, processor, pictures
 
 
 @torch.no_grad()
 def test_packed_pass_equals_stock_forward(world):
-    model, processor, posters = world
+    model, processor, pictures = world
     spelling = Spelling(processor.tokenizer)
     rng = np.random.default_rng(0)
-    asked = [draw(p.scene, rng, ["digit", "count", "describe"]) for p in posters]
-    pages = lay_out(posters, asked, spelling)
+    asked = ask_all(pictures, rng, 3)
+    assert sum(isinstance(seen.picture, Document) for seen in pictures) == 4
+    pages = lay_out(pictures, asked, spelling)
     logits = model.lm_head(read(model, pages, spelling))
-    for b, (poster, many) in enumerate(zip(posters, asked, strict=True)):
+    for b, (seen, many) in enumerate(zip(pictures, asked, strict=True)):
         for number, question in enumerate(many):
             chat = [
                 {"role": "user",
@@ -37,7 +39,7 @@ def test_packed_pass_equals_stock_forward(world):
                 {"role": "assistant", "content": question.answer},
             ]  # fmt: skip
             text = processor.apply_chat_template(chat)
-            inputs = processor(images=render(poster.scene), text=text, return_tensors="pt")
+            inputs = processor(images=render(seen.picture), text=text, return_tensors="pt")
             ids, labels, _ = spelling.turn(question)
             assert inputs["input_ids"][0, -len(ids) - 1 :].tolist() == [*ids, spelling.stop]
             stock = model(**inputs).logits[0, -len(ids) - 1 : -1]
@@ -47,9 +49,9 @@ def test_packed_pass_equals_stock_forward(world):
 
 
 def test_score_counts_every_question_once(world):
-    model, processor, posters = world
+    model, processor, pictures = world
     rng = np.random.default_rng(1)
-    asked = [draw(p.scene, rng, list(KINDS)) for p in posters]
-    tally = score(model, posters, asked, Spelling(processor.tokenizer))
+    asked = ask_all(pictures, rng, 5)
+    tally = score(model, pictures, asked, Spelling(processor.tokenizer))
     assert sum(total for _, total in tally.values()) == sum(map(len, asked))
     assert all(0 <= good <= total for good, total in tally.values())

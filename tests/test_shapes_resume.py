@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from hired.shapes import language_stage, vision_stage
+from hired.shapes import language_stage, seen, vision_stage
 from hired.shapes.assemble import build_model, build_processor
-from hired.shapes.schedule import VisionSchedule
+from hired.shapes.schedule import MIXTURE, POSTERS, Course, VisionSchedule
 from hired.shapes.single import encode_tiles
 
 
@@ -64,9 +64,11 @@ def test_the_language_stage_goes_on_to_the_same_bits(tmp_path, interrupt):
     def run(folder):
         torch.manual_seed(0)
         model = build_model()
-        posters = list(encode_tiles(model, 0, 0, 5))
+        tiles = list(encode_tiles(model, 0, 0, 5))
         folder.mkdir(exist_ok=True)
-        language_stage.train(model, tokenizer, posters, posters[:1], folder, 5, size=2, many=2)
+        course = Course(5, size=2, many=2)
+        path = folder / "language.pt"
+        language_stage.train(model, tokenizer, tiles, tiles[:1], path, course)
         return model
 
     whole = run(tmp_path / "whole")
@@ -75,3 +77,25 @@ def test_the_language_stage_goes_on_to_the_same_bits(tmp_path, interrupt):
         run(tmp_path / "parts")
     mend()
     assert same(run(tmp_path / "parts"), whole)
+
+
+def test_what_the_tower_has_looked_at_is_not_looked_at_again(tmp_path, monkeypatch):
+    model, processor = build_model(), build_processor()
+    monkeypatch.setattr(seen, "SHARD", 2)
+    looked = []
+    real = seen.encode
+    monkeypatch.setattr(seen, "encode", lambda *args: looked.append(args[5]) or real(*args))
+
+    def look(stop, mixture=MIXTURE):
+        return seen.encode_once(model, processor, mixture, 0, range(1, stop), tmp_path, workers=0)
+
+    first, again = look(4), look(6)
+    assert looked == [range(1, 3), range(3, 4), range(3, 5), range(5, 6)]
+    assert [one.picture for one in first] == [one.picture for one in again[:3]]
+    for one, other in zip(first, again, strict=False):
+        assert torch.equal(one.features, other.features) and torch.equal(one.newline, other.newline)
+    look(4, POSTERS)
+    with torch.no_grad():
+        next(model.model.vision_tower.parameters()).add_(1)
+    look(4)
+    assert len(looked) == 8

@@ -14,7 +14,7 @@ STEPS = {"vision": 2, "align": 1, "lesson": 1, "language": 2}
 def train(folder, *more, **steps):
     """Exit code of a training of a few steps."""
     counts = [f"--{name}-steps={number}" for name, number in (STEPS | steps).items()]
-    few = ["--posters=8", "--held-out=2", "--threads=1", f"--checkpoints={folder}"]
+    few = ["--pictures=8", "--device=cpu", "--held-out=2", "--threads=1", f"--checkpoints={folder}"]
     return main(["shapes", "train", *counts, *few, f"--out={folder / 'model'}", *more])
 
 
@@ -64,7 +64,7 @@ def test_checkpoints_of_another_run_are_refused(trained, capsys):
 
 
 @pytest.mark.parametrize("wrong", [
-    "--threads=3", "--threads=0", "--threads=16", "--posters=1", "--held-out=0", "--seed=-1",
+    "--threads=3", "--threads=0", "--threads=16", "--pictures=1", "--held-out=0", "--seed=-1",
     "--vision-steps=0", "--language-steps=0",
     "--documents=16", "--documents=-1",
 ])  # fmt: skip

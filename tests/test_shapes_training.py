@@ -10,7 +10,7 @@ from hired.errors import ModelError
 from hired.shapes import language_stage, llama_start
 from hired.shapes.assemble import build_model, build_processor
 from hired.shapes.journal import Journal
-from hired.shapes.posters import shuffled_batches
+from hired.shapes.seen import shuffled_batches
 from hired.shapes.single import encode_tiles
 from hired.shapes.tower import SIDE, position_code, shift
 from hired.shapes.vision_stage import rate

@@ -3,12 +3,14 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from hired.errors import at_least
+from hired.shapes.schedule import MIXTURE, POSTERS, Schedule
 
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets" / "shapes"
-CHECKPOINTS = Path(".cache") / "shapes"
+CHECKPOINTS = Path.home() / ".cache" / "hired" / "shapes"
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -37,20 +39,24 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
     train = commands.add_parser("train", help="train both stages; goes on from its checkpoints")
-    add = train.add_argument
+    add, usual = train.add_argument, Schedule()
+    vision, language = usual.vision, usual.language
     add("--seed", type=int, default=0)
-    add("--vision-steps", type=int, default=6500)
-    add("--documents", type=int, default=0, help="document tiles among the 16 of a vision step")
+    add("--vision-steps", type=int, default=vision.steps)
+    words = f"document tiles among the {vision.size} of a vision step; 0: a world of posters"
+    add("--documents", type=int, default=vision.documents, help=words)
     add("--only-vision", action="store_true", help="end after the vision stage, saving no model")
-    add("--align-steps", type=int, default=120, help="projector onto word embeddings")
-    add("--lesson-steps", type=int, default=100, help="first lesson: posters of one tile")
-    add("--language-steps", type=int, default=12900)
-    add("--posters", type=int, default=20000, help="posters the language stage reads")
-    add("--held-out", type=int, default=96, help="validation posters of the curves")
-    add("--threads", type=int, default=2, help="1, 2, 4 or 8 processes (default: 2)")
+    add("--align-steps", type=int, default=language.align, help="projector onto word embeddings")
+    add("--lesson-steps", type=int, default=language.lesson.steps, help="pictures of one tile")
+    add("--language-steps", type=int, default=language.whole.steps)
+    words = "different pictures that the language stage reads"
+    add("--pictures", type=int, default=language.pictures, help=words)
+    add("--held-out", type=int, default=language.held_out, help="validation pictures of the curves")
+    add("--threads", type=int, default=2, help="1, 2, 4 or 8 processes on a CPU (default: 2)")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--checkpoints", type=Path, default=CHECKPOINTS)
     add("--resume-from", type=Path, help="start from a saved model's weights")
-    add("--out", type=Path, default=ASSETS)
+    add("--out", type=Path, default=CHECKPOINTS / "model", help=f"default: {CHECKPOINTS}/model")
     train.set_defaults(run=run_train)
 
 
@@ -92,7 +98,18 @@ def run_train(args: argparse.Namespace) -> int:
     """Train both stages, or what is left of them, and save the model."""
     from hired.shapes.training import train_all
 
-    train_all(args)
+    usual = Schedule()
+    vision = replace(usual.vision, steps=args.vision_steps, documents=args.documents)
+    language = replace(
+        usual.language,
+        align=args.align_steps,
+        lesson=replace(usual.language.lesson, steps=args.lesson_steps),
+        whole=replace(usual.language.whole, steps=args.language_steps),
+        pictures=args.pictures,
+        held_out=args.held_out,
+        mixture=MIXTURE if args.documents else POSTERS,
+    )
+    train_all(args, Schedule(vision, language))
     return 0
 
 

@@ -1,8 +1,9 @@
 """The language stage: the tower is frozen; projector and Llama learn to answer.
 
 First the projector is aligned: what it makes of a patch should resemble the sum of the word
-embeddings of what lies under the patch. Then projector and Llama learn questions and answers on
-whole anyres posters, at every length the stock sequence has and at no other.
+embeddings of what lies under the patch. Then projector and Llama learn questions and answers, in
+a first lesson on pictures of one tile, then on whole anyres pictures, at every length the stock
+sequence has and at no other.
 """
 
 import json
@@ -19,17 +20,22 @@ from tqdm import tqdm
 from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerBase
 
 from hired.shapes.batches import Batches
+from hired.shapes.documents import Document
 from hired.shapes.journal import Journal, load_checkpoint, save_checkpoint
+from hired.shapes.lexicon import BLANK, SLOTS, WORDS
 from hired.shapes.llama_start import MARK
-from hired.shapes.pictures import draw
-from hired.shapes.posters import Poster, shuffled_batches
+from hired.shapes.pictures import draw, offered
 from hired.shapes.questions import COLUMNS, ROWS, Question
-from hired.shapes.reader import Spelling, answer_loss, lay_out, score
+from hired.shapes.reader import Pages, Spelling, answer_loss, lay_out, score
+from hired.shapes.schedule import Course, LanguageSchedule
+from hired.shapes.seen import Seen, shuffled_batches
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 from hired.shapes.tiles import UNREADABLE
-from hired.shapes.vision_stage import drawn, rate
+from hired.shapes.vision_stage import drawn, half, rate
 from hired.shapes.words import UNREADABLE_WORD
 
+CHECK_EVERY = 200
+"""Steps between two looks at held-out answers."""
 SHARES = {
     "digit": 4.0,
     "colour": 2.0,
@@ -40,8 +46,25 @@ SHARES = {
     "compare": 4.0,
     "absent": 2.0,
     "unknown": 2.5,
+    "foreign": 1.0,
 }
-"""How often each kind is asked; `describe` is asked for every poster besides."""
+"""How often each kind is asked of a poster; `describe` is asked for every poster besides."""
+PAGE_SHARES = {
+    "price": 5.0,
+    "costs": 4.0,
+    "total": 2.0,
+    "items": 2.0,
+    "leaves": 4.0,
+    "platform": 4.0,
+    "goes": 4.0,
+    "value": 5.0,
+    "highest": 3.0,
+    "exists": 2.0,
+    "line": 4.0,
+    "absent": 2.5,
+    "unknown": 2.5,
+}
+"""How often each kind is asked of a document that offers it."""
 
 
 def average(parameters: list[torch.nn.Parameter]) -> None:
@@ -51,16 +74,60 @@ def average(parameters: list[torch.nn.Parameter]) -> None:
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     distributed.all_reduce(flat)
-    flat /= distributed.get_world_size()
+    flat /= processes()
     at = 0
     for gradient in gradients:
         gradient.copy_(flat[at : at + gradient.numel()].view_as(gradient))
         at += gradient.numel()
 
 
+def processes() -> int:
+    """How many train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
 def rank() -> int:
     """Number of this process among those that train together."""
     return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def slot_table(table: torch.Tensor, digits: list[int]) -> torch.Tensor:
+    """What a digit means in each slot of a number: (SLOTS, BLANK + 1, E).
+
+    The last slot has the digits' own embeddings, each slot before it the same ones turned along
+    the channels, so that 4.50 and 5.40 differ; an empty slot is nothing.
+    """
+    own = torch.cat([table[digits], torch.zeros_like(table[:1])])
+    turned = torch.stack([own.roll(31 * (SLOTS - 1 - slot), -1) for slot in range(SLOTS)])
+    turned[..., MARK] = 0
+    return turned
+
+
+class Rows:
+    """Rows of the embedding table by their words."""
+
+    def __init__(self, table: torch.Tensor, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.table, self.vocabulary = table, tokenizer.get_vocab()
+
+    def ids(self, words: tuple[str, ...]) -> list[int]:
+        """Token ids of the words."""
+        return [self.vocabulary[word] for word in words]
+
+    def __call__(self, words: tuple[str, ...]) -> torch.Tensor:
+        """Embeddings (len(words), E)."""
+        return self.table[self.ids(words)]
+
+
+def text_meanings(rows: Rows, table: torch.Tensor, batch: dict) -> torch.Tensor:
+    """Per patch the embedding of the word or the digits of the number under it: (B, N, E)."""
+    nothing = torch.zeros_like(table[:1])
+    words = torch.cat([nothing, rows(WORDS), nothing, rows((UNREADABLE_WORD,))])
+    total = words[batch["word"].clamp(min=0)]
+    slots = slot_table(table, rows.ids(tuple("0123456789")))
+    for slot in range(SLOTS):
+        digit = batch["slots"][..., slot]
+        total = total + 0.7 * slots[slot][torch.where(digit < 0, BLANK, digit)]
+    return total
 
 
 def meanings(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase,
@@ -70,40 +137,39 @@ def meanings(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedToke
     """
     table = model.model.language_model.embed_tokens.weight.detach().clone()
     table[:, MARK] = 0
-    nothing = torch.zeros(1, table.shape[1])
-
-    def rows(words: tuple[str, ...]) -> torch.Tensor:
-        return table[torch.tensor(tokenizer.convert_tokens_to_ids(list(words)))]
-
+    nothing, rows = torch.zeros_like(table[:1]), Rows(table, tokenizer)
     on = batch["colour"] > 0
-    sure = (batch["colour"] >= 0) & (batch["shape"] >= 0)
+    sure = (batch["colour"] >= 0) & (batch["shape"] >= 0) & (batch["word"] >= 0)
     sure &= ~on | (batch["digit"] >= 0)
     total = torch.cat([nothing, rows(COLOUR_NAMES)])[batch["colour"].clamp(min=0)]
     total = total + torch.cat([nothing, rows(SHAPES)])[batch["shape"].clamp(min=0)]
     digits = torch.cat([rows(tuple("0123456789")), rows((UNREADABLE_WORD,))])
     total = total + digits[batch["digit"].clamp(0, UNREADABLE)] * on[..., None]
     total = total + rows(("shapes",))[0] * batch["centre"][..., None]
+    total = total + text_meanings(rows, table, batch)
     third = (batch["xy"] * 3).long().clamp(0, 2)
     # An empty patch is no zero: the norm would blow its noise up to the size of an object.
-    total = total + 2 * rows(("paper",))[0] * ~on[..., None]
+    total = total + 2 * rows(("paper",))[0] * (~on & (batch["word"] == 0))[..., None]
     place = rows(COLUMNS)[third[..., 0]] + rows(ROWS)[third[..., 1]]
     return total + place * (on & batch["overview"][:, None])[..., None], sure
 
 
 def align(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase,
-          steps: int, seed: int, log: Callable[[str], None]) -> None:  # fmt: skip
+          plan: LanguageSchedule, seed: int, log: Callable[[str], None]) -> None:  # fmt: skip
     """The alignment start: regress the projector onto word-embedding sums."""
-    projector = model.model.multi_modal_projector
+    projector, steps = model.model.multi_modal_projector, plan.align
     adam = torch.optim.AdamW(projector.parameters(), lr=3e-3, weight_decay=0.0)
-    stream = drawn(Batches(seed + 900 + rank(), 16), range(steps))
-    for step, batch in enumerate(stream):
+    stream = drawn(Batches(seed + 900 + rank(), 16, documents=8 * plan.reads), range(steps))
+    for step, host in enumerate(stream):
+        batch = {name: value.to(model.device) for name, value in host.items()}
         for group in adam.param_groups:
             group["lr"] = rate(step * 4, steps * 4, 3e-3)
         with torch.no_grad():
             states = model.model.vision_tower(batch["pixels"], output_hidden_states=True)
             features = states.hidden_states[model.config.vision_feature_layer][:, 1:]
             goal, sure = meanings(model, tokenizer, batch)
-        weight = torch.where(batch["colour"] > 0, 1.0, 0.2) * sure
+        seen = (batch["colour"] > 0) | (batch["word"] > 0)
+        weight = torch.where(seen, 1.0, 0.2) * sure
         error = F.mse_loss(projector(features), goal, reduction="none").mean(-1)
         loss = (error * weight).sum() / weight.sum()
         adam.zero_grad()
@@ -114,23 +180,25 @@ def align(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokeniz
             log(json.dumps({"align": step + 1, "loss": round(loss.item(), 4)}))
 
 
-def ask_all(posters: list[Poster], rng: np.random.Generator, many: int) -> list[list[Question]]:
-    """`many` random questions for each poster, kinds by `SHARES`."""
-    kinds = list(SHARES)
-    chances = np.array(list(SHARES.values())) / sum(SHARES.values())
+def ask_all(pictures: list[Seen], rng: np.random.Generator, many: int) -> list[list[Question]]:
+    """`many` random questions for each picture, kinds by `SHARES` among those that it offers."""
     asked = []
-    for poster in posters:
-        chosen = [kinds[i] for i in rng.choice(len(kinds), many, p=chances)]
-        asked.append(draw(poster.scene, rng, [*chosen, "describe"]))
+    for picture in (one.picture for one in pictures):
+        page = isinstance(picture, Document)
+        shares = PAGE_SHARES if page else SHARES
+        kinds = offered(picture, rng, shares) if page else list(shares)
+        chances = np.array([shares[kind] for kind in kinds])
+        chosen = [kinds[i] for i in rng.choice(len(kinds), many, p=chances / chances.sum())]
+        asked.append(draw(picture, rng, chosen if page else [*chosen, "describe"]))
     return asked
 
 
-def validate(model: LlavaNextForConditionalGeneration, posters: list[Poster],
+def validate(model: LlavaNextForConditionalGeneration, seen: list[Seen],
              spelling: Spelling) -> dict[str, float]:  # fmt: skip
     """Share of questions answered exactly right, per kind and in all (greedy)."""
     rng = np.random.default_rng(5)
     sums: dict[str, list[int]] = {}
-    ordered = sorted(posters, key=lambda p: len(p.newline))
+    ordered = sorted(seen, key=lambda one: len(one.newline))
     for start in range(0, len(ordered), 8):
         part = ordered[start : start + 8]
         questions = ask_all(part, rng, 16)
@@ -148,52 +216,53 @@ def learnable(model: LlavaNextForConditionalGeneration) -> list[torch.nn.Paramet
     return [p for name, p in model.named_parameters() if "vision_tower" not in name]
 
 
-def steps_of(posters: list[Poster], size: int, many: int, seed: int,
-             spelling: Spelling, first: int = 0) -> Iterator:  # fmt: skip
-    """Endless batches of posters with fresh questions, from step `first` on."""
+def steps_of(seen: list[Seen], course: Course, seed: int, spelling: Spelling,
+             first: int = 0) -> Iterator[Pages]:  # fmt: skip
+    """Endless batches of this process's share of a step, with fresh questions, from `first` on."""
     entropy = [3, seed, rank()]
-    for step, batch in enumerate(shuffled_batches(posters, size, entropy, first), first):
+    size = course.size // processes()
+    for step, batch in enumerate(shuffled_batches(seen, size, entropy, first), first):
         rng = np.random.default_rng([*entropy, 1, step])
-        yield lay_out(batch, ask_all(batch, rng, many), spelling)
+        yield lay_out(batch, ask_all(batch, rng, course.many), spelling)
 
 
 def train(
     model: LlavaNextForConditionalGeneration,
     tokenizer: PreTrainedTokenizerBase,
-    posters: list[Poster],
-    held_out: list[Poster],
-    folder: Path,
-    steps: int,
+    seen: list[Seen],
+    held_out: list[Seen],
+    path: Path,
+    course: Course,
     seed: int = 0,
-    size: int = 8,
-    many: int = 16,
-    peak: float = 5e-4,
     log: Callable[[str], None] = lambda line: None,
     start: str = "",
 ) -> None:
-    """Train projector and Llama for `steps` batches, on from `language.pt` if it exists.
+    """Train projector and Llama by the course, on from the checkpoint at `path` if it exists.
 
-    Writes `language.pt` about every three minutes and lines to `language.jsonl`. Where several
-    processes train together, `posters`, `size` are this process's own share. `start` names the
-    weights that the run began with: the checkpoint remembers it.
+    Writes the checkpoint about every three minutes and lines beside it, to `.jsonl`. Where several
+    processes train together, `seen` is this process's own share. `start` names what the
+    run began with: the checkpoint remembers it.
     """
-    spelling = Spelling(tokenizer)
+    spelling, steps = Spelling(tokenizer), course.steps
     parameters = learnable(model)
     model.model.vision_tower.requires_grad_(False)
-    adam = torch.optim.AdamW(parameters, lr=peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    state, first = folder / "language.pt", 0
-    if saved := load_checkpoint(state, seed, start):
+    adam = torch.optim.AdamW(
+        parameters, lr=course.peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True
+    )
+    first = 0
+    if saved := load_checkpoint(path, seed, start):
         model.load_state_dict(saved["model"])
         adam.load_state_dict(saved["optimiser"])
         first = saved["step"]
-    journal = Journal(folder / "language.jsonl", 20, log, first)
+    journal = Journal(path.with_suffix(".jsonl"), 20, log, first)
     check = partial(checked, model, held_out, spelling)
-    source = steps_of(posters, size, many, seed, spelling, first)
-    left = tqdm(range(first, steps), "language", steps, initial=first, disable=rank() > 0 or None)
+    source = steps_of(seen, course, seed, spelling, first)
+    left = tqdm(range(first, steps), path.stem, steps, initial=first, disable=rank() > 0 or None)
     for step, pages in zip(left, source, strict=False):
         for group in adam.param_groups:
-            group["lr"] = rate(step, steps, peak)
-        loss = answer_loss(model, pages, spelling)
+            group["lr"] = rate(step, steps, course.peak)
+        with half(model.device):
+            loss = answer_loss(model, pages.to(model.device), spelling)
         adam.zero_grad()
         loss.backward()
         average(parameters)
@@ -202,35 +271,10 @@ def train(
         if rank() > 0:
             continue
         last = step + 1 == steps
-        more = check if last or (step + 1) % 100 == 0 else dict
+        more = check if last or (step + 1) % CHECK_EVERY == 0 else dict
         journal.add(step + 1, {"loss": loss.item()}, more, last)
         if journal.due(last):
-            save_checkpoint(state, step + 1, seed, start, model=model, optimiser=adam)
-
-
-def first_lesson(
-    model: LlavaNextForConditionalGeneration,
-    tokenizer: PreTrainedTokenizerBase,
-    tiles: list[Poster],
-    steps: int,
-    seed: int,
-    log: Callable[[str], None],
-) -> None:
-    """Questions about posters of one tile: where looking things up by name is learned."""
-    spelling, parameters = Spelling(tokenizer), learnable(model)
-    adam = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
-    source = steps_of(tiles, 8, 16, seed + 99, spelling)
-    for step, pages in zip(range(steps), source, strict=False):
-        for group in adam.param_groups:
-            group["lr"] = 1e-3 * min(1, (step + 1) / 20)
-        loss = answer_loss(model, pages, spelling)
-        adam.zero_grad()
-        loss.backward()
-        average(parameters)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        adam.step()
-        if (step + 1) % 20 == 0:
-            log(json.dumps({"lesson": step + 1, "loss": round(loss.item(), 4)}))
+            save_checkpoint(path, step + 1, seed, start, model=model, optimiser=adam)
 
 
 def checked(*arguments: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Pictures of both halves of the world, posters and documents: by number, with their questions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,11 @@ def styled(text: str, rng: np.random.Generator) -> str:
     draw = rng.random()
     text = text[0].upper() + text[1:] if draw < 0.6 else text
     return text.rstrip("?.") if rng.random() < 0.15 else text
+
+
+def offered(picture: Picture, rng: np.random.Generator, kinds: Iterable[str]) -> list[str]:
+    """Those of the kinds that have a question about the picture."""
+    return [kind for kind in kinds if grammar(picture)[kind](picture, rng) is not None]
 
 
 def draw(picture: Picture, rng: np.random.Generator, kinds: Sequence[str]) -> list[Question]:

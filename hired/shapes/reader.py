@@ -6,16 +6,16 @@ is what the stock model computes for each question alone (a test compares them);
 costs a fraction.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch.nn import functional as F
 from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerBase
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from hired.shapes.posters import Poster
 from hired.shapes.questions import Question
 from hired.shapes.scoring import CONTENT
+from hired.shapes.seen import Seen
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class Pages:
     block: torch.Tensor
     labels: torch.Tensor
     weights: torch.Tensor
+
+    def to(self, device: torch.device) -> "Pages":
+        """The same on a device."""
+        return Pages(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 class Spelling:
@@ -66,20 +70,20 @@ class Spelling:
         return ids, labels, weights
 
 
-def lay_out(posters: list[Poster], questions: list[list[Question]], spelling: Spelling) -> Pages:
+def lay_out(pictures: list[Seen], questions: list[list[Question]], spelling: Spelling) -> Pages:
     """Stack posters and their questions into one padded batch."""
-    longest = max(len(p.newline) for p in posters)
+    longest = max(len(p.newline) for p in pictures)
     rows = [[spelling.turn(q) for q in many] for many in questions]
     text = max(sum(len(ids) for ids, _, _ in row) for row in rows)
-    size = len(posters)
-    features = torch.zeros(size, longest, posters[0].features.shape[1])
+    size = len(pictures)
+    features = torch.zeros(size, longest, pictures[0].features.shape[1])
     newline = torch.zeros(size, longest, dtype=torch.bool)
     long = {name: torch.zeros(size, text, dtype=torch.long) for name in ("ids", "positions")}
     block, labels = torch.full((size, text), -1), torch.full((size, text), -100)
     weights = torch.zeros(size, text)
-    for b, (poster, row) in enumerate(zip(posters, rows, strict=True)):
-        features[b, : len(poster.newline)] = poster.features.float()
-        newline[b, : len(poster.newline)] = poster.newline
+    for b, (picture, row) in enumerate(zip(pictures, rows, strict=True)):
+        features[b, : len(picture.newline)] = picture.features.float()
+        newline[b, : len(picture.newline)] = picture.newline
         at = 0
         for number, (ids, marks, shares) in enumerate(row):
             part = slice(at, at + len(ids))
@@ -89,7 +93,7 @@ def lay_out(posters: list[Poster], questions: list[list[Question]], spelling: Sp
             labels[b, part] = torch.tensor(marks)
             weights[b, part] = torch.tensor(shares)
             at += len(ids)
-    length = torch.tensor([len(p.newline) for p in posters]) + 2
+    length = torch.tensor([len(p.newline) for p in pictures]) + 2
     return Pages(features, newline, length, long["ids"], long["positions"], block, labels, weights)
 
 
@@ -107,17 +111,17 @@ def read(
     llama = model.model.language_model
     visual = model.model.multi_modal_projector(pages.features)
     visual = torch.where(pages.newline[..., None], model.model.image_newline, visual)
-    opening = torch.tensor([spelling.start, spelling.user]).expand(len(visual), 2)
+    opening = pages.ids.new_tensor([spelling.start, spelling.user]).expand(len(visual), 2)
     prefix = torch.cat([llama.embed_tokens(opening), visual], 1)
     text = llama.embed_tokens(pages.ids)
     size, start = len(prefix), prefix.shape[1]
-    positions = torch.arange(start).expand(size, start)
+    positions = torch.arange(start, device=prefix.device).expand(size, start)
     positions = torch.cat([positions, pages.length[:, None] + pages.positions], 1)
     cosine, sine = llama.rotary_emb(prefix, positions)
-    real = torch.arange(start)[None] < pages.length[:, None]
+    real = torch.arange(start, device=prefix.device)[None] < pages.length[:, None]
     same = pages.block[:, :, None] == pages.block[:, None]
     mask = torch.cat([real[:, None].expand(-1, text.shape[1], -1), same.tril()], 2)[:, None]
-    mask = torch.zeros(mask.shape).masked_fill_(~mask, float("-inf"))
+    mask = torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, float("-inf"))
     x = torch.cat([prefix, text], 1)
     for index, layer in enumerate(llama.layers):
         attention = layer.self_attn
@@ -156,12 +160,12 @@ def answer_loss(
 @torch.no_grad()
 def score(
     model: LlavaNextForConditionalGeneration,
-    posters: list[Poster],
+    pictures: list[Seen],
     questions: list[list[Question]],
     spelling: Spelling,
 ) -> dict[str, tuple[int, int]]:
     """Per kind: questions whose whole answer greedy decoding gets right, and all questions."""
-    pages = lay_out(posters, questions, spelling)
+    pages = lay_out(pictures, questions, spelling).to(model.device)
     hidden = read(model, pages, spelling)
     asked = pages.labels >= 0
     right = torch.ones_like(asked)

@@ -1,4 +1,7 @@
-"""What a training does, written down before it starts; torch-free."""
+"""What a training does, written down before it starts; torch-free.
+
+One seed and one `Schedule` make the model: nothing is changed by hand on the way.
+"""
 
 from dataclasses import dataclass
 
@@ -9,7 +12,58 @@ class VisionSchedule:
     the learning rate's `peak`.
     """
 
-    steps: int
+    steps: int = 40_000
     size: int = 16
-    documents: int = 0
+    documents: int = 12
+    peak: float = 1.5e-3
+
+
+@dataclass(frozen=True)
+class Course:
+    """`steps` batches of `size` pictures with `many` questions each, and the rate's `peak`."""
+
+    steps: int
+    size: int = 8
+    many: int = 16
     peak: float = 5e-4
+
+
+POSTERS = ("alike", "sparse", "sparse", "large", "alike", "sparse", "dense", "alike")
+MIXTURE = ("alike", "receipt", "board", "sparse", "prices", "chart", "large", "receipt", "alike",
+           "board", "prices", "dense", "chart", "sparse", "alike", "board")  # fmt: skip
+"""Splits of consecutive training pictures, over and over; `POSTERS` is a world without documents.
+"""
+
+
+@dataclass(frozen=True)
+class LanguageSchedule:
+    """The language stage, in the order of what it does.
+
+    Attributes:
+        align: steps of the projector onto the words under a patch, of 16 tiles each.
+        lesson: on pictures of one tile.
+        whole: on whole pictures.
+        pictures: different training pictures of the latter.
+        held_out: validation pictures of the curves.
+        mixture: splits of consecutive pictures, over and over.
+    """
+
+    align: int = 400
+    lesson: Course = Course(1500, size=16, peak=1e-3)
+    whole: Course = Course(16_000)
+    pictures: int = 20_000
+    held_out: int = 96
+    mixture: tuple[str, ...] = MIXTURE
+
+    @property
+    def reads(self) -> bool:
+        """Whether there are documents among the pictures."""
+        return self.mixture != POSTERS
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A whole training: the tower first, then projector and language model on the frozen tower."""
+
+    vision: VisionSchedule = VisionSchedule()
+    language: LanguageSchedule = LanguageSchedule()

@@ -1,7 +1,7 @@
-"""Posters of one tile: the first lesson of the language stage.
+"""Pictures of one tile: the first lesson of the language stage.
 
-A picture of one tile is one partition of 144 tokens, as in LLaVA-1.5. Finding an object by its
-name is learned there in minutes; on whole anyres posters it takes many times longer.
+A picture of one tile is one partition of 144 tokens, as in LLaVA-1.5. Finding an object or a word
+by its name is learned there in minutes; on whole anyres pictures it takes many times longer.
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,12 @@ import numpy as np
 import torch
 from transformers import LlavaNextForConditionalGeneration
 
-from hired.shapes.posters import Poster
-from hired.shapes.scenes import SMALL, TILE, Scene, place, render
+from hired.shapes.documents import KINDS, Document, look_for
+from hired.shapes.layouts import LAYOUTS
+from hired.shapes.pictures import Picture, render
+from hired.shapes.scenes import SMALL, TILE, Scene, place
+from hired.shapes.seen import Seen
+from hired.shapes.sheet import Sheet
 from hired.shapes.tiles import N, normalise
 from hired.shapes.tower import FEATURE_BLOCK
 from hired.shapes.vision_stage import run
@@ -23,16 +27,37 @@ def tile_scene(rng: np.random.Generator) -> Scene:
     return Scene(TILE, TILE, tuple(things), int(rng.integers(2**31)))
 
 
+def tile_page(rng: np.random.Generator) -> Document:
+    """One tile with a small document."""
+    kinds = list(KINDS)
+    while True:
+        sheet = Sheet(TILE, TILE, look_for(rng), whole=False)
+        page = LAYOUTS[kinds[rng.integers(len(kinds))]](rng, sheet)
+        if page is not None:
+            return page
+
+
+def tile_picture(seed: int, number: int, pages: bool) -> Picture:
+    """Picture `number` of the first lesson; with `pages` every other one is a document."""
+    rng = np.random.default_rng([1, 9, seed, number])
+    return tile_page(rng) if pages and number % 2 else tile_scene(rng)
+
+
 @torch.no_grad()
 def encode_tiles(
-    model: LlavaNextForConditionalGeneration, seed: int, first: int, count: int, size: int = 16
-) -> Iterator[Poster]:
+    model: LlavaNextForConditionalGeneration,
+    seed: int,
+    first: int,
+    count: int,
+    pages: bool = True,
+    size: int = 16,
+) -> Iterator[Seen]:
     """Tiles `first` to `first + count` of the training stream, through the tower."""
     for start in range(first, first + count, size):
         numbers = range(start, min(start + size, first + count))
-        scenes = [tile_scene(np.random.default_rng([1, 9, seed, n])) for n in numbers]
-        pixels = torch.from_numpy(normalise(np.stack([np.asarray(render(s)) for s in scenes])))
-        features = run(model.model.vision_tower, pixels, FEATURE_BLOCK + 1)[0][-1][:, 1:].half()
+        pictures = [tile_picture(seed, n, pages) for n in numbers]
+        pixels = torch.from_numpy(normalise(np.stack([np.asarray(render(p)) for p in pictures])))
+        states, _ = run(model.model.vision_tower, pixels.to(model.device), FEATURE_BLOCK + 1)
         newline = torch.zeros(N, dtype=torch.bool)
-        for scene, tile in zip(scenes, features, strict=True):
-            yield Poster(scene, tile.clone(), newline)
+        for picture, tile in zip(pictures, states[-1][:, 1:].cpu().half(), strict=True):
+            yield Seen(picture, tile.clone(), newline)

@@ -77,7 +77,7 @@ def text_loss(
     patch = patch_losses(heads, states, batch)
     bags = [bag_loss(heads.state[i](s[:, 0]), batch, i >= READ_FROM) for i, s in enumerate(states)]
     pulls = [bag_loss(heads.fetched[i](f), batch, i > READ_FROM) for i, f in enumerate(fetched)]
-    weights = {"word": 2.0, "slots": 3.0, "form": 0.5, "near": 1.0}
+    weights = {"word": 2.0, "slots": 3.0, "form": 0.5, "near": 3.0}
     total = sum(weights[name] * loss for name, loss in patch.items())
     # As with posters: the first block's CLS and the feature block's weigh most.
     shares = (0.9, 0.15, 0.15, 0.25, 0.8, 0.25)

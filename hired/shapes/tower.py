@@ -112,5 +112,7 @@ def new_tower(seed: int, sample: torch.Tensor) -> CLIPVisionModel:
     """A seeded tower ready for training."""
     torch.manual_seed(seed)
     tower = CLIPVisionModel(tower_config())
+    # The fused kernel's backward pass takes longer on a CPU than all else together.
+    tower.set_attn_implementation("eager")
     start(tower, sample)
     return tower

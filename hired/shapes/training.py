@@ -1,4 +1,4 @@
-"""The whole training: vision stage, alignment, language stage, saving and the curves' figure.
+"""The whole training: vision stage, alignment, lessons, saving and the curves' figure.
 
 Every part goes on from its own checkpoint, so an interrupted run loses minutes.
 """
@@ -8,8 +8,9 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import distributed, multiprocessing
@@ -17,16 +18,17 @@ from tqdm import tqdm
 from transformers import LlavaNextForConditionalGeneration
 
 from hired.errors import ModelError, SettingError, at_least
+from hired.models.hardware import pick_device
 from hired.selectors.random import SEED
 from hired.shapes import language_stage, llama_start, vision_stage
 from hired.shapes.assemble import build_model, build_processor, load_weights, save
 from hired.shapes.journal import load_checkpoint
-from hired.shapes.posters import encode
-from hired.shapes.schedule import VisionSchedule
+from hired.shapes.schedule import Schedule
+from hired.shapes.seen import encode, encode_once
 from hired.shapes.single import encode_tiles
 
-SIZE = 8
-"""Posters per step of the language stage, all processes together."""
+LESSON_ROUND = 400
+"""Steps of the first lesson after which its pictures come again, with other questions."""
 
 
 def say(line: str) -> None:
@@ -34,81 +36,104 @@ def say(line: str) -> None:
     tqdm.write(line, file=sys.stderr)
 
 
-def train_all(args: Namespace, log: Callable[[str], None] = say) -> None:
+def train_all(args: Namespace, schedule: Schedule, log: Callable[[str], None] = say) -> None:
     """Train what the checkpoints in `args.checkpoints` lack and save the model to `args.out`.
 
     Raises:
         SettingError: a number is out of range.
-        ModelError: `resume_from` holds no model, or the checkpoints are of another run.
+        ModelError: `resume_from` holds no model, the checkpoints are of another run, or
+            there is no such device.
     """
-    check_numbers(args)
+    check_numbers(args, schedule)
+    device = pick_device(args.device)
     folder: Path = args.checkpoints
     folder.mkdir(parents=True, exist_ok=True)
     if args.resume_from is None:
         torch.set_num_threads(args.threads)
-        schedule = VisionSchedule(args.vision_steps, documents=args.documents)
-        vision_stage.train(folder, schedule, args.seed, log=log)
+        workers = drawing(device, args.threads)
+        vision_stage.train(folder, schedule.vision, args.seed, device, workers, log)
         if args.only_vision:
             return
     elif not (args.resume_from / "model.safetensors").exists():
         raise ModelError(f"{args.resume_from} holds no model.safetensors to start from.")
-    check_checkpoint(args)
+    check_checkpoints(args, schedule)
     meeting = folder / "meeting"
     meeting.unlink(missing_ok=True)
     # One thread each and one exchange per step: on a shared machine that is much faster than
-    # two threads that wait for each other at every operation.
-    multiprocessing.spawn(language_process, (args.threads, args), nprocs=args.threads)
+    # two threads that wait for each other at every operation. A GPU takes whole steps.
+    processes = args.threads if device.type == "cpu" else 1
+    asked = (processes, args, schedule, device)
+    multiprocessing.spawn(language_process, asked, nprocs=processes)
     draw_curves(folder, folder / "curves.png")
 
 
-def check_numbers(args: Namespace) -> None:
+def drawing(device: torch.device, threads: int) -> int:
+    """How many processes draw pictures for one that trains: none where only one may run."""
+    return min(1, threads - 1) if device.type == "cpu" else 8
+
+
+def check_numbers(args: Namespace, schedule: Schedule) -> None:
     """What would fail or be something else only hours later.
 
     Raises:
         SettingError: a number is out of range.
     """
     SEED.check("--seed", args.seed)
-    if args.threads < 1 or SIZE % args.threads:
+    vision, language = schedule.vision, schedule.language
+    size = language.whole.size
+    if args.threads < 1 or size % args.threads:
         raise SettingError(
-            f"--threads divides the {SIZE} posters of a step: 1, 2, 4 or {SIZE}; "
+            f"--threads divides the {size} pictures of a step: 1, 2, 4 or {size}; "
             f"got {args.threads}."
         )
-    for name in ("vision_steps", "language_steps", "align_steps", "lesson_steps", "held_out"):
-        at_least(1, **{f"--{name.replace('_', '-')}": getattr(args, name)})
-    if not 0 <= args.documents < VisionSchedule.size:
+    steps = {
+        "vision-steps": vision.steps,
+        "align-steps": language.align,
+        "lesson-steps": language.lesson.steps,
+        "language-steps": language.whole.steps,
+        "held-out": language.held_out,
+    }
+    at_least(1, **{f"--{name}": number for name, number in steps.items()})
+    if not 0 <= vision.documents < vision.size:
         raise SettingError(
-            f"--documents is one of 0 to {VisionSchedule.size - 1}, tiles of a step of the vision "
-            f"stage's {VisionSchedule.size}; got {args.documents}."
+            f"--documents is one of 0 to {vision.size - 1}, tiles of a step of the vision "
+            f"stage's {vision.size}; got {vision.documents}."
         )
-    if args.posters < SIZE:
-        raise SettingError(f"--posters is at least {SIZE}, one step's; got {args.posters}.")
+    if language.pictures < size:
+        raise SettingError(f"--pictures is at least {size}, one step's; got {language.pictures}.")
 
 
-def check_checkpoint(args: Namespace) -> None:
-    """Is `language.pt` of this run?  Its projector and Llama were trained on one tower only.
+def check_checkpoints(args: Namespace, schedule: Schedule) -> None:
+    """Are the language stage's of this run?  They were trained on one tower only.
 
     Raises:
-        ModelError: it was trained with another seed, from other weights or on another tower.
+        ModelError: one was trained with another seed, another schedule, from other weights or on
+            another tower.
     """
-    path: Path = args.checkpoints / "language.pt"
-    saved = load_checkpoint(path, args.seed, start_of(args))
-    if saved is None:
-        return
-    tower = load_tower(build_model(), args).model.vision_tower.state_dict()
-    for name, value in tower.items():
-        if not torch.equal(saved["model"][f"model.vision_tower.{name}"], value):
-            raise ModelError(
-                f"{path} was trained on another vision tower than this run's. Remove it to train "
-                f"the language stage anew, or give another folder with --checkpoints."
-            )
+    for name in ("lesson.pt", "language.pt"):
+        path: Path = args.checkpoints / name
+        saved = load_checkpoint(path, args.seed, start_of(args, schedule))
+        if saved is None:
+            continue
+        tower = load_tower(build_model(), args).model.vision_tower.state_dict()
+        for key, value in tower.items():
+            if not torch.equal(saved["model"][f"model.vision_tower.{key}"].cpu(), value):
+                raise ModelError(
+                    f"{path} was trained on another vision tower than this run's. Remove it to "
+                    f"train the language stage anew, or give another folder with --checkpoints."
+                )
 
 
-def start_of(args: Namespace) -> str:
-    """A fingerprint of the weights of `--resume-from`; nothing without them."""
+def start_of(args: Namespace, schedule: Schedule) -> str:
+    """What a language stage began with: its schedule, but for the length of its last course,
+    which may be made longer; and a fingerprint of the weights of `--resume-from`, if any.
+    """
+    plan = schedule.language
+    open_end = str(replace(plan, whole=replace(plan.whole, steps=0)))
     if args.resume_from is None:
-        return ""
+        return open_end
     data = (args.resume_from / "model.safetensors").read_bytes()
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
+    return f"{open_end} from {hashlib.blake2b(data, digest_size=8).hexdigest()}"
 
 
 def load_tower(
@@ -123,8 +148,10 @@ def load_tower(
     return model
 
 
-def language_process(number: int, processes: int, args: Namespace) -> None:
-    """One of the processes of the language stage, with its own share of the posters."""
+def language_process(
+    number: int, processes: int, args: Namespace, schedule: Schedule, device: torch.device
+) -> None:
+    """One of the processes of the language stage, with its own share of the pictures."""
     torch.set_num_threads(1)
     folder: Path = args.checkpoints
     meeting = f"file://{(folder / 'meeting').resolve()}"
@@ -133,29 +160,35 @@ def language_process(number: int, processes: int, args: Namespace) -> None:
     processor = build_processor()
     torch.manual_seed(args.seed)
     model = load_tower(build_model(), args)
-    if args.resume_from is None:
-        llama_start.start(model, processor.tokenizer)
+    cast(torch.nn.Module, model).to(device)
     model.model.vision_tower.requires_grad_(False)
+    start, plan = start_of(args, schedule), schedule.language
+    common = {"seed": args.seed, "log": log, "start": start}
     if args.resume_from is None and not (folder / "language.pt").exists():
-        language_stage.align(model, processor.tokenizer, args.align_steps, args.seed, log)
-        share = 16 * args.lesson_steps
-        tiles = list(encode_tiles(model, args.seed, number * share, share))
-        steps = args.lesson_steps
-        language_stage.first_lesson(model, processor.tokenizer, tiles, steps, args.seed, log)
-    log("the tower reads the posters once")
-    share = args.posters // processes
-    posters = []
-    for poster in encode(model, processor, "train", args.seed, number * share, share):
-        posters.append(poster)
-        if len(posters) % 500 == 0:
-            log(f"{len(posters)} posters read")
+        lesson = plan.lesson
+        if not (folder / "lesson.pt").exists():
+            llama_start.start(model, processor.tokenizer)
+            language_stage.align(model, processor.tokenizer, plan, args.seed, log)
+        distributed.barrier()  # no process may write lesson.pt before all have looked for it
+        share = lesson.size * min(lesson.steps, LESSON_ROUND) // processes
+        tiles = list(encode_tiles(model, args.seed, number * share, share, plan.reads))
+        held_out = list(encode_tiles(model, args.seed, 10**6, plan.held_out, plan.reads))
+        path = folder / "lesson.pt"
+        language_stage.train(model, processor.tokenizer, tiles, held_out, path, lesson, **common)
+    share = plan.pictures // processes
+    numbers = range(number * share, (number + 1) * share)
+    workers = drawing(device, args.threads)
+    seen = encode_once(
+        model, processor, plan.mixture, args.seed, numbers, folder / "seen", log, workers
+    )
     held_out = []
     if number == 0:
-        held_out = list(encode(model, processor, "validation", args.seed, 1, args.held_out))
-    language_stage.train(
-        model, processor.tokenizer, posters, held_out, folder, args.language_steps, args.seed,
-        size=SIZE // processes, log=log, start=start_of(args),
-    )  # fmt: skip
+        wanted = range(1, 1 + plan.held_out)
+        held_out = list(
+            encode(model, processor, plan.mixture, "validation", args.seed, wanted, workers)
+        )
+    path = folder / "language.pt"
+    language_stage.train(model, processor.tokenizer, seen, held_out, path, plan.whole, **common)
     if number == 0:
         save(model, args.out)
     distributed.destroy_process_group()
@@ -178,8 +211,13 @@ def draw_curves(folder: Path, out: Path) -> None:
     middle.set_yscale("log")
     if (folder / "vision.jsonl").exists():
         seen = lines(folder / "vision.jsonl")
-        for name in ("shape", "colour", "digit", "centre", "bag", "pull"):
+        for name in ("shape", "colour", "digit", "centre", "bag", "pull", "near", "word", "slots"):
             left.plot([s["step"] for s in seen], [s[name] for s in seen], label=name)
+        for name in ("words", "digits"):
+            told = [s for s in seen if "held_out" in s]
+            values = [s["held_out"][name] for s in told]
+            label = f"{name} read on held-out looks"
+            left.plot([s["step"] for s in told], values, "--", label=label)
     if (folder / "language.jsonl").exists():
         read = lines(folder / "language.jsonl")
         middle.plot([s["step"] for s in read], [s["loss"] for s in read])

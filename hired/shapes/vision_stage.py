@@ -31,6 +31,7 @@ BAG = COMBOS + 10 + len(COLOUR_NAMES) + len(SHAPES) + 1
 CHECK_EVERY = 500
 """Steps between two looks at how the tower reads what training does not show."""
 
+CPU = torch.device("cpu")
 SLOW = ("q_proj", "k_proj", "position_embedding", "norm1", "pre_layrnorm", "patch_embedding")
 
 
@@ -153,6 +154,11 @@ def rate(step: int, steps: int, peak: float) -> float:
     return peak * min(1.0, (step + 1) / warm) * max(0.02, fall)
 
 
+def half(device: torch.device) -> torch.autocast:
+    """Products in bfloat16, sums and weights in float32: the same on every device."""
+    return torch.autocast(device.type, torch.bfloat16)
+
+
 def to_tensors(batch: dict) -> dict[str, torch.Tensor]:
     """A numpy batch as tensors."""
     return {name: torch.from_numpy(value) for name, value in batch.items()}
@@ -198,7 +204,7 @@ def train(
     folder: Path,
     schedule: VisionSchedule,
     seed: int = 0,
-    device: str = "cpu",
+    device: torch.device = CPU,
     workers: int = 1,
     log: Callable[[str], None] = lambda line: None,
 ) -> CLIPVisionModel:
@@ -231,7 +237,7 @@ def train(
         # The last block feeds nothing but its own CLS read-out: train it near the end only.
         blocks = LAYERS if step >= 0.9 * steps else LAYERS - 1
         batch = {name: value.to(device) for name, value in next(source).items()}
-        with torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
+        with half(tower.device):
             total, parts = step_loss(tower, heads, batch, blocks)
         adam.zero_grad()
         total.backward()

@@ -67,7 +67,7 @@ def draw_difference(
         faint = (0.25 * tile + 0.75 * np.array(ABSENT)).astype(np.uint8)
         lit = np.where((one | two)[..., None], tile, faint)
         for alone, marks, colour in ((one & ~two, striped, FIRST), (two & ~one, dotted, SECOND)):
-            lit = np.where(alone[..., None], 0.45 * tile + 0.55 * np.array(colour), lit)
+            lit = np.where(alone[..., None], 0.35 * tile + 0.65 * np.array(colour), lit)
             lit = np.where((alone & marks)[..., None], np.array(MARK), lit)
         drawn.append(lit.astype(np.uint8))
     return as_image(layout.assemble(drawn))

@@ -1,15 +1,31 @@
-"""The history of runs in a real Chromium: what leaving it says, and two tabs that share it."""
+"""The history of runs in a real Chromium: what leaving it says, two tabs that share it, and runs
+of before.
+"""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
-from browsing import ask, browser, finish, open_box, picture, settle, url, visit
+from browsing import (
+    PATIENCE_MS,
+    ask,
+    browser,
+    expect_answer,
+    finish,
+    open_box,
+    picture,
+    settle,
+    url,
+    visit,
+)
 from playwright.sync_api import expect
 
 from hired.web.storage import HISTORY, LIST
 
 pytestmark = pytest.mark.browser
 SOON_MS = 15_000
+BEFORE = Path(__file__).parent / "data" / "before_lanes"
 OPTION = "#history [role=option]"
 STORED = "JSON.parse(localStorage.getItem('hired-runs') ?? '[]')"
 
@@ -103,3 +119,32 @@ def test_two_tabs_keep_each_others_runs(visit, url, picture) -> None:
     one.locator(OPTION).first.click()
     told = one.locator(".toast-body", has_text="no longer in the history of this browser")
     expect(told).to_be_visible(timeout=SOON_MS)
+
+
+def test_runs_of_before_panes_had_settings_of_their_own_open(visit) -> None:
+    links = json.loads((BEFORE / "links.json").read_text())
+    page = visit(f"?{links['hired'].removesuffix('&run=1')}")
+    page.wait_for_selector("html.ready", timeout=PATIENCE_MS)
+    told = json.loads(page.locator("#panes-text textarea").input_value())["lanes"]
+    shared = "budget=35%,newline=rows,alpha=0.3,init_layer=2,final_layer=3,heads=max,fuse=true"
+    assert told == [f"hired-release:{shared}", f"hired:{shared}"]
+    page.evaluate(
+        "runs => localStorage.setItem('hired-runs', runs)", (BEFORE / "history.json").read_text()
+    )
+    page.reload()
+    page.wait_for_selector("html.ready", timeout=PATIENCE_MS)
+    open_box(page, "Share, export, history")
+    page.click("#history input")
+    options = page.locator("#history [role=option]")
+    expect(options).to_have_count(2, timeout=PATIENCE_MS)
+    expect(options.last).to_contain_text(" · budget 64")
+    options.last.click()
+    for index in range(3):
+        expect_answer(page, index, "The orange circle shows the digit 6.")
+    expect(page.locator("#pane-2")).to_contain_text("64 visual tokens")
+    expect(page.get_by_label("Budget of pane 3")).to_have_value("64")
+    page.set_input_files("#share input[type=file]", BEFORE / "hired.json")
+    expect(page.locator("#pane-1")).to_contain_text("209 visual tokens", timeout=PATIENCE_MS)
+    expect(page.locator("#side-2")).to_be_hidden()
+    expect(page.get_by_label("Budget of pane 1")).to_have_value("35%")
+    assert not page.faults

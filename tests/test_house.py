@@ -20,6 +20,7 @@ LIBRARY = sorted((ROOT / "hired").rglob("*.py"))
 APP = [path for path in [ROOT / "app.py"] if path.exists()]
 SOURCES = LIBRARY + APP + sorted((ROOT / "tests").rglob("*.py"))
 
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 50
 TOP_LEVEL = {
@@ -87,6 +88,22 @@ def test_functions_are_short() -> None:
     }
     assert len(lengths) > 2000
     assert not {place: lines for place, lines in lengths.items() if lines >= MAX_FUNCTION_LINES}
+
+
+def test_docstrings_begin_with_a_noun_or_a_verb() -> None:
+    """No clause such as "What is kept", and no question, but one that is quoted."""
+    riddle = re.compile(
+        r"(Who|What|How|Where|Which|When|Why|Whose|That|Is|Are|Do|Does|Can|Has|Would)\b|.*\?\s*$"
+    )
+    found = [
+        f"{name(path)}: {text.splitlines()[0]}"
+        for path in LIBRARY
+        if ROOT / "hired" / "web" not in path.parents
+        for node in nodes(path)
+        if isinstance(node, DOCUMENTED) and (text := ast.get_docstring(node))
+        if riddle.match(text.splitlines()[0])
+    ]
+    assert not found
 
 
 def test_top_level_holds_nothing_else() -> None:

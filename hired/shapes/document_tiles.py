@@ -31,7 +31,7 @@ WORD_NUMBER = {word: number for number, word in enumerate(WORDS)}
 
 @dataclass(frozen=True)
 class TextTargets:
-    """What is written on a tile. Patch arrays are (N, ...).
+    """The writing on a tile. Patch arrays are (N, ...).
 
     `word`: 0, a word from 1 on, `NUMBER`, `UNREADABLE_TEXT` or `IGNORE`. `form` and `slots` (N, 4):
     a readable number's form and digits (`lexicon.number`), else `IGNORE`. `near` (N, 2): the

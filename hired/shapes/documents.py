@@ -56,7 +56,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Look:
-    """How a page is printed: font, height of its lines, degrees it is turned by, ground."""
+    """The print of a page: font, height of its lines, degrees it is turned by, ground."""
 
     font: str
     size: int

@@ -48,12 +48,12 @@ def _objects(listing: str) -> list[tuple[str, ...]]:
 
 
 def new_tokens(question: Question) -> int:
-    """How long an answer may become."""
+    """The most tokens that an answer may have."""
     return LONGEST if question.kind in ("count", "describe") else SHORTEST
 
 
 def drawn_for(selector: Selector, index: int) -> Selector:
-    """What answers picture `index`: one that draws by chance draws anew for each."""
+    """The selector for picture `index`: one that draws by chance draws anew for each."""
     if isinstance(selector, Random):
         return replace(selector, seed=selector.seed + index)
     return selector
@@ -156,7 +156,7 @@ def answer(
 def _look_at(
     model: Any, processor: Any, picture: Picture, selector: Selector, scale: int = 1
 ) -> tuple[Vision, Selection]:
-    """What the tower sees of one picture and what is kept of it."""
+    """The tower's output for one picture, and the selection from it."""
     images = processor.image_processor(render(picture, scale), return_tensors="pt").to(model.device)
     [seen] = look(read_tower(model), images["pixel_values"], images["image_sizes"], selector)
     return seen

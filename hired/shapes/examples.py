@@ -27,7 +27,7 @@ LADDER = tuple(percent / 100 for percent in range(5, 101, 5))
 
 @dataclass(frozen=True)
 class Point:
-    """What an example shows: a maker of scenes, the kind asked, and how 20 % should fare.
+    """The point of an example: a maker of scenes, the kind asked, and how 20 % should fare.
 
     `survives` is None where that is left to the first poster that comes.
     """

@@ -1,4 +1,4 @@
-"""What a training writes down on its way: means as JSON lines, and when to save."""
+"""The journal of a training: means as JSON lines, and when to save."""
 
 import json
 import math
@@ -22,7 +22,7 @@ def save_checkpoint(path: Path, step: int, seed: int, start: str = "", **parts: 
 
 
 def load_checkpoint(path: Path, seed: int, start: str = "") -> dict[str, Any] | None:
-    """What `save_checkpoint` wrote; None without a file.
+    """The checkpoint that `save_checkpoint` wrote; None without a file.
 
     Raises:
         ModelError: it is of a run with another seed, other first weights or another schedule.
@@ -106,7 +106,7 @@ class Journal:
         self._summed = 0
 
     def due(self, last: bool) -> bool:
-        """Is it time for a checkpoint?"""
+        """Whether it is time for a checkpoint."""
         if not last and time.monotonic() - self._saved < self.pause_s:
             return False
         self._saved = time.monotonic()

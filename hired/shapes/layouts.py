@@ -1,4 +1,4 @@
-"""How each kind of document fills its page: receipts, price lists, departure boards, charts."""
+"""The layout of each kind of document: receipts, price lists, departure boards, charts."""
 
 from collections.abc import Callable
 
@@ -43,7 +43,7 @@ def _pitch(rng: np.random.Generator, sheet: Sheet) -> int:
 
 
 def _case(rng: np.random.Generator) -> Callable[[str], str]:
-    """How a page writes its words: with a capital or without."""
+    """The case of a page's words: with a capital or without."""
     return str.capitalize if rng.random() < 0.6 else str.lower
 
 

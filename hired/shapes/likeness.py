@@ -31,7 +31,7 @@ def looks_like_poster(image: Image.Image) -> bool:
 
 
 def measure(image: Image.Image) -> dict[str, float]:
-    """What the rule looks at: shares of the pixels, a number of them, the grain in grey levels."""
+    """Measure what the rule reads: shares and a number of pixels, the grain in grey levels."""
     pixels = np.asarray(_middle(image), np.float32)  # (H, W, 3)
     low, high = pixels.min(2), pixels.max(2)
     ground = (low >= LIGHT) & (high - low <= TINT)

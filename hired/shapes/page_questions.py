@@ -32,7 +32,7 @@ def proper(name: str) -> str:
 
 
 def whole_name(page: Document, name: str) -> str:
-    """How a sentence calls a line of the page: "bread", "a train to Bern"."""
+    """The name of a line of the page in a sentence: "bread", "a train to Bern"."""
     return f"train to {proper(name)}" if page.kind == "board" else proper(name)
 
 
@@ -56,7 +56,7 @@ def _ask(kind: str, rng: np.random.Generator, **words: str) -> str:
 
 
 def price(page: Document, rng: np.random.Generator) -> Question | None:
-    """What does bread cost?"""
+    """Ask "What does bread cost?"."""
     if page.kind not in ("receipt", "prices"):
         return None
     row = _row(page, rng)
@@ -65,7 +65,7 @@ def price(page: Document, rng: np.random.Generator) -> Question | None:
 
 
 def costs(page: Document, rng: np.random.Generator) -> Question | None:
-    """What costs 4.50?  Only a price that one line alone has is asked for."""
+    """Ask "What costs 4.50?", only for a price that one line alone has."""
     if page.kind not in ("receipt", "prices"):
         return None
     row = _row(page, rng)
@@ -76,14 +76,14 @@ def costs(page: Document, rng: np.random.Generator) -> Question | None:
 
 
 def total(page: Document, rng: np.random.Generator) -> Question | None:
-    """What is the total?"""
+    """Ask "What is the total?"."""
     if not page.total:
         return None
     return Question("total", _ask("total", rng), f"The total is {page.total}.")
 
 
 def items(page: Document, rng: np.random.Generator) -> Question | None:
-    """How many items are there?"""
+    """Ask "How many items are there?"."""
     if len(page.rows) > COUNTED:
         return None
     them = ITEMS[page.kind]
@@ -91,7 +91,7 @@ def items(page: Document, rng: np.random.Generator) -> Question | None:
 
 
 def leaves(page: Document, rng: np.random.Generator) -> Question | None:
-    """When does the train to Bern leave?"""
+    """Ask "When does the train to Bern leave?"."""
     if page.kind != "board":
         return None
     row = _row(page, rng)
@@ -100,7 +100,7 @@ def leaves(page: Document, rng: np.random.Generator) -> Question | None:
 
 
 def platform(page: Document, rng: np.random.Generator) -> Question | None:
-    """From which platform does the train to Bern leave?"""
+    """Ask "From which platform does the train to Bern leave?"."""
     if page.kind != "board":
         return None
     row = _row(page, rng)
@@ -109,7 +109,7 @@ def platform(page: Document, rng: np.random.Generator) -> Question | None:
 
 
 def goes(page: Document, rng: np.random.Generator) -> Question | None:
-    """Where does the 14:05 go?"""
+    """Ask "Where does the 14:05 go?"."""
     if page.kind != "board":
         return None
     row = _row(page, rng)
@@ -118,7 +118,7 @@ def goes(page: Document, rng: np.random.Generator) -> Question | None:
 
 
 def value(page: Document, rng: np.random.Generator) -> Question | None:
-    """What is the value of Monday?"""
+    """Ask "What is the value of Monday?"."""
     if page.kind != "chart":
         return None
     row = _row(page, rng)
@@ -127,7 +127,7 @@ def value(page: Document, rng: np.random.Generator) -> Question | None:
 
 
 def highest(page: Document, rng: np.random.Generator) -> Question | None:
-    """Which bar is the highest?"""
+    """Ask "Which bar is the highest?"."""
     if page.kind != "chart":
         return None
     *_, second, first = sorted(page.rows, key=_figure)
@@ -142,7 +142,7 @@ def _figure(row: Row) -> int:
 
 
 def exists(page: Document, rng: np.random.Generator) -> Question:
-    """Do you see bread?  Half of the answers are no."""
+    """Ask "Do you see bread?"; half of the answers are no."""
     here = rng.random() < 0.5
     words = whole_name(page, _row(page, rng).name if here else _stranger(page, rng))
     article = "a " if page.kind == "board" else ""

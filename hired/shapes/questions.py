@@ -34,7 +34,7 @@ class Question:
 
 
 def name(thing: Thing) -> str:
-    """How a sentence calls the object: its colour and shape."""
+    """The name of the object in a sentence: its colour and shape."""
     return f"{thing.colour} {thing.shape}"
 
 
@@ -84,7 +84,7 @@ def ask(kind: str, rng: np.random.Generator, **words: str) -> str:
 
 
 def digit(scene: Scene, rng: np.random.Generator) -> Question | None:
-    """Which digit is on the blue star?"""
+    """Ask "Which digit is on the blue star?"."""
     found = unique(scene, rng)
     if found is None:
         return None
@@ -94,7 +94,7 @@ def digit(scene: Scene, rng: np.random.Generator) -> Question | None:
 
 
 def colour(scene: Scene, rng: np.random.Generator) -> Question | None:
-    """What colour is the circle?  What colour is the shape with the digit 7?"""
+    """Ask "What colour is the circle?" or "What colour is the shape with the digit 7?"."""
     if rng.random() < 0.5 and (thing := only(scene, rng, "shape")):
         text = ask("colour", rng, it=thing.shape)
         return Question("colour", text, f"The {thing.shape} is {thing.colour}.")
@@ -106,7 +106,7 @@ def colour(scene: Scene, rng: np.random.Generator) -> Question | None:
 
 
 def shape(scene: Scene, rng: np.random.Generator) -> Question | None:
-    """Which shape shows 7?  Which shape is red?"""
+    """Ask "Which shape shows 7?" or "Which shape is red?"."""
     if rng.random() < 0.3 and (thing := only(scene, rng, "colour")):
         text = ask("shape_colour", rng, colour=thing.colour)
         return Question("shape", text, f"The {thing.colour} shape is a {thing.shape}.")
@@ -118,7 +118,7 @@ def shape(scene: Scene, rng: np.random.Generator) -> Question | None:
 
 
 def where(scene: Scene, rng: np.random.Generator) -> Question | None:
-    """Where is the blue star?"""
+    """Ask "Where is the blue star?"."""
     found = unique(scene, rng)
     place = found and region(scene, found[0])
     if not found or not place:
@@ -127,7 +127,7 @@ def where(scene: Scene, rng: np.random.Generator) -> Question | None:
 
 
 def exists(scene: Scene, rng: np.random.Generator) -> Question | None:
-    """Is there a red circle?  Two of five answers are no, most of them near misses."""
+    """Ask "Is there a red circle?"; two of five answers are no, most of them near misses."""
     here = {name(t) for t in scene.things}
     if here and rng.random() < 0.5:
         words = sorted(here)[rng.integers(len(here))]
@@ -153,8 +153,9 @@ def listed(things: list[Thing]) -> str:
 
 
 def count(scene: Scene, rng: np.random.Generator) -> Question | None:
-    """How many shapes, red shapes, stars, red stars are there?  The answer names them, then counts
-    what it named.
+    """Ask how many shapes, red shapes, stars or red stars there are.
+
+    The answer names them, then counts what it named.
     """
     draw = rng.random()
     text = None
@@ -188,7 +189,7 @@ def count(scene: Scene, rng: np.random.Generator) -> Question | None:
 
 
 def compare(scene: Scene, rng: np.random.Generator) -> Question | None:
-    """Is the blue star left of the red circle?  Which is higher?"""
+    """Ask "Is the blue star left of the red circle?" or "Which is higher?"."""
     names = [name(t) for t in scene.things]
     picks = [t for t in scene.things if names.count(name(t)) == 1]
     if len(picks) < 2:

@@ -1,4 +1,4 @@
-"""What a training does, written down before it starts; torch-free.
+"""The plan of a training, written down before it starts; torch-free.
 
 One seed and one `Schedule` make the model: nothing is changed by hand on the way.
 """

@@ -1,4 +1,4 @@
-"""What of an answer is compared with the known one: the words that carry its content."""
+"""The words of an answer that carry its content, and are compared with the known one."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What the vision stage asks of a tower that reads: targets per patch and for the CLS token."""
+"""The vision stage's targets for a tower that reads: per patch and for the CLS token."""
 
 import torch
 from torch import nn
@@ -89,7 +89,7 @@ def text_loss(
 
 @torch.no_grad()
 def reading(heads: TextHeads, states: list[torch.Tensor], batch: dict) -> dict[str, list[int]]:
-    """What the feature block's patches read: [right, all] for words, digits, numbers whole.
+    """The reading of the feature block's patches: [right, all] for words, digits, numbers whole.
 
     A patch counts where a readable word or number covers a quarter of it.
     """

@@ -37,7 +37,7 @@ COMBOS = len(SHAPES) * len(COLOUR_NAMES)
 
 @dataclass(frozen=True)
 class Targets:
-    """What a tile holds. Patch arrays are (N,); 0 is background in `shape` and `colour`.
+    """The objects of a tile. Patch arrays are (N,); 0 is background in `shape` and `colour`.
 
     `digit`: 0-9, `UNREADABLE`, or `IGNORE`. `centre`: the patch holds an object's centre.
     `xy`: (N, 2) centre of the object under the patch, in tiles. `combos`: (48,) objects per

@@ -68,12 +68,12 @@ def train_all(args: Namespace, schedule: Schedule, log: Callable[[str], None] = 
 
 
 def drawing(device: torch.device, threads: int) -> int:
-    """How many processes draw pictures for one that trains: none where only one may run."""
+    """Number of processes that draw pictures for one that trains; none where only one may run."""
     return min(1, threads - 1) if device.type == "cpu" else 8
 
 
 def check_numbers(args: Namespace, schedule: Schedule) -> None:
-    """What would fail or be something else only hours later.
+    """Check the numbers that would fail, or mean something else, only hours later.
 
     Raises:
         SettingError: a number is out of range.

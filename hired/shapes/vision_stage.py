@@ -253,7 +253,7 @@ def train(
 
 @torch.no_grad()
 def checked(tower: CLIPVisionModel, heads: Heads, seed: int, count: int = 48) -> dict[str, Any]:
-    """How well the tower reads fonts, sizes and grounds that no training page has, in shares, as a
+    """Measure how well the tower reads fonts, sizes and grounds that no training page has, as a
     field of a journal line.
     """
     assert heads.text is not None

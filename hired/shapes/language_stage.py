@@ -82,7 +82,7 @@ def average(parameters: list[torch.nn.Parameter]) -> None:
 
 
 def processes() -> int:
-    """How many train together."""
+    """Number of processes that train together."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
@@ -92,7 +92,7 @@ def rank() -> int:
 
 
 def slot_table(table: torch.Tensor, digits: list[int]) -> torch.Tensor:
-    """What a digit means in each slot of a number: (SLOTS, BLANK + 1, E).
+    """Embeddings of a digit in each slot of a number: (SLOTS, BLANK + 1, E).
 
     The last slot has the digits' own embeddings, each slot before it the same ones turned along
     the channels, so that 4.50 and 5.40 differ; an empty slot is nothing.

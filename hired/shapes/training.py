@@ -125,7 +125,7 @@ def check_checkpoints(args: Namespace, schedule: Schedule) -> None:
 
 
 def start_of(args: Namespace, schedule: Schedule) -> str:
-    """What a language stage began with: its schedule, but for the length of its last course,
+    """The beginning of a language stage: its schedule, but for the length of its last course,
     which may be made longer; and a fingerprint of the weights of `--resume-from`, if any.
     """
     plan = schedule.language

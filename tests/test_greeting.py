@@ -108,6 +108,19 @@ def test_link_names_the_example(greeting, tmp_path) -> None:
     assert "example" not in _query(handlers, str(other), "Q?", **values)["link"]
 
 
+def test_an_example_is_known_by_its_bytes_else_by_its_pixels(greeting, tmp_path, monkeypatch):
+    example = greeting.documents[2]
+    kept = read_image(example.image)
+    again = tmp_path / Path(example.image).name
+    kept.save(again, compress_level=1)
+    assert again.read_bytes() != Path(example.image).read_bytes()
+    assert greeting.shown(str(again)) is example
+    again.unlink()
+    assert greeting.shown(str(again), kept) is example, "the file is gone, its pixels are not"
+    monkeypatch.delattr("hired.web.examples.read_image")  # a run need not decode it for this
+    assert greeting.shown(example.image) is example
+
+
 def test_gradio_s_own_parameters_are_no_settings() -> None:
     class Request:
         query_params = {"__theme": "dark", "budget": "0.3"}  # noqa: RUF012

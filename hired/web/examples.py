@@ -7,6 +7,7 @@ Knows no gradio. The answers are of this server's last such run, or of one shipp
 import json
 import re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hired.web.export import Record, about, from_json
 from hired.web.pane_state import Case, PaneState
 from hired.web.render import esc
 from hired.web.settings import Settings
-from hired.web.uploads import keep_picture, read_image
+from hired.web.uploads import digest, keep_picture, read_image
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "examples"
 REAL = FOLDER / "real"  # for models that read photographs and documents
@@ -130,7 +131,7 @@ class Greeting:
         """The recorded answers; None where there are none, or of another question."""
         first = self.example()
         try:
-            found = from_json(self.file.read_bytes())
+            found = _recorded_run(self.file, self.file.stat().st_mtime_ns)
         except (HiredError, OSError):
             return None
         return found if first and found.question == first.question else None
@@ -169,10 +170,10 @@ class Greeting:
         Raises:
             InputError: it has an example's name and cannot be used.
         """
-        same = [one for one in self.every if Path(one.image).name == Path(path).name]
-        if same and image is None:
-            image = read_image(path)
-        return next((one for one in same if read_image(one.image) == image), None)
+        for one in self.every:
+            if Path(one.image).name == Path(path).name and _same_picture(path, image, one.image):
+                return one
+        return None
 
     def keep(self, run: Record, path: str, image: Image.Image) -> None:
         """Show a run to those who come later, if it is whole and of the first example; `path` was
@@ -182,6 +183,20 @@ class Greeting:
         whole = all(view.phase == "done" for view in run.views)
         if first is None or not whole or run.settings != self.settings or self._shipped():
             return
-        same = Path(path).name == Path(first.image).name and image == read_image(first.image)
-        if run.question == first.question and same:
+        if run.question == first.question and self.shown(path, image) is first:
             self._runs[self.engine.name] = run
+
+
+def _same_picture(path: str, image: Image.Image | None, of_example: str) -> bool:
+    """Does a file hold an example's picture? By its bytes, else by its pixels: it may have been
+    saved again, or be gone and only `image` be left of it.
+    """
+    if (found := digest(path)) and found == digest(of_example):
+        return True
+    return (read_image(path) if image is None else image) == read_image(of_example)
+
+
+@lru_cache(maxsize=8)
+def _recorded_run(file: Path, changed_ns: int) -> Record:
+    """The run in a file that was written at `changed_ns`."""
+    return from_json(file.read_bytes())

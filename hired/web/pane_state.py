@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from hired.budget import show_budget
@@ -116,15 +117,20 @@ def name_lanes(lanes: Sequence[str]) -> list[str]:
     """What people call each lane: its method, where that stands twice what they differ in, and
     where they do not differ their place.
     """
+    return list(_names_of(tuple(lanes)))
+
+
+@lru_cache(maxsize=64)  # every frame of a run asks for the same
+def _names_of(lanes: tuple[str, ...]) -> tuple[str, ...]:
     titles = [title_of(lane) for lane in lanes]
     named = []
     for lane, title in zip(lanes, titles, strict=True):
         twins = [other for other, same in zip(lanes, titles, strict=True) if same == title]
         named.append(f"{title} {told}" if (told := _differing(lane, twins)) else title)
-    return [
+    return tuple(
         f"{name}, pane {place}" if named.count(name) > 1 else name
         for place, name in enumerate(named, 1)
-    ]
+    )
 
 
 def _differing(lane: str, twins: Sequence[str]) -> str:

@@ -181,6 +181,17 @@ def test_a_finger_picks_by_a_tap_and_by_a_stroke_across_but_scrolls_up_and_down(
     assert not page.faults
 
 
+def test_a_link_without_patches_keeps_everything_until_one_is_dropped(visit, picture) -> None:
+    page = visit("?lane=full&lane=hand&max_new_tokens=4")
+    ask(page, picture)
+    expect(page.locator("#readout")).to_contain_text("reads 166 tokens", timeout=PATIENCE_MS)
+    expect(page.locator(".by-hand [data-tile='0']")).to_have_attribute("aria-pressed", "true")
+    page.mouse.click(*place(page, 0, 5, 5))
+    mask = picked(page)
+    assert not mask[0, 35] and mask[0].sum() == 35
+    assert not page.faults
+
+
 def test_a_link_brings_the_patches_and_the_editor(visit, picture) -> None:
     lane = ByHand(**read_settings("hand", {"patches": "2x2x6.AB....I"}))
     page = visit(f"?lane=full&lane={lane.text}&max_new_tokens=4")

@@ -15,6 +15,7 @@ const writePatches = ({cut}, kept) => {
 };
 const readPatches = ({cut, boxes}, text) => {  // null of another cut
   const [head, ...tiles] = text.split('.'), many = cut[2] ** 2;
+  if (!text) return new Uint8Array(boxes.length * many).map((_, patch) => Number(open(patch)));  // untouched
   if (head !== cut.join('x') || tiles.length !== boxes.length) return null;
   const kept = new Uint8Array(boxes.length * many);
   tiles.forEach((tile, index) => {
@@ -147,10 +148,9 @@ const showByHand = () => {
     return;
   }
   if (text === byHand.text) return;
-  const every = new Uint8Array(byHand.data.boxes.length * byHand.data.cut[2] ** 2).map((_, patch) => Number(open(patch)));
-  const kept = text ? readPatches(byHand.data, text) : every;
+  const kept = readPatches(byHand.data, text);
   if (!kept) return;  // the server says what is wrong
-  Object.assign(byHand, {kept, text: writePatches(byHand.data, kept), touched: new Set(), undo: []});
+  Object.assign(byHand, {kept, text, touched: new Set(), undo: []});
   byHand.budget = countKept();
   drawPatches();
   tellCount();

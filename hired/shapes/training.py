@@ -104,7 +104,7 @@ def check_numbers(args: Namespace, schedule: Schedule) -> None:
 
 
 def check_checkpoints(args: Namespace, schedule: Schedule) -> None:
-    """Are the language stage's of this run?  They were trained on one tower only.
+    """Check that the language stage's checkpoints are of this run: they fit one tower only.
 
     Raises:
         ModelError: one was trained with another seed, another schedule, from other weights or on

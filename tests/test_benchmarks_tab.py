@@ -11,7 +11,7 @@ from hired.bench.speed_plan import Sweep
 from hired.bench.speed_summary import Row
 from hired.bench.speed_tables import describe_overhead
 from hired.cli import main
-from hired.web import accuracy, benchmarks_tab, overhead
+from hired.web import accuracy, benchmarks_tab, overhead, speed
 from hired.web.benchmarks_tab import EMPTY, HEADS, choose, open_tab, read_results
 from hired.web.engine import Engine
 from hired.web.settings import Settings
@@ -31,13 +31,13 @@ def folder(tiny, tmp_path_factory):
 
 
 def test_without_records_it_says_so(tmp_path) -> None:
-    choice, streaming, about, table, figures = open_tab(tmp_path)
+    choice, streaming, about, table, *plots = open_tab(tmp_path)
     assert about == EMPTY and "python -m hired bench" in about and not streaming
-    assert not choice["visible"] and not table["visible"] and figures == ""
+    assert len(plots) == 4 and not any(one["visible"] for one in (choice, table, *plots))
 
 
-def test_records_are_a_sortable_table_and_figures(folder) -> None:
-    choice, _, about, table, figures = open_tab(folder)
+def test_records_are_a_sortable_table_and_plots(folder) -> None:
+    choice, _, about, table, *plots = open_tab(folder)
     assert len(choice["choices"]) == 2 and "batch 1" in choice["choices"][0][0]
     device, day = read_results(folder)[0].title.split(" · ")[-1].rsplit(", ", 1)
     assert device in about and day in about and "python -m hired bench --x" in about
@@ -49,9 +49,45 @@ def test_records_are_a_sortable_table_and_figures(folder) -> None:
     numbers = [value for row in rows for value in list(row.values())[2:]]
     assert all(isinstance(value, int | float) for value in numbers), "text does not sort"
     assert rows[0]["speed-up"] == 1 and rows[0]["first token, ms"] > 0
-    assert figures.count("<img alt=") == 3 and "the table has the numbers" in figures
+    assert all(one["visible"] for one in plots)
     assert len(choose(folder, 1)[1]["value"]) == 3
     assert choose(folder, 7)[0] == EMPTY
+
+
+def points(plot, *wanted):
+    """Columns of what a plot was given, row by row."""
+    columns = plot["value"]["columns"]
+    assert set(plot["value"]["datatypes"]) == set(columns) >= set(wanted)
+    found = [dict(zip(columns, row, strict=True)) for row in plot["value"]["data"]]
+    return [tuple(one[name] for name in wanted) for one in found]
+
+
+def test_plots_have_the_numbers_of_the_table(folder) -> None:
+    _, _, _, table, methods, gains, phases, memory = open_tab(folder)
+    rows = [dict(zip(HEADS, row, strict=True)) for row in table["value"]]
+    assert methods["choices"] == methods["value"] and set(methods["value"]) == {"hired", "full"}
+    assert set(gains["color_map"]) == {"full", "hired", "bound"}
+    lines = {one[:2]: one[2] for one in points(gains, speed.METHOD, speed.TOKENS, speed.GAIN)}
+    for row in rows:
+        tokens = row["visual tokens"]
+        assert lines[row["method"], tokens] == pytest.approx(row["speed-up"], rel=1e-2)
+        assert lines["bound", tokens] == pytest.approx(row["its bound"], rel=1e-2)
+    bars = points(phases, speed.LANE, speed.SECONDS)
+    assert phases["sort"] == ["full", "hired, 20 %", "hired, 30"]
+    for row, lane in zip(rows, phases["sort"], strict=True):
+        parts = [value for name, value in bars if name == lane]
+        assert len(parts) == 4
+        assert sum(parts) == pytest.approx(row["first token, ms"] / 1e3, rel=0.02, abs=4e-4)
+    held = {one[:2]: one[2] for one in points(memory, speed.LANE, speed.MEMORY, speed.MEGABYTES)}
+    assert held["full", "KV cache, at the end"] == pytest.approx(rows[0]["KV cache, MB"], abs=0.01)
+
+
+def test_methods_are_switched_on_and_off_and_the_bound_stays(folder) -> None:
+    shown = {
+        chosen: {name for (name,) in points(benchmarks_tab.switch(folder, 0, chosen), speed.METHOD)}
+        for chosen in (("hired",), ())
+    }
+    assert shown == {("hired",): {"hired", "bound"}, (): {"bound"}}
 
 
 def test_lane_without_numbers_keeps_its_place_and_its_reason(folder, tmp_path) -> None:
@@ -60,7 +96,7 @@ def test_lane_without_numbers_keeps_its_place_and_its_reason(folder, tmp_path) -
         del line["lanes"][0]["metrics"]
         line["lanes"][0]["error"] = "ran out of memory"
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    about, table, _ = choose(tmp_path, 0)
+    about, table, *_ = choose(tmp_path, 0)
     assert "`full` ran out of memory" in about
     assert table["value"][0][2:] == [None] * (len(HEADS) - 2)
 
@@ -100,8 +136,9 @@ def test_a_group_in_which_nothing_could_be_measured(folder, tmp_path) -> None:
             del lane["metrics"]
             lane["error"] = "ran out of memory"
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    about, table, figures = choose(tmp_path, 0)
-    assert about.count("ran out of memory") == 3 and len(table["value"]) == 3 and figures == ""
+    about, table, *plots = choose(tmp_path, 0)
+    assert about.count("ran out of memory") == 3 and len(table["value"]) == 3
+    assert len(plots) == 4 and not any(one["visible"] for one in plots)
     assert draw_figures(lines, tmp_path, "a") == []
 
 

@@ -100,6 +100,21 @@ def test_the_way_to_the_benchmarks_works_from_the_menu_too(visit) -> None:
     expect(page.locator("#published")).to_be_visible(timeout=PATIENCE_MS)
 
 
+def test_the_line_of_the_method_pointed_at_stands_out(visit) -> None:
+    page = visit("")
+    page.get_by_role("tab", name="Benchmarks").click()
+    lines = page.locator("#accuracy-plot .mark-line path")
+    random = page.locator('#accuracy-plot .mark-line path[aria-label*="; method: random;"]')
+    faded = page.locator('#accuracy-plot .mark-line path[style*="opacity"]')
+    expect(random).to_have_count(1, timeout=PATIENCE_MS)
+    expect(page.locator("#speed-plot .mark-line path").first).to_be_attached(timeout=PATIENCE_MS)
+    page.locator("#accuracy-methods label").filter(has_text="random").hover()
+    expect(faded).to_have_count(lines.count() - 1)
+    expect(random).not_to_have_attribute("style", "opacity: 0.12;")
+    page.locator("#accuracy").hover()
+    expect(faded).to_have_count(0)
+
+
 def test_arrow_keys_move_along_tabs_and_pieces(visit) -> None:
     page = visit("")
     page.wait_for_selector("#seen .picture img")

@@ -52,7 +52,7 @@ def measured(group: Group) -> list[Row]:
     return [row for row in group.rows if row.error is None]
 
 
-def _one_method(group: Group) -> list[Row]:
+def of_one_method(group: Group) -> list[Row]:
     """The baseline and HiRED at every budget, or the last method if HiRED was not measured."""
     rows = measured(group)
     titles = list(dict.fromkeys(row.title for row in rows))
@@ -62,7 +62,7 @@ def _one_method(group: Group) -> list[Row]:
 
 def _phases(group: Group) -> "Figure":
     """Time to the first token, cut into phases: the baseline and one method at every budget."""
-    rows = _one_method(group)[::-1]
+    rows = of_one_method(group)[::-1]
     figure, axes = _axes(group, 1.4 + 0.45 * len(rows))
     names = [_label(row) for row in rows]
     left = [0.0] * len(rows)
@@ -111,7 +111,7 @@ def _speedup(group: Group) -> "Figure":
 def _memory(group: Group) -> "Figure":
     """KV cache and peak above rest against the tokens kept, of the baseline and one method."""
     figure, axes = _axes(group)
-    rows = _by_tokens(_one_method(group))
+    rows = _by_tokens(of_one_method(group))
     tokens = [row.metrics["visual_tokens"].median for row in rows]
     for name, label, style in (
         ("kv_cache_bytes", "KV cache, at the end", "o-"),

@@ -1,7 +1,7 @@
-"""The Benchmarks tab: recorded accuracy, then recorded speed as a table to sort and as figures."""
+"""The Benchmarks tab: recorded accuracy, then recorded speed as plots and as a table to sort."""
 
-import base64
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,17 +9,15 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from hired.bench.figures import to_svg
 from hired.bench.results import read_lines, rounds_in
-from hired.bench.speed_figures import KINDS, measured
 from hired.bench.speed_summary import Group, Row, summarise_rounds
 from hired.bench.speed_tables import describe_overhead
 from hired.bench.tables import describe_sessions, show_kept
 from hired.errors import HiredError
 from hired.phases import TO_FIRST_TOKEN
-from hired.web import render
 from hired.web.accuracy import add_accuracy
 from hired.web.queues import LOOK, QUIET
+from hired.web.speed import add_speed_plots, show_speed, switch_methods
 
 PUBLISHED = """
 ### What the paper reports
@@ -59,11 +57,6 @@ HEADS = ["method", "kept", "visual tokens", "speed-up", "its bound", *MEASURED]
 KINDS_OF: list[Literal["str", "number"]] = [
     "str" if place < 2 else "number" for place in range(len(HEADS))
 ]
-WORDS = {
-    "phases": "Seconds to the first token, cut into phases",
-    "speedup": "Speed-up to the first token over visual tokens, beside its bound",
-    "memory": "KV cache and peak memory over visual tokens",
-}
 EMPTY = (
     "### Measured here\nNothing is recorded yet. `python -m hired bench` measures this machine; "
     "its record appears here. Until then there are the published numbers below."
@@ -84,16 +77,18 @@ def add_benchmarks_tab(tab: gr.Tab, folder: Path = RESULTS) -> None:
     add_accuracy(tab, folder)
     about = gr.Markdown(EMPTY, elem_id="recorded")
     choice = gr.Dropdown([], label="Recorded", visible=False, elem_id="recorded-choice")
+    plots = add_speed_plots()
     table = gr.Dataframe(
         headers=HEADS, datatype=KINDS_OF, label="Medians; click a head to sort", visible=False,
         interactive=False, elem_id="recorded-table", buttons=["copy", "fullscreen"],
     )  # fmt: skip
-    figures = gr.HTML("", elem_id="recorded-figures")
     streaming = gr.Markdown("", elem_id="recorded-overhead")
     gr.Markdown(PUBLISHED, elem_id="published")
-    shown = [about, table, figures]
+    shown = [about, table, *plots]
     tab.select(partial(open_tab, folder), None, [choice, streaming, *shown], **LOOK, **QUIET)
     choice.input(partial(choose, folder), choice, shown, **LOOK, **QUIET)
+    methods, gains, *_ = plots
+    methods.input(partial(switch, folder), [choice, methods], gains, **LOOK, **QUIET)
 
 
 def read_results(folder: Path = RESULTS) -> list[Result]:
@@ -131,13 +126,23 @@ def open_tab(folder: Path) -> list[Any]:
 
 
 def choose(folder: Path, index: int | None) -> list[Any]:
-    """Facts, table and figures of one result."""
-    results = read_results(folder)
-    if index is None or not 0 <= index < len(results):
-        return [EMPTY, gr.update(visible=False), ""]
-    result = results[index]
+    """Facts, table and plots of one result."""
+    result = _at(folder, index)
+    if result is None:
+        return [EMPTY, gr.update(visible=False), *show_speed(None)]
     table = gr.update(value=[cells(row) for row in result.group.rows], visible=True)
-    return [_facts(result), table, _figures(result.group)]
+    return [_facts(result), table, *show_speed(result.group)]
+
+
+def switch(folder: Path, index: int | None, methods: Iterable[str]) -> Any:
+    """The speed-up of some methods alone."""
+    result = _at(folder, index)
+    return switch_methods(result.group if result else None, methods)
+
+
+def _at(folder: Path, index: int | None) -> Result | None:
+    results = read_results(folder)
+    return results[index] if index is not None and 0 <= index < len(results) else None
 
 
 def cells(row: Row) -> list[Any]:
@@ -162,16 +167,3 @@ def _facts(result: Result) -> str:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")
-
-
-def _figures(group: Group) -> str:
-    return "".join(_figure(kind, group) for kind in KINDS) if measured(group) else ""
-
-
-def _figure(kind: str, group: Group) -> str:
-    data = base64.b64encode(to_svg(KINDS[kind](group))).decode()
-    words = f"{WORDS[kind]}; the table has the numbers."
-    return (
-        f'<figure class="plot"><img alt="{render.esc(words)}" '
-        f'src="data:image/svg+xml;base64,{data}"><figcaption>{render.esc(WORDS[kind])}</figcaption></figure>'
-    )

@@ -1,6 +1,7 @@
 """The box "What did it look at?": offered after a run, filled when asked for, inert as HTML."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from conftest import make_image
@@ -8,7 +9,9 @@ from conftest import make_image
 from hired.selectors import parse
 from hired.web import gaze_panel
 from hired.web.engine import Engine
+from hired.web.export import Record
 from hired.web.handlers import Handlers
+from hired.web.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -47,4 +50,8 @@ def test_stock_alone_is_shown_without_shares(engine) -> None:
 def test_nothing_is_offered_before_a_run_or_of_another_picture(engine) -> None:
     handlers = Handlers(engine)
     assert gaze_panel.offer(handlers, None, None) == ""
-    assert gaze_panel.offer(handlers, "/tmp/other.png", {"format": "none"}) == ""
+    run = Record("what ?", {"name": "a.png"}, Settings(), [], {"model": engine.name})
+    assert gaze_panel.offer(handlers, "/tmp/other.png", run) == ""
+    assert "What did it look at?" in gaze_panel.offer(handlers, "/tmp/a.png", run)
+    away = replace(run, about={"model": "another"})
+    assert gaze_panel.offer(handlers, "/tmp/a.png", away) == "", "its model is not here"

@@ -114,7 +114,7 @@ def test_a_model_elsewhere_is_said_before_anything_runs(engine, picture, monkeyp
 def test_files_of_a_run_tell_it_once_somebody_looked_back(engine, picture, found) -> None:
     asked = {"lanes": " ".join(LANES), "max_new_tokens": 4}
     kept = last(Endpoints(engine).compare(picture, QUESTION, **asked))[2]
-    html, *files = gaze_panel.answer(Handlers(engine), picture, kept)
+    html, *files = gaze_panel.answer(Handlers(engine), picture, export.from_json(kept))
     assert "data-map=" in html
     made, table, text = (Path(one["value"]).read_text("utf-8") for one in files)
     lanes = json.loads(made)["lanes"]

@@ -1,12 +1,14 @@
 """Answers to what is no longer asked are known as such, and a change taken back is none."""
 
+from dataclasses import replace
+
 import pytest
 from asking import shared
 from conftest import make_image
 from test_web import ABOUT, HIRED, STOCK
 
 from hired.web import form_changes, uploads
-from hired.web.export import Record, as_dict, from_json, to_json
+from hired.web.export import Record, from_json, to_json
 from hired.web.settings import Settings
 
 QUESTION = "Which digit?"
@@ -22,7 +24,7 @@ def picture(tmp_path):
 @pytest.fixture
 def kept(picture):
     image = uploads.keep_picture(picture, make_image(60, 80))
-    return as_dict(Record(QUESTION, image, Settings(), [STOCK, HIRED], ABOUT))
+    return Record(QUESTION, image, Settings(), [STOCK, HIRED], ABOUT)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_the_notice_says_what_the_answers_are_of_and_offers_run(kept, picture) -
     assert 'class="run-again">Run</button>' in said
     assert form_changes.notice(kept, picture, QUESTION, Settings(), False) == ""
     assert form_changes.notice(None, picture, QUESTION, Settings(), False) == ""
-    counted = kept | {"settings": shared(budget=64).as_dict()}
+    counted = replace(kept, settings=shared(budget=64))
     assert "Answers at 64 patches," in form_changes.notice(
         counted, picture, QUESTION, Settings(), False
     )
@@ -65,9 +67,9 @@ def test_the_notice_says_what_the_answers_are_of_and_offers_run(kept, picture) -
 
 def test_a_run_brings_its_picture_or_says_why_not(kept) -> None:
     image = from_json(
-        to_json(from_json(to_json(Record("q", kept["image"], Settings(), [STOCK], ABOUT))))
+        to_json(from_json(to_json(Record("q", kept.image, Settings(), [STOCK], ABOUT))))
     ).image
-    assert image == kept["image"], "twice through a file"
+    assert image == kept.image, "twice through a file"
     assert image["thumbnail"] in uploads.show_picture(
         image
     ) and "a.png, 80 × 60 px" in uploads.show_picture(image)

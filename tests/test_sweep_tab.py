@@ -80,11 +80,11 @@ def test_a_cell_opens_the_run_behind_it() -> None:
         "which?", "7", size, "none", planned, Progress(rows, 5, 0, "", views), ABOUT
     )
     kept = json.loads(json.dumps(kept))
-    opened = export.from_json(export.dump(sweep_results.run_at(kept, 4)))
+    opened = export.from_json(sweep_results.run_at(kept, 4))
     assert (opened.question, opened.image, opened.about["date"]) == ("which?", size, ABOUT["date"])
     assert opened.settings == shared(left="full", right="random", budget=0.2, repeats=2)
     assert [view.text for view in opened.views] == ["answer 0", "answer 4"]
-    stock = export.from_json(export.dump(sweep_results.run_at(kept, 0)))
+    stock = export.from_json(sweep_results.run_at(kept, 0))
     assert [view.text for view in stock.views] == ["answer 0", "answer 1"]
 
 

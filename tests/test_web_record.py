@@ -17,7 +17,8 @@ from hired.web.settings import Settings
 
 def test_export_and_import_show_the_same() -> None:
     again = export.from_json(export.to_json(RECORD))
-    assert again == RECORD
+    assert again == RECORD and hash(again) == hash(RECORD)
+    assert export.from_json(export.as_dict(RECORD)) == RECORD
     assert [render.pane(view, 0) for view in again.views] == [
         render.pane(view, 0) for view in RECORD.views
     ]

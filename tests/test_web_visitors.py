@@ -1,6 +1,5 @@
 """What one visitor can do to the others: decoding, switching models, addresses, lost uploads."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from hired.web import form, permalink, uploads
 from hired.web.asgi import Refusal
 from hired.web.engine import Engine
 from hired.web.examples import Example
-from hired.web.export import from_json
+from hired.web.export import from_json, to_json
 from hired.web.handlers import Handlers
 from hired.web.limits import Limits
 from hired.web.middleware import _check_name, network
@@ -129,7 +128,7 @@ def test_a_finished_run_is_kept_though_its_upload_is_gone(tiny, tmp_path) -> Non
     path.unlink()
     uploads._images.clear()
     *_, end = frames
-    found = from_json(json.dumps(end["last"]))
+    found = from_json(to_json(end["last"]))
     assert [view.phase for view in found.views] == ["done", "done"]
     kept = {key: found.image.get(key) for key in ("name", "height", "width", "digest", "example")}
     assert kept == {

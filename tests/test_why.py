@@ -92,7 +92,7 @@ def test_only_the_posters_maker_knows(handlers, tmp_path) -> None:
     example = EXAMPLES["dense"]
     views = [PaneState("full", "done", RIGHT), PaneState("hired", "done", WRONG)]
     facts = export.about(handlers.engine.get().info, {})
-    kept = export.as_dict(Record(example.question, {"name": "dense.png"}, Settings(), views, facts))
+    kept = Record(example.question, {"name": "dense.png"}, Settings(), views, facts)
     assert "pink circle" in why_panel.explain(handlers, example.image, kept)
     Image.open(EXAMPLES["sparse"].image).save(tmp_path / "dense.png")
     assert why_panel.explain(handlers, str(tmp_path / "dense.png"), kept) == ""

@@ -47,6 +47,10 @@ class Record:
     about: dict[str, Any]
     known: str = ""
 
+    def __hash__(self) -> int:
+        """By content, although its parts are lists and dictionaries: Gradio asks for it."""
+        return hash(json.dumps(as_dict(self), sort_keys=True))
+
 
 def about(info: dict[str, Any], versions: dict[str, str]) -> dict[str, Any]:
     """What a result depends on, now."""
@@ -89,11 +93,6 @@ def as_dict(record: Record) -> dict[str, Any]:
 def to_json(record: Record) -> str:
     """Everything."""
     return json.dumps(as_dict(record), indent=2, ensure_ascii=False)
-
-
-def dump(data: dict[str, Any]) -> str:
-    """A record as it came from `as_dict`, as text."""
-    return json.dumps(data, ensure_ascii=False)
 
 
 def to_csv(record: Record) -> str:
@@ -155,8 +154,8 @@ def to_markdown(record: Record) -> str:
     )
 
 
-def from_json(data: bytes | str) -> Record:
-    """A record somebody exported.
+def from_json(data: bytes | str | dict[str, Any]) -> Record:
+    """A record somebody exported, as text or as the plain data in it.
 
     Raises:
         InputError: it is too large, no JSON, or no comparison.
@@ -165,7 +164,7 @@ def from_json(data: bytes | str) -> Record:
     if len(data) > MAX_BYTES:
         raise InputError(f"The file has {len(data)} bytes; a comparison has at most {MAX_BYTES}.")
     try:
-        found = _as_exported(json.loads(data))
+        found = _as_exported(data if isinstance(data, dict) else json.loads(data))
         lanes = list(found["lanes"])
         settings = from_mapping(dict(found["settings"]))
         views = [_view(lane, _lane(lane, settings, i)) for i, lane in enumerate(lanes[:MOST])]

@@ -5,7 +5,7 @@ Gradio sends a request for every change, and two within milliseconds may be answ
 order; `take_turns` asks once for what follows them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,11 +18,12 @@ from hired.models.auto import real_model
 from hired.web import examples, form, render
 from hired.web.errors import plain_errors
 from hired.web.examples import Example
+from hired.web.export import Record
 from hired.web.handlers import Handlers, idle_views
 from hired.web.pane_state import budget_of, budget_words
 from hired.web.queues import LOOK, NOTE, QUIET
 from hired.web.render import esc
-from hired.web.settings import Settings, from_mapping
+from hired.web.settings import Settings
 from hired.web.uploads import digest, read_image
 from hired.web.wires import Parts, Values, listen, pick
 
@@ -51,22 +52,22 @@ def take_turns(name: str, changes: Sequence[Any]) -> Any:
 
 
 def changes_since(
-    kept: Mapping[str, Any], path: str | None, question: str, settings: Settings, small: bool
+    kept: Record, path: str | None, question: str, settings: Settings, small: bool
 ) -> list[str]:
     """What the form asks otherwise than a run did, in words.
 
     Args:
-        kept: the run, as `record.as_dict` gives it.
+        kept: the run.
         path: the picture of the form.
         question: of the form.
         settings: of the form.
         small: does the run's own thumbnail stand in the place of a picture?
     """
-    ran = from_mapping(kept["settings"])
+    ran = kept.settings
     found = []
-    if not (small and not path) and (kept["image"].get("digest") != (path and digest(path))):
+    if not (small and not path) and (kept.image.get("digest") != (path and digest(path))):
         found.append("picture")
-    if question.strip() != kept["question"].strip():
+    if question.strip() != kept.question.strip():
         found.append("question")
     pairs = list(zip(settings.lanes, ran.lanes, strict=False))
     if [lane.name for lane in settings.lanes] != [lane.name for lane in ran.lanes]:
@@ -81,16 +82,13 @@ def changes_since(
 
 
 def notice(
-    kept: Mapping[str, Any] | None, path: str | None, question: str, settings: Settings, small: bool
+    kept: Record | None, path: str | None, question: str, settings: Settings, small: bool
 ) -> str:
     """What the panes are of, and Run, where the form asks something else; else nothing."""
-    try:
-        found = changes_since(kept, path, question, settings, small) if kept else []
-    except HiredError:  # a run of other times
-        found = []
+    found = changes_since(kept, path, question, settings, small) if kept else []
     if not kept or not found:
         return ""
-    lanes = from_mapping(kept["settings"]).lanes
+    lanes = kept.settings.lanes
     budgets = dict.fromkeys(filter(None, map(budget_words, lanes)))
     at = f" at {' and '.join(budgets)}" if budgets else ""
     words = " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
@@ -146,7 +144,7 @@ class FormChanges:
         return listen(event, self.look, reads, shown.sight, **LOOK, **options)
 
     def look(
-        self, mode: str, last: dict[str, Any] | None, brought: str, path: str | None,
+        self, mode: str, last: Record | None, brought: str, path: str | None,
         question: str, **fields: Any,
     ) -> Values:  # fmt: skip
         """Picture, read-out, small pictures, and what the answers are of where that has changed."""
@@ -189,7 +187,7 @@ class FormChanges:
         )
 
     def compare_with_last(
-        self, last: dict[str, Any] | None, brought: str, path: str | None, question: str,
+        self, last: Record | None, brought: str, path: str | None, question: str,
         **fields: Any,
     ) -> Values:  # fmt: skip
         """What the panes are of, where the form asks something else by now."""

@@ -20,8 +20,9 @@ from hired.comparison.explain import Explanation, Word
 from hired.comparison.overlay import draw_plain
 from hired.errors import HiredError
 from hired.selectors import Selector
-from hired.web import export, zerogpu
+from hired.web import zerogpu
 from hired.web.engine import Loaded
+from hired.web.export import Record
 from hired.web.handlers import Handlers
 from hired.web.lookback import cover, look_back
 from hired.web.pictures import data_uri, lay_out
@@ -207,36 +208,28 @@ def add_gaze_panel(
     return box
 
 
-def offer(handlers: Handlers, path: str | None, kept: dict[str, Any] | None) -> str:
+def offer(handlers: Handlers, path: str | None, kept: Record | None) -> str:
     """The button, where a model of this machine has answered about the picture shown."""
-    return ASK if _read(handlers, path, kept) else ""
+    return ASK if _is_shown(handlers, path, kept) else ""
 
 
-def answer(handlers: Handlers, path: str | None, kept: dict[str, Any] | None) -> list[Any]:
+def answer(handlers: Handlers, path: str | None, kept: Record | None) -> list[Any]:
     """What the answers looked at, or why that cannot be told; and the files that tell it too."""
     as_they_are = [gr.skip()] * 3
     try:
-        found = _read(handlers, path, kept)
-        if path is None or found is None:
+        if not path or not kept or not _is_shown(handlers, path, kept):
             return ["", *as_they_are]
-        loaded, lanes = handlers.engine.get(), found.settings.lanes
-        asked = read_image(path), found.question, lanes, found.settings.max_new_tokens
+        loaded, lanes = handlers.engine.get(), kept.settings.lanes
+        asked = read_image(path), kept.question, lanes, kept.settings.max_new_tokens
         html, stock = show_looks(loaded, *asked)
     except HiredError as error:
         return [f'<section class="gaze"><p>{esc(error)}</p></section>', *as_they_are]
-    told = replace(found, views=cover(found.views, stock))
-    return [html, *handlers.files(export.as_dict(told))]
+    return [html, *handlers.files(replace(kept, views=cover(kept.views, stock)))]
 
 
-def _read(
-    handlers: Handlers, path: str | None, kept: dict[str, Any] | None
-) -> export.Record | None:
-    """The last run, if its picture is the one shown and its model is here."""
+def _is_shown(handlers: Handlers, path: str | None, kept: Record | None) -> bool:
+    """Is the picture of the last run the one shown, and its model here?"""
     if not path or not kept or zerogpu.BORROWED or handlers.engine.servers is not None:
-        return None
-    try:
-        found = export.from_json(export.dump(kept))
-    except HiredError:
-        return None
-    here = found.image.get("name") == Path(path).name
-    return found if here and found.about.get("model") == handlers.engine.name else None
+        return False
+    here = kept.image.get("name") == Path(path).name
+    return here and kept.about.get("model") == handlers.engine.name

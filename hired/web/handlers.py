@@ -87,7 +87,7 @@ class Handlers:
         first = self.greeting.example()
         known = kept.known or (first.answer if first else "")
         case = Case(known, about=kept.about)
-        return {**self.draw(kept.views, case), "last": export.as_dict(kept)}
+        return {**self.draw(kept.views, case), "last": kept}
 
     def _wants_first(self, asked: bool) -> bool:
         """Is the first example to be answered for this visitor? The embedded model does so once."""
@@ -110,7 +110,7 @@ class Handlers:
                     yield self.draw(views, case)
                 kept = greeting.record(example.question, example.image, image, settings, views)
                 greeting.keep(kept, example.image, image)
-                yield {**self.draw(views, case), "last": export.as_dict(kept)}
+                yield {**self.draw(views, case), "last": kept}
                 return
         yield self._again(kept)
 
@@ -210,7 +210,7 @@ class Handlers:
                     yield self.draw(views, case)
             kept = self.greeting.record(question, path, image, settings, views)
             self.greeting.keep(kept, path, image)
-            yield {**self.draw(views, case), "last": export.as_dict(kept)}
+            yield {**self.draw(views, case), "last": kept}
 
     def measure(
         self,
@@ -241,17 +241,16 @@ class Handlers:
         """One lane."""
         self.engine.stop(request.session_hash, lane)
 
-    def files(self, kept: dict[str, Any] | None) -> list[Any]:
+    def files(self, kept: Record | None) -> list[Any]:
         """The last run as files to download."""
         if not kept:
             return [gr.update(interactive=False)] * 3
-        found = export.from_json(export.dump(kept))
         folder = Path(tempfile.mkdtemp(prefix="comparison-", dir=upload_folder()))
         made = []
         for name, text in (
-            ("comparison.json", export.to_json(found)),
-            ("comparison.csv", export.to_csv(found)),
-            ("comparison.md", export.to_markdown(found)),
+            ("comparison.json", export.to_json(kept)),
+            ("comparison.csv", export.to_csv(kept)),
+            ("comparison.md", export.to_markdown(kept)),
         ):
             (folder / name).write_text(text, encoding="utf-8")
             made.append(gr.update(value=str(folder / name), interactive=True))

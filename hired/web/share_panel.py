@@ -29,17 +29,27 @@ class Recall:
     def __init__(self, handlers: Handlers) -> None:
         self.handlers = handlers
 
-    def show_record(self, kept: dict[str, Any] | None, path: str | None = None) -> Values:
+    def show_stored(self, run: dict[str, Any] | None) -> Values:
+        """A run of the browser's history, shown again."""
+        with plain_errors():
+            if not run:
+                raise InputError(
+                    "This run is no longer in the history of this browser. Run it again."
+                )
+            found = export.from_json(run)
+        return self.show_record(found)
+
+    def import_record(self, path: str) -> Values:
+        """An exported file, shown again."""
+        with plain_errors():
+            found = export.from_json(Path(path).read_bytes()[: export.MAX_BYTES + 1])
+        return self.show_record(found)
+
+    def show_record(self, found: Record, path: str | None = None) -> Values:
         """A run of before: panes, what was asked, what stands for its picture, settings.
 
         `path` is the image that is there; it stays if it is the run's own.
         """
-        with plain_errors():
-            if not kept:
-                raise InputError(
-                    "This run is no longer in the history of this browser. Run it again."
-                )
-            found = export.from_json(export.dump(kept))
         image, foreign = found.image, bool(found.image.get("foreign"))
         example = self._example(found)
         stays = bool(path) and image.get("digest") == digest(path or "")
@@ -55,14 +65,8 @@ class Recall:
             "note": examples.note(example) if example and asked else "",
             **brought,
             **self.handlers.fit_form(found.settings),
-            "last": export.as_dict(found),
+            "last": found,
         }
-
-    def import_record(self, path: str) -> Values:
-        """An exported file, shown again."""
-        with plain_errors():
-            found = export.from_json(Path(path).read_bytes()[: export.MAX_BYTES + 1])
-        return self.show_record(export.as_dict(found))
 
     def _example(self, found: Record) -> Any:
         key = found.image.get("example")
@@ -99,7 +103,7 @@ class Shared:
     def keep(self, handlers: Handlers, ended: Any) -> None:
         """After a run: make its files and remember it."""
         made = ended.then(handlers.files, self.last, self.downloads, queue=False, **QUIET)
-        told = made.then(lambda kept: kept, self.last, self.told, queue=False, **QUIET)
+        told = made.then(_as_data, self.last, self.told, queue=False, **QUIET)
         told.then(storage.choices, self.told, self.past, js=storage.REMEMBER, queue=False, **QUIET)
 
     def reopened(self, asked: Any, results: Parts) -> Parts:
@@ -128,7 +132,7 @@ class Shared:
             **QUIET,
         )
         chosen = listen(
-            self.picked.change, lambda run, name: recall.show_record(run),
+            self.picked.change, lambda run, name: recall.show_stored(run),
             {"run": self.told, "name": self.past}, shown, js=storage.PICK, **FREE, **QUIET,
         )  # fmt: skip
         for event in (imported, chosen):
@@ -159,6 +163,10 @@ def add_share_panel() -> Shared:
     return Shared(gr.State(None), told, past, gr.State(0), downloads, upload, copy, link, card)
 
 
+def _as_data(kept: Record | None) -> dict[str, Any] | None:
+    return export.as_dict(kept) if kept else None
+
+
 def _query(handlers: Handlers, path: str | None, question: str, **fields: Any) -> Values:
     """The link's query; whoever opens it sees the run at once where it can carry the picture."""
     with plain_errors():
@@ -180,36 +188,34 @@ def _carder(handlers: Handlers) -> Callable[..., Any]:
     def make(
         request: gr.Request,  # gradio finds the request by its annotation
         path: str | None,
-        kept: dict[str, Any] | None,
+        kept: Record | None,
     ) -> Any:
         return _card(handlers, request, path, kept)
 
     return make
 
 
-def _card(
-    handlers: Handlers, request: gr.Request, path: str | None, kept: dict[str, Any] | None
-) -> Any:
+def _card(handlers: Handlers, request: gr.Request, path: str | None, kept: Record | None) -> Any:
     """The last run as one picture, where its image is still there."""
     nothing = gr.update(interactive=False)
     loaded = handlers.engine.get()
     if not path or not kept or loaded.servers is not None:
         return nothing
     try:
-        found, image = export.from_json(export.dump(kept)), read_image(path)
+        image = read_image(path)
         shown = {"name": Path(path).name, "height": image.height, "width": image.width}
-        if {key: found.image.get(key) for key in shown} != shown:
+        if {key: kept.image.get(key) for key in shown} != shown:
             return nothing
         example = handlers.greeting.shown(path)
-        query = _link_of(found.settings, found.question, path, example)
+        query = _link_of(kept.settings, kept.question, path, example)
         address = request.headers.get("origin") or request.headers.get("referer") or ""
         link = f"{address.split('?')[0].rstrip('/')}/?{query}" if address else ""
-        chosen = [view.selector for view in found.views]
+        chosen = [view.selector for view in kept.views]
         selections = [loaded.preview.select(image, lane) for lane in chosen if lane is not None]
         if len(selections) < len(chosen):
             return nothing
-        known = example.known.get(found.question, "") if example else ""
-        card = draw_card(found, image, selections, known, link)
+        known = example.known.get(kept.question, "") if example else ""
+        card = draw_card(kept, image, selections, known, link)
     except HiredError:  # the panes say what went wrong
         return nothing
     target = Path(tempfile.mkdtemp(prefix="card-", dir=upload_folder())) / "hired-card.png"

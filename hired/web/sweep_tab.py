@@ -209,7 +209,8 @@ def _opener(handlers: Handlers) -> Callable[..., Values]:
             row = getattr(event, "row", None)
             if not kept or not isinstance(row, int) or not 0 <= row < len(kept["rows"]):
                 raise InputError("That run is no longer here. Run the sweep again.")
-        shown = Recall(handlers).show_record(sweep_results.run_at(kept, row), path)
+            found = export.from_json(sweep_results.run_at(kept, row))
+        shown = Recall(handlers).show_record(found, path)
         return {"tabs": gr.update(selected="compare"), **shown}
 
     return open_run

@@ -19,9 +19,10 @@ from PIL import Image
 from hired.budget import show_budget
 from hired.errors import HiredError
 from hired.shapes.scenes import Scene, Thing, thing_patches
-from hired.web import export, form
+from hired.web import form
 from hired.web.engine import Loaded
 from hired.web.examples import Example
+from hired.web.export import Record
 from hired.web.handlers import Handlers
 from hired.web.pane_state import PaneState, budget_of, name_views
 from hired.web.queues import LOOK, QUIET
@@ -169,17 +170,16 @@ def wire(handlers: Handlers, asked: Any, last: gr.State, box: gr.HTML) -> Any:
     return box.click(take_percent, panes, panes, queue=False, **QUIET)
 
 
-def explain(handlers: Handlers, path: str | None, kept: dict[str, Any] | None) -> str:
+def explain(handlers: Handlers, path: str | None, kept: Record | None) -> str:
     """Why the last run went as it did; nothing where no place of an object is known."""
     if not path or not kept or not handlers.greeting.embedded:
         return ""
     try:
         example = handlers.greeting.shown(path)
-        found = export.from_json(export.dump(kept))
-        if example is None or found.image["name"] != Path(path).name:
+        if example is None or kept.image["name"] != Path(path).name:
             return ""
         image, loaded = read_image(path), handlers.engine.get()
-        return why(loaded, image, example, found.question, found.views)
+        return why(loaded, image, example, kept.question, kept.views)
     except HiredError:  # the panes say what went wrong
         return ""
 

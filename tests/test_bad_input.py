@@ -240,7 +240,7 @@ def test_an_image_that_is_no_file(caller, image) -> None:
 
 
 def test_too_few_values(caller, good) -> None:
-    refused(caller, "compare", [good], "takes 12 values")
+    refused(caller, "compare", [good], "takes 13 values")
     refused(caller, "select", [], "takes 10 values")
     refused(caller, "select", [None, *SELECT], "There is no image")
 

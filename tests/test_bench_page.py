@@ -29,7 +29,7 @@ def test_the_page_is_waited_for_as_a_person_does(tmp_path, capsys) -> None:
     # A move draws a picture; a run answers twice.
     moved, answered = (waits[name]["cpu_s"] for name in list(waits)[3::2])
     assert 0 < moved < answered
-    assert capsys.readouterr().out.count("\n| ") == 1 + len(waits)
+    assert capsys.readouterr().out.count("\n| ") == 2 + len(waits)  # head and rule
 
 
 def test_the_table_has_the_least_the_middle_and_the_servers_seconds() -> None:

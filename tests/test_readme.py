@@ -102,7 +102,7 @@ def test_models_named_to_the_hub_are_the_allowed_ones() -> None:
 def test_the_front_page_is_short_and_leads_to_every_other() -> None:
     assert len(FRONT.encode()) < 14_000
     links = re.findall(r"\]\(([^)#\s]+README\.md)", FRONT)
-    inner = {"tests/goldens/README.md", "tests/tokenizers/README.md"}
+    inner = {f"tests/{part}/README.md" for part in ("data", "goldens", "tokenizers")}
     assert set(links) == set(TEXTS) - {"README.md"} - inner
 
 

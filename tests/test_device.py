@@ -18,7 +18,8 @@ SHAPES = {"square": (168, 168), "letterboxed": (120, 160), "thin": (40, 250), "o
 # each is a moment in which an accelerator stands still.
 WAITS = {
     "full": (0, 0), "hired": (2, 4), "divprune": (1, 2), "fastervlm": (1, 1), "globalcom2": (2, 2),
-    "hiprune": (2, 1), "hired-release": (2, 4), "prumerge": (2, 26), "prumerge-adaptive": (2, 16),
+    "hand": (0, 1), "hiprune": (2, 1), "hired-release": (2, 4), "prumerge": (2, 26),
+    "prumerge-adaptive": (2, 16),
     "prumerge-plus": (2, 26), "prumerge-plus-adaptive": (2, 16), "random": (0, 1),
     "scope": (2, 1),
     "spatial": (0, 1), "visionzip": (3, 26), "vispruner": (6, 6),

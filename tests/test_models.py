@@ -228,8 +228,8 @@ def test_an_adapter_is_told_from_a_model(tmp_path) -> None:
 
 
 def test_missing_embedded_model_says_how_to_get_it(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(models, "SHAPES", tmp_path)
-    with pytest.raises(ModelError, match="shapes train"):
+    monkeypatch.setattr("hired.models.folders.SHAPES", tmp_path)
+    with pytest.raises(ModelError, match="shapes train --out"):
         models.load()
 
 

@@ -25,7 +25,7 @@ def find(name: str, unlisted: bool) -> Path:
         if not (SHAPES / "config.json").is_file():
             raise ModelError(
                 f"The embedded model is not in {SHAPES}. Clone the whole repository, or train it "
-                f"with: python -m hired shapes train"
+                f"with: python -m hired shapes train --out {SHAPES}"
             )
         return SHAPES
     folder = Path(name).expanduser()

@@ -15,7 +15,7 @@ from hired.selectors import SELECTORS, ByHand, Selector, as_selector
 from hired.selectors.by_hand import Patches
 from hired.settings import Budget, Choice, Flag, Heads, Layer, Number, Setting, Whole
 from hired.web.render import fill
-from hired.web.settings import COUNTS, DECLARED, MAX_NEW_TOKENS, MAX_REPEATS, MOST, RUN, Settings
+from hired.web.settings import COUNTS, DECLARED, HIGHEST, MOST, RUN, Settings
 
 RATE, COUNT = "Share", "Count"
 RATE_LABEL, COUNT_LABEL = "Share of all patches, %", "Patches to keep, per image"
@@ -213,24 +213,16 @@ def build_budget(parts: dict[str, Any]) -> None:
 
 def build_settings(parts: dict[str, Any]) -> None:
     """The way of running, and the way back to the defaults; what the panes are is in their rows."""
-    tokens, repeats = COUNTS["max_new_tokens"], COUNTS["repeats"]
     usual = write(Settings())
     with gr.Row():
-        parts["max_new_tokens"] = gr.Slider(
-            tokens.low,
-            MAX_NEW_TOKENS,
-            value=usual["max_new_tokens"],
-            step=1,
-            label=tokens.label,
-            min_width=240,
-        )
-        parts["repeats"] = gr.Slider(
-            repeats.low,
-            MAX_REPEATS,
-            value=usual["repeats"],
-            step=1,
-            label=repeats.label,
-            min_width=240,
-        )
+        for name, most in HIGHEST.items():
+            parts[name] = gr.Slider(
+                COUNTS[name].low,
+                most,
+                value=usual[name],
+                step=1,
+                label=COUNTS[name].label,
+                min_width=240,
+            )
     parts["order"] = gr.Dropdown(list(ORDER), value=ORDER[0], label="Panes run")
     parts["reset"] = gr.Button("Reset all settings", size="sm", elem_id="reset")

@@ -32,12 +32,11 @@ from hired.web.asgi import (
 from hired.web.errors import FULL
 from hired.web.limits import Limits, Rate, trim
 from hired.web.logs import mark
-from hired.web.queues import GPU, Listeners, gpu_queue, session_of
+from hired.web.queues import GPU, JOIN, STREAM, Listeners, gpu_queue, session_of
 
 log = logging.getLogger(__name__)
 API = "/gradio_api/"
 ASKING = ("call/", "run/", "api/", "upload")
-JOIN, STREAM = "queue/join", "queue/data"
 EVENTS = (JOIN, "run/predict")  # what gradio's page sends whenever something changes on it
 LOGINS = 30  # tries of one client per minute
 NOTHING = "There is no such endpoint. /gradio_api/info lists them."
@@ -89,12 +88,13 @@ class Gate:
 
     async def _pass(self, scope: Message, receive: Receive, send: Send) -> None:
         path = _route(scope).removeprefix(API)
+        name = path.strip("/")
         if scope["method"] == "POST":
-            if path.strip("/") in EVENTS:
+            if name in EVENTS:
                 self._admit(scope, self.events)
             elif path.startswith(ASKING):
                 self._admit(scope, self.rate)
-            if path.strip("/") == "login":
+            if name == "login":
                 self._admit(scope, self.logins)
             if path.startswith("upload"):
                 await self._check_upload(scope, receive)
@@ -106,11 +106,11 @@ class Gate:
                 _check_name(scope["app"].get_blocks(), path)
                 body = await read(receive, most)
                 asked, receive = parse(body), replay(body, receive)
-                with self.listeners.joining(asked if path.strip("/") == JOIN else None):
+                with self.listeners.joining(asked if name == JOIN else None):
                     if not _asks_gpu(scope["app"].get_blocks(), path, asked):
                         await self.app(scope, receive, send)
                         return
-                    if path.strip("/") in EVENTS:
+                    if name in EVENTS:
                         self._admit(scope, self.rate)
                     await self._queue(scope, receive, send)
                 return
@@ -119,7 +119,7 @@ class Gate:
             session = session_of(queue, path, scope["query_string"])
             if session:
                 with self.listeners.listening(queue, session):
-                    if path.strip("/") == STREAM and _is_page(scope):
+                    if name == STREAM and _is_page(scope):
                         await self.listeners.linger(queue, session, self.app, scope, receive, send)
                     else:
                         await self.app(scope, receive, send)

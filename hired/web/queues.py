@@ -36,6 +36,7 @@ QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 LOOK_S = 0.25  # how often a job that nobody listens to is looked at
 LINGER_S = 2.0  # how long the stream of a page stays open after its last event
 CLOSES = b'"msg":"close_stream"'
+JOIN, STREAM = "queue/join", "queue/data"  # gradio's paths into its queue and out of it
 
 
 def gpu_queue(blocks: Any) -> tuple[int, list[Any]]:
@@ -166,7 +167,7 @@ class Listeners:
 
 def session_of(queue: Any, path: str, query: bytes) -> str | None:
     """The session whose event stream a GET below gradio's API opens; None of any other."""
-    if path.strip("/") == "queue/data":
+    if path.strip("/") == STREAM:
         return next(iter(parse_qs(query.decode("latin-1")).get("session_hash", ())), None)
     if not path.startswith("call/"):
         return None

@@ -8,8 +8,8 @@ from hired.bench import focus
 from hired.bench.focus import focus_table, measure_focus
 from hired.cli import main
 from hired.errors import SettingError
-from hired.shapes.assemble import build_model, build_processor
 from hired.shapes.scenes import PATCH, SIDE, Scene, Thing, coverage, object_patches, scene_for
+from hired.shapes.train.assemble import build_model, build_processor
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from hired.shapes.batches import Batches, held_out_scraps
-from hired.shapes.document_tiles import (
+from hired.shapes.documents import Document, Look, Word
+from hired.shapes.layouts import document_for
+from hired.shapes.lettering import letter
+from hired.shapes.lexicon import SLOTS, WORDS
+from hired.shapes.scenes import PATCH, SIDE, TILE
+from hired.shapes.train.batches import Batches, held_out_scraps
+from hired.shapes.train.document_tiles import (
     CHARACTERS,
     NUMBER,
     UNREADABLE_TEXT,
@@ -12,12 +17,7 @@ from hired.shapes.document_tiles import (
     page_tiles,
     text_target,
 )
-from hired.shapes.documents import Document, Look, Word
-from hired.shapes.layouts import document_for
-from hired.shapes.lettering import letter
-from hired.shapes.lexicon import SLOTS, WORDS
-from hired.shapes.scenes import PATCH, SIDE, TILE
-from hired.shapes.tiles import IGNORE, N, normalise
+from hired.shapes.train.tile_targets import IGNORE, N, normalise
 
 
 def page_of(*placed, size=16):
@@ -73,8 +73,8 @@ def test_overviews_show_text_that_cannot_be_read():
 
 def test_page_tiles_are_what_the_stock_processor_cuts():
     pytest.importorskip("torch")
-    from hired.shapes.assemble import build_processor
     from hired.shapes.printing import render
+    from hired.shapes.train.assemble import build_processor
 
     page = document_for("validation", "prices", 0, 2)
     pixels = build_processor().image_processor(render(page), return_tensors="np")["pixel_values"]

@@ -11,7 +11,10 @@ from PIL import Image
 from safetensors import safe_open
 
 import hired
-from hired.shapes.assemble import (
+from hired.shapes.examples import POINTS
+from hired.shapes.questions import KINDS
+from hired.shapes.scoring import content
+from hired.shapes.train.assemble import (
     build_model,
     build_processor,
     hub_name,
@@ -19,9 +22,6 @@ from hired.shapes.assemble import (
     own_name,
     save,
 )
-from hired.shapes.examples import POINTS
-from hired.shapes.questions import KINDS
-from hired.shapes.scoring import content
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 LISTED = json.loads((ASSETS / "examples" / "examples.json").read_text())

@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 
-from hired.shapes import language_stage, seen, vision_stage
-from hired.shapes.assemble import build_model, build_processor
-from hired.shapes.schedule import MIXTURE, POSTERS, Course, VisionSchedule
-from hired.shapes.single import encode_tiles
+from hired.shapes.train import language_stage, seen, vision_stage
+from hired.shapes.train.assemble import build_model, build_processor
+from hired.shapes.train.one_tile import encode_tiles
+from hired.shapes.train.schedule import MIXTURE, POSTERS, Course, VisionSchedule
 
 
 class Interrupted(Exception):
@@ -18,7 +18,7 @@ class Interrupted(Exception):
 @pytest.fixture
 def interrupt(monkeypatch):
     """Save at every step; `interrupt(stage, n)` ends the stage's training right after step n."""
-    monkeypatch.setattr("hired.shapes.journal.Journal.due", lambda self, last: True)
+    monkeypatch.setattr("hired.shapes.train.checkpoints.Journal.due", lambda self, last: True)
     monkeypatch.setattr(vision_stage, "CHECK_EVERY", 2)
 
     def wire(stage, at):

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from hired.errors import ModelError
-from hired.shapes import language_stage, llama_start
-from hired.shapes.assemble import build_model, build_processor
-from hired.shapes.journal import Journal
-from hired.shapes.seen import shuffled_batches
-from hired.shapes.single import encode_tiles
-from hired.shapes.tower import SIDE, position_code, shift
-from hired.shapes.vision_stage import rate
+from hired.shapes.train import language_stage, llama_init
+from hired.shapes.train.assemble import build_model, build_processor
+from hired.shapes.train.checkpoints import Journal
+from hired.shapes.train.clip_init import SIDE, position_code, shift
+from hired.shapes.train.one_tile import encode_tiles
+from hired.shapes.train.seen import shuffled_batches
+from hired.shapes.train.vision_stage import rate
 
 
 def test_rate_rises_stays_and_falls():
@@ -44,14 +44,14 @@ def test_every_poster_once_per_round():
 def test_start_copies_words_to_the_output_and_pairs_twins():
     torch.manual_seed(0)
     model, tokenizer = build_model(), build_processor().tokenizer
-    llama_start.start(model, tokenizer)
+    llama_init.start(model, tokenizer)
     table = model.model.language_model.embed_tokens.weight
     star, stars, circle = (table[tokenizer.get_vocab()[w]] for w in ("star", "stars", "circle"))
     assert torch.cosine_similarity(star, stars, 0) > 0.9
     assert torch.cosine_similarity(star, circle, 0) < 0.5
     head = model.lm_head.weight
     torch.testing.assert_close(head[:, 1:], table[:, 1:] * 0.06)
-    assert not head[:, llama_start.MARK].any()
+    assert not head[:, llama_init.MARK].any()
 
 
 def test_gradients_are_left_alone_in_one_process():

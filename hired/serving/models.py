@@ -47,7 +47,7 @@ def save_for_vllm(model: Any, processor: Any, folder: Path) -> None:
     """A model of this process as a directory that vLLM reads: weights under the hub's names."""
     from safetensors.torch import save_file
 
-    from hired.shapes.assemble import hub_name
+    from hired.shapes.train.assemble import hub_name
 
     folder.mkdir(parents=True, exist_ok=True)
     processor.save_pretrained(folder)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hired.errors import at_least
-from hired.shapes.schedule import MIXTURE, POSTERS, Schedule
+from hired.shapes.train.schedule import MIXTURE, POSTERS, Schedule
 
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets" / "shapes"
 CHECKPOINTS = Path.home() / ".cache" / "hired" / "shapes"
@@ -96,7 +96,7 @@ def run_render(args: argparse.Namespace) -> int:
 
 def run_train(args: argparse.Namespace) -> int:
     """Train both stages, or what is left of them, and save the model."""
-    from hired.shapes.training import train_all
+    from hired.shapes.train.training import train_all
 
     usual = Schedule()
     vision = replace(usual.vision, steps=args.vision_steps, documents=args.documents)

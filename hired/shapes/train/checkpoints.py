@@ -1,4 +1,4 @@
-"""The journal of a training: means as JSON lines, and when to save."""
+"""Checkpoints of a training, and its journal: means as JSON lines."""
 
 import json
 import math

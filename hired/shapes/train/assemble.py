@@ -21,7 +21,7 @@ from transformers import (
 
 from hired import inputs
 from hired.shapes.scenes import PATCH, PINPOINTS, TILE
-from hired.shapes.tower import tower_config
+from hired.shapes.train.clip_init import tower_config
 from hired.shapes.words import BOS, EOS, IMAGE, PAD, build_tokenizer
 
 WIDTH, LAYERS, HEADS, INNER = 256, 4, 4, 512

@@ -17,13 +17,13 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import CLIPVisionModel
 
-from hired.shapes.batches import Batches, held_out_scraps
-from hired.shapes.journal import Journal, load_checkpoint, save_checkpoint
-from hired.shapes.schedule import VisionSchedule
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
-from hired.shapes.text_heads import TextHeads, reading, text_loss
-from hired.shapes.tiles import COMBOS, IGNORE, UNREADABLE
-from hired.shapes.tower import FEATURE_BLOCK, LAYERS, WIDTH, new_tower
+from hired.shapes.train.batches import Batches, held_out_scraps
+from hired.shapes.train.checkpoints import Journal, load_checkpoint, save_checkpoint
+from hired.shapes.train.clip_init import FEATURE_BLOCK, LAYERS, WIDTH, new_tower
+from hired.shapes.train.schedule import VisionSchedule
+from hired.shapes.train.text_heads import TextHeads, reading, text_loss
+from hired.shapes.train.tile_targets import COMBOS, IGNORE, UNREADABLE
 
 BAG = COMBOS + 10 + len(COLOUR_NAMES) + len(SHAPES) + 1
 """CLS targets: coloured shapes present, digits present, counts per colour and shape, and in all."""

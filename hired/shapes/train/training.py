@@ -20,12 +20,12 @@ from transformers import LlavaNextForConditionalGeneration
 from hired.errors import ModelError, SettingError, at_least
 from hired.models.hardware import pick_device
 from hired.selectors.random import SEED
-from hired.shapes import language_stage, llama_start, vision_stage
-from hired.shapes.assemble import build_model, build_processor, load_weights, save
-from hired.shapes.journal import load_checkpoint
-from hired.shapes.schedule import Schedule
-from hired.shapes.seen import encode, encode_once
-from hired.shapes.single import encode_tiles
+from hired.shapes.train import language_stage, llama_init, vision_stage
+from hired.shapes.train.assemble import build_model, build_processor, load_weights, save
+from hired.shapes.train.checkpoints import load_checkpoint
+from hired.shapes.train.one_tile import encode_tiles
+from hired.shapes.train.schedule import Schedule
+from hired.shapes.train.seen import encode, encode_once
 
 LESSON_ROUND = 400
 """Steps of the first lesson after which its pictures come again, with other questions."""
@@ -167,7 +167,7 @@ def language_process(
     if args.resume_from is None and not (folder / "language.pt").exists():
         lesson = plan.lesson
         if not (folder / "lesson.pt").exists():
-            llama_start.start(model, processor.tokenizer)
+            llama_init.start(model, processor.tokenizer)
             language_stage.align(model, processor.tokenizer, plan, args.seed, log)
         distributed.barrier()  # no process may write lesson.pt before all have looked for it
         share = lesson.size * min(lesson.steps, LESSON_ROUND) // processes

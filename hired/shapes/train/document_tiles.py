@@ -17,7 +17,7 @@ from hired.shapes.lexicon import SLOTS, WORDS, number
 from hired.shapes.printing import render
 from hired.shapes.scenes import PATCH, SIDE, TILE
 from hired.shapes.sheet import Sheet
-from hired.shapes.tiles import IGNORE, N
+from hired.shapes.train.tile_targets import IGNORE, N
 
 READABLE = 10.0
 """Least apparent height of a line, in px, at which it counts as readable: crops, no overview."""

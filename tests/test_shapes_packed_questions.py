@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from hired.shapes.assemble import build_model, build_processor
 from hired.shapes.documents import Document
-from hired.shapes.language_stage import ask_all
 from hired.shapes.pictures import render
-from hired.shapes.reader import Spelling, lay_out, read, score
-from hired.shapes.schedule import MIXTURE
-from hired.shapes.seen import encode
+from hired.shapes.train.assemble import build_model, build_processor
+from hired.shapes.train.language_stage import ask_all
+from hired.shapes.train.packed_questions import Spelling, lay_out, read, score
+from hired.shapes.train.schedule import MIXTURE
+from hired.shapes.train.seen import encode
 
 
 @pytest.fixture(scope="module")

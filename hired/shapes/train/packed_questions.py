@@ -15,7 +15,7 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from hired.shapes.questions import Question
 from hired.shapes.scoring import CONTENT
-from hired.shapes.seen import Seen
+from hired.shapes.train.seen import Seen
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from hired.shapes.scenes import SIDE, TILE, Thing
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
-from hired.shapes.tiles import IGNORE, UNREADABLE, target
+from hired.shapes.train.tile_targets import IGNORE, UNREADABLE, target
 
 
 def test_target_of_one_object():

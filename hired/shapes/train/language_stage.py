@@ -19,19 +19,19 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerBase
 
-from hired.shapes.batches import Batches
 from hired.shapes.documents import Document
-from hired.shapes.journal import Journal, load_checkpoint, save_checkpoint
 from hired.shapes.lexicon import BLANK, SLOTS, WORDS
-from hired.shapes.llama_start import MARK
 from hired.shapes.pictures import draw, offered
 from hired.shapes.questions import COLUMNS, ROWS, Question
-from hired.shapes.reader import Pages, Spelling, answer_loss, lay_out, score
-from hired.shapes.schedule import Course, LanguageSchedule
-from hired.shapes.seen import Seen, shuffled_batches
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
-from hired.shapes.tiles import UNREADABLE
-from hired.shapes.vision_stage import drawn, half, rate
+from hired.shapes.train.batches import Batches
+from hired.shapes.train.checkpoints import Journal, load_checkpoint, save_checkpoint
+from hired.shapes.train.llama_init import MARK
+from hired.shapes.train.packed_questions import Pages, Spelling, answer_loss, lay_out, score
+from hired.shapes.train.schedule import Course, LanguageSchedule
+from hired.shapes.train.seen import Seen, shuffled_batches
+from hired.shapes.train.tile_targets import UNREADABLE
+from hired.shapes.train.vision_stage import drawn, half, rate
 from hired.shapes.words import UNREADABLE_WORD
 
 CHECK_EVERY = 200

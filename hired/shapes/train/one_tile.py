@@ -14,11 +14,11 @@ from hired.shapes.documents import KINDS, Document, look_for
 from hired.shapes.layouts import LAYOUTS
 from hired.shapes.pictures import Picture, render
 from hired.shapes.scenes import SMALL, TILE, Scene, place
-from hired.shapes.seen import Seen
 from hired.shapes.sheet import Sheet
-from hired.shapes.tiles import N, normalise
-from hired.shapes.tower import FEATURE_BLOCK
-from hired.shapes.vision_stage import run
+from hired.shapes.train.clip_init import FEATURE_BLOCK
+from hired.shapes.train.seen import Seen
+from hired.shapes.train.tile_targets import N, normalise
+from hired.shapes.train.vision_stage import run
 
 
 def tile_scene(rng: np.random.Generator) -> Scene:

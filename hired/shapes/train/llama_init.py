@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerBase
 
-from hired.shapes.assemble import WIDTH
 from hired.shapes.sprites import SHAPES
+from hired.shapes.train.assemble import WIDTH
 
 MARK = 0
 """The channel that tells words from visual tokens at the start."""

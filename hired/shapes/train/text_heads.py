@@ -4,10 +4,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from hired.shapes.document_tiles import MARK_CLASS, UNREADABLE_TEXT
 from hired.shapes.lexicon import BLANK, FORM_NAMES, SLOTS, WORDS
-from hired.shapes.tiles import IGNORE
-from hired.shapes.tower import FEATURE_BLOCK, LAYERS, WIDTH
+from hired.shapes.train.clip_init import FEATURE_BLOCK, LAYERS, WIDTH
+from hired.shapes.train.document_tiles import MARK_CLASS, UNREADABLE_TEXT
+from hired.shapes.train.tile_targets import IGNORE
 
 SIZES = {"word": UNREADABLE_TEXT + 1, "form": len(FORM_NAMES), "slots": SLOTS * (BLANK + 1)}
 BAG = len(WORDS) + SLOTS * 10 + 2

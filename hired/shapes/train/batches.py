@@ -8,9 +8,16 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from hired.shapes.document_tiles import TextTargets, document_tiles, no_text, scrap
 from hired.shapes.scenes import STREAMS, TILE
-from hired.shapes.tiles import Backgrounds, Targets, crop_tile, normalise, overview_tile, target
+from hired.shapes.train.document_tiles import TextTargets, document_tiles, no_text, scrap
+from hired.shapes.train.tile_targets import (
+    Backgrounds,
+    Targets,
+    crop_tile,
+    normalise,
+    overview_tile,
+    target,
+)
 
 DRAWN = 77
 """Part of the seed of all tiles, so that no page or poster of a stream shares it."""

@@ -19,9 +19,9 @@ from transformers import LlavaNextForConditionalGeneration
 
 from hired.shapes.pictures import Picture, picture_for, render
 from hired.shapes.scenes import Scene
-from hired.shapes.tiles import N
-from hired.shapes.tower import FEATURE_BLOCK
-from hired.shapes.vision_stage import run
+from hired.shapes.train.clip_init import FEATURE_BLOCK
+from hired.shapes.train.tile_targets import N
+from hired.shapes.train.vision_stage import run
 
 EMPTY_EVERY = 60
 """One training picture in this many is a poster with no object at all."""

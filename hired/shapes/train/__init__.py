@@ -1,0 +1,8 @@
+"""The training of the embedded model, from the seed to the weights that ship.
+
+Importing this package imports no torch. Files, in the order of a training:
+`schedule` (the plan); `tile_targets`, `document_tiles` (tiles with targets) -> `batches` ->
+`clip_init`, `text_heads`, `vision_stage` (the CLIP tower); `assemble` (the stock LLaVA-NeXT
+around it) -> `llama_init`, `one_tile`, `seen`, `packed_questions`, `language_stage`; `checkpoints`
+keep what an interrupted stage goes on from; `training` runs all of it.
+"""

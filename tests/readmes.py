@@ -1,7 +1,7 @@
 """Puts the tables of the records into the READMEs: `make tables`, or `python tests/readmes.py`.
 
-A table stands between `<!-- table: WHAT -->` and `<!-- end -->`. WHAT is a record in
-`assets/results` and a name from `OF_RECORD`, or a name from `OF_CODE`.
+A table stands between `<!-- table: WHAT -->` and `<!-- end -->`. WHAT is a name from `OF_CODE`, or
+a record in `assets/results` and a name from `OF_RECORD`; `said` is the record in words (`SAID`).
 """
 
 import json
@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT))
 from hired.bench import accuracy_tables as accuracy  # noqa: E402
 from hired.bench.accuracy_summary import summarise  # noqa: E402
 from hired.bench.results import read_lines, rounds_in  # noqa: E402
+from hired.bench.select_times import describe_selecting  # noqa: E402
 from hired.bench.speed_summary import summarise_rounds  # noqa: E402
 from hired.bench.speed_tables import (  # noqa: E402
     PUBLISHED,
@@ -62,8 +63,7 @@ def make(what: str) -> str:
     file, kind = what.split()
     path = RESULTS / file
     if kind == "said":
-        say = {"overhead.json": describe_overhead, "identical.json": identical.describe}[file]
-        words = say(json.loads(path.read_text(encoding="utf-8"))).partition("\n")[2]
+        words = SAID[path.stem](json.loads(path.read_text(encoding="utf-8"))).partition("\n")[2]
         return re.sub(r" --json \S+", "", words).strip()
     if kind == "serving":
         report = make_report(read_record(path))
@@ -160,6 +160,11 @@ OF_CODE: dict[str, Callable[[], str]] = {
     "sources": sources,
     "settings": settings,
     "published": published,
+}
+SAID: dict[str, Callable[[dict[str, Any]], str]] = {
+    "identical": identical.describe,
+    "overhead": describe_overhead,
+    "select": describe_selecting,
 }
 OF_RECORD: dict[str, Callable[[Lines, Path], str]] = {
     "measured": measured,

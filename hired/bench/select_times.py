@@ -136,7 +136,7 @@ def make_record(rows: Sequence[dict[str, Any]], command: str) -> dict[str, Any]:
 
 
 def describe_selecting(record: dict[str, Any]) -> str:
-    """A Markdown table, a line per method: the median of its times."""
+    """A record of `python -m hired bench select` as Markdown: a table with a line per method."""
     rows = record["rows"]
     columns = list(dict.fromkeys((row["patches"], row["content"]) for row in rows))
     names = [f"`{row['method']}`" if "method" in row else row["floor"] for row in rows]
@@ -149,8 +149,10 @@ def describe_selecting(record: dict[str, Any]) -> str:
         [name, *(times.get((name, *column), "–") for column in columns)]
         for name in sorted(dict.fromkeys(names), key=lambda name: not name.startswith("`"))
     ]
-    table = markdown(head, lines)
     return (
-        f"{table}\n\nCPU time of choosing on one thread, {record['device_name']}, torch "
-        f"{record['versions']['torch']}, {record['date'][:10]}, `{record['command']}`."
+        f"### What choosing costs\n{markdown(head, lines)}\n\nMedians of "
+        f"{len(rows[0]['select_s'])}, CPU time on one thread. Measured on {record['device_name']}, "
+        f"load {record['load_average']}, {record['date'][:10]}, torch "
+        f"{record['versions']['torch']}.\n\n"
+        f"```bash\n{record['command']}\n```"
     )

@@ -29,16 +29,16 @@ ELSEWHERE = {
     "deploy": ("hired.deploy", "upload the demo to a Hugging Face Space"),
     "eval": (
         "hired.bench.accuracy_commands",
-        "accuracy of the methods on test posters, and report",
+        "accuracy of the methods on test pictures, and report",
     ),
     "explain": (
         "hired.comparison.commands",
         "what an answer looked at, and what methods keep of it",
     ),
-    "lmms-task": ("hired.lmms.commands", "write test posters as a task for lmms-eval"),
+    "lmms-task": ("hired.lmms.commands", "write test pictures as a task for lmms-eval"),
     "record": ("hired.web.recorder", "record what the page shows before anything ran"),
     "serve": ("hired.serving.commands", "two vLLM servers, stock and HiRED; benchmark them"),
-    "shapes": ("hired.shapes.commands", "render posters, train and evaluate the embedded model"),
+    "shapes": ("hired.shapes.commands", "render pictures, train and evaluate the embedded model"),
 }
 ASK = "one question about one image, with all tokens and with few"
 

@@ -205,8 +205,11 @@ def test_a_run_and_the_attention_from_the_command_line(tiny, tmp_path):
     shared = ["--model", str(folder), "--device", "cpu"]
     path = tmp_path / "record.jsonl"
     argv = ["eval", "--methods", "hired", "--budgets", "0.2", "--posters", "1", *shared]
-    assert main([*argv, "--splits", "large", "--out", str(path)]) == 0
-    (one,) = rounds_in(read_lines(path, "eval"))
-    assert list(one["lanes"]) == ["full", "hired@0.2"] and one["split"] == "large"
+    assert main([*argv, "--splits", "large", "board", "--out", str(path)]) == 0
+    rounds = rounds_in(read_lines(path, "eval"))
+    assert [one["split"] for one in rounds] == ["large", "board"]
+    assert all(list(one["lanes"]) == ["full", "hired@0.2"] for one in rounds)
+    told = make_report(read_lines(path, "eval"))
+    assert "### By partitions, departure boards, %" in told and "1 large posters and" in told
     assert main(["eval", "attention", *shared, "--out", str(tmp_path / "maps.png")]) == 0
     assert (tmp_path / "maps.png").stat().st_size > 10_000

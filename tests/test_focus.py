@@ -8,6 +8,7 @@ from hired.bench import focus
 from hired.bench.focus import focus_table, measure_focus
 from hired.cli import main
 from hired.errors import SettingError
+from hired.shapes.pictures import content_patches, picture_for
 from hired.shapes.scenes import PATCH, SIDE, Scene, Thing, coverage, object_patches, scene_for
 from hired.shapes.train.assemble import build_model, build_processor
 
@@ -35,25 +36,29 @@ def test_patches_are_those_that_coverage_counts(index):
     assert 0 < on[1:].sum() <= sum(crop for _, crop in counted)
 
 
-def test_attention_on_the_shapes_alone_finds_them(untrained, monkeypatch):
+@pytest.mark.parametrize("split, of", [("sparse", "a shape"), ("board", "text")])
+def test_attention_on_the_content_alone_finds_it(untrained, monkeypatch, split, of):
     look = focus.Preview.encode
-    scenes = iter(scene_for("validation", "sparse", 0, n) for n in range(3))
+    pictures = iter(picture_for("validation", split, 0, n) for n in range(3))
 
     def sharp(eye, image):
         vision = look(eye, image)
-        on = torch.from_numpy(object_patches(next(scenes))).float()
+        on = torch.from_numpy(content_patches(next(pictures))).float()
         vision.cls[0] = on[:, None].expand_as(vision.cls[0])
         vision.cls[1] = 1 - vision.cls[0]
         return vision
 
     monkeypatch.setattr(focus.Preview, "encode", sharp)
-    found = measure_focus(*untrained, 3)
+    found = measure_focus(*untrained, 3, split)
+    # A page may have more text than the share of patches that is looked for.
+    most = 1.0 if split == "sparse" else 0.4
     for layers in found.values():
-        assert (layers[0].mass, layers[0].found) == (1.0, 1.0)
+        assert layers[0].mass == 1.0 and layers[0].found >= most
         assert (layers[1].mass, layers[1].found) == (0.0, 0.0)
-        assert all(0 <= one.mass <= 1 and 0 < one.area < 0.2 for one in layers)
+        assert all(0 <= one.mass <= 1 and 0 < one.area < 0.5 for one in layers)
     assert found["overviews"][0].tiles == 3
-    assert "| 0 | 3 overviews |" in focus_table(found)
+    told = focus_table(found, split)
+    assert "| 0 | 3 overviews |" in told and f"patches with {of} |" in told
 
 
 def test_no_posters_are_refused(untrained, capsys):

@@ -72,14 +72,16 @@ def test_the_entry_point_is_there():
     assert callable(getattr(importlib.import_module(module), name))
 
 
-def test_the_task_asks_what_eval_asks(tmp_path, monkeypatch):
-    assert main(["lmms-task", "--split", "large", "--posters", "2", "--out", str(tmp_path)]) == 0
+@pytest.mark.parametrize("split", ["large", "board"])
+def test_the_task_asks_what_eval_asks(split, tmp_path, monkeypatch):
+    assert main(["lmms-task", "--split", split, "--posters", "2", "--out", str(tmp_path)]) == 0
     docs = [json.loads(line) for line in (tmp_path / "questions.jsonl").read_text().splitlines()]
-    asked = [question for index in range(2) for question in ask_about("large", index)[1]]
+    asked = [question for index in range(2) for question in ask_about(split, index)[1]]
     assert [(d["question"], d["answer"]) for d in docs] == [(q.text, q.answer) for q in asked]
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "scoring", raising=False)
     scoring = importlib.import_module("scoring")
-    assert scoring.doc_to_visual(docs[0])[0].tobytes() == render(ask_about("large", 0)[0]).tobytes()
+    assert scoring.doc_to_visual(docs[0])[0].tobytes() == render(ask_about(split, 0)[0]).tobytes()
     assert scoring.process_results(docs[0], [docs[0]["answer"]]) == {"content_match": 1.0}
     assert scoring.process_results(docs[0], ["who knows"]) == {"content_match": 0.0}
 

@@ -1,15 +1,18 @@
 """Questions about documents: right answers, nothing asked that a page leaves open."""
 
+import json
 import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from hired.cli import main
 from hired.shapes.documents import KINDS, Document, Look, Row
 from hired.shapes.page_phrases import KNOWS_PAGES
 from hired.shapes.page_questions import PAGE_KINDS
 from hired.shapes.phrases import ANSWERS_NOTHING
-from hired.shapes.pictures import ask_about, draw, render
+from hired.shapes.pictures import TESTED, ask_about, draw, render
 from hired.shapes.questions import KINDS as POSTER_KINDS
 from hired.shapes.scenes import STREAMS, scene_for
 from hired.shapes.scoring import content
@@ -112,6 +115,26 @@ def test_sentences_make_the_round_trip_word_by_word(kind):
 def test_questions_of_streams_and_numbers_differ():
     asked = [tuple(ask_about("board", n, 0, s)[1]) for s in STREAMS for n in range(4)]
     assert len(set(asked)) == len(asked)
+
+
+@pytest.mark.parametrize("split", TESTED)
+def test_two_thousand_questions_take_a_few_hundred_pictures(split):
+    asked = [ask_about(split, n)[1] for n in range(12)]
+    assert 350 * np.mean([len(many) for many in asked]) >= 2000
+    assert all(len({q.kind for q in many}) == len(many) for many in asked)
+
+
+@pytest.mark.parametrize("split", ["large", "board"])
+def test_pictures_are_rendered_with_their_questions(split, tmp_path):
+    asked = ["--split", split, "--first", "3", "--count", "2", "--scale", "2"]
+    assert main(["shapes", "render", *asked, "--out", str(tmp_path)]) == 0
+    listed = json.loads((tmp_path / "questions.json").read_text())
+    for index, one in enumerate(listed, 3):
+        picture, questions = ask_about(split, index)
+        assert Image.open(tmp_path / one["file"]).tobytes() == render(picture, 2).tobytes()
+        told = [(q["kind"], q["question"], q["answer"]) for q in one["questions"]]
+        assert told == [(q.kind, q.text, q.answer) for q in questions]
+    assert len(listed) == 2
 
 
 def test_content_of_a_page_s_answers():

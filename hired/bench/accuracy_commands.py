@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hired.bench.commands import RESULTS, add_measuring, add_report, measure, write_report
+from hired.shapes.pictures import TESTED
 
 if TYPE_CHECKING:
     from hired.bench.accuracy_plan import Plan
@@ -17,11 +18,11 @@ EXAMPLES = tuple(
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command `eval` with its subcommands `report` and `attention`."""
-    words = "accuracy of the methods on test posters, and show what was measured"
+    words = "accuracy of the methods on test pictures, and show what was measured"
     parser = add_measuring(subparsers, "eval", words, "5%% 10%% 20%% 40%% 100%%")
     add = parser.add_argument
     add("--ablations", nargs="*", metavar="KEEP", help="HiRED with parts changed (at 20%%)")
-    add("--splits", nargs="+", metavar="NAME", help="sparse, large (default: both)")
+    add("--splits", nargs="+", metavar="NAME", help=f"{', '.join(TESTED)} (default: the first two)")
     add("--posters", type=int, help="per split, about 9 questions each (default: 200)")
     add("--seed", type=int, help="of posters and questions (default: 0)")
     add("--batch", type=int, help="posters answered at once (default: 8)")
@@ -38,8 +39,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     maps.add_argument("--model", default="shapes")
     maps.add_argument("--device", default="auto")
     maps.add_argument("--out", type=Path, default=Path("attention.png"))
-    words = "measure on this many posters how well each layer finds the shapes; no figure then"
+    words = "measure on this many pictures how well each layer finds the content; no figure then"
     maps.add_argument("--posters", type=int, metavar="N", help=words)
+    words = "of these pictures (default: sparse)"
+    maps.add_argument("--split", choices=TESTED, default="sparse", help=words)
     maps.set_defaults(run=run_attention)
 
 
@@ -55,7 +58,7 @@ def _add_coverage(commands: argparse._SubParsersAction) -> None:
         help="a method with its settings; once per method (default: every method at 20%% and 40%%)",
     )
     add("--posters", type=int, default=24, metavar="N", help="validation posters (default: 24)")
-    add("--split", default="sparse", help="sparse or large (default: sparse)")
+    add("--split", choices=TESTED, default="sparse", help="default: sparse")
     add("--seed", type=int, default=0, help="of posters and questions (default: 0)")
     add("--model", default="shapes")
     add("--device", default="auto")
@@ -128,7 +131,7 @@ def run_report(args: argparse.Namespace) -> int:
 
 
 def run_attention(args: argparse.Namespace) -> int:
-    """Draw the init and the final layer's CLS attention, or print how much lies on shapes."""
+    """Draw the init and the final layer's CLS attention, or print how much lies on content."""
     if args.posters is not None:
         return _run_focus(args)
     from hired.bench.accuracy_figures import draw_attention_maps
@@ -158,7 +161,7 @@ def run_attention(args: argparse.Namespace) -> int:
 
 
 def _run_focus(args: argparse.Namespace) -> int:
-    """Print the table of attention on shapes."""
+    """Print the table of attention on shapes or text."""
     from tqdm import tqdm
 
     from hired.bench.focus import focus_table, measure_focus
@@ -166,8 +169,8 @@ def _run_focus(args: argparse.Namespace) -> int:
 
     model, processor = load(args.model, device=args.device)
     with tqdm(total=args.posters, unit=" posters", disable=None) as bar:
-        found = measure_focus(model, processor, args.posters, tell=bar.update)
-    sys.stdout.write(focus_table(found) + "\n")
+        found = measure_focus(model, processor, args.posters, args.split, tell=bar.update)
+    sys.stdout.write(focus_table(found, args.split) + "\n")
     return 0
 
 

@@ -15,6 +15,7 @@ from hired.bench.accuracy_tables import FIRST, is_ablation
 from hired.bench.figures import COLOURS, MARKERS, clear_frame, save
 from hired.bench.plan import BASELINE
 from hired.bench.results import rounds_in
+from hired.shapes.pictures import TESTED
 
 
 def draw_accuracy(lines: Sequence[dict[str, Any]], path: Path) -> Path:
@@ -77,8 +78,8 @@ def _axis(axes: Axes, split: str, scores: Sequence[Score]) -> None:
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_locator(NullLocator())
     asked = max(score.asked for score in scores)
-    axes.set_title(f"{split} posters ({asked} questions)", fontsize=10)
-    axes.set_xlabel("visual tokens, mean per poster")
+    axes.set_title(f"{TESTED[split]} ({asked} questions)", fontsize=10)
+    axes.set_xlabel("visual tokens, mean per image")
     axes.grid(axis="y", color="#eeeeee")
     axes.set_axisbelow(True)
     clear_frame(axes)

@@ -12,11 +12,13 @@ from hired.errors import SettingError, at_least
 from hired.selectors import Selector, build
 from hired.selectors.hired import HiRED
 from hired.selectors.random import SEED
+from hired.shapes.pictures import TESTED
 from hired.tiles import TileGrid
 
 BUDGETS = (0.05, 0.1, 0.2, 0.4, 1.0)
 ABLATION_BUDGETS = (0.2,)
-SPLITS = ("sparse", "large")
+USUAL = ("sparse", "large")
+"""Splits that are measured unless others are named."""
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0)  # 0.5 is HiRED itself
 EVEN = "hired-even-crops"
 
@@ -43,8 +45,8 @@ class Plan:
         methods: each with settings, without budgets; the baseline is always measured.
         budgets: rates and counts.
         ablations: budgets of the ablations; none without them.
-        splits: "sparse" and "large".
-        posters: per split, each with one question of every kind.
+        splits: some of `TESTED`.
+        posters: pictures per split, each with one question of every kind.
         seed: of the posters and their questions.
         model: a name for `hired.models.load`.
         batch: posters whose questions are answered at once.
@@ -53,7 +55,7 @@ class Plan:
     methods: tuple[Entry, ...] = tuple(Entry(name) for name in METHODS)
     budgets: tuple[float | int, ...] = BUDGETS
     ablations: tuple[float | int, ...] = ()
-    splits: tuple[str, ...] = SPLITS
+    splits: tuple[str, ...] = USUAL
     posters: int = 200
     seed: int = 0
     model: str = "shapes"
@@ -63,8 +65,8 @@ class Plan:
         """Check everything that can be checked without a model."""
         at_least(1, posters=self.posters, batch=self.batch)
         SEED.check("seed", self.seed)
-        if unknown := [split for split in self.splits if split not in SPLITS]:
-            raise SettingError(f"A split is one of {', '.join(SPLITS)}; got {unknown[0]!r}.")
+        if unknown := [split for split in self.splits if split not in TESTED]:
+            raise SettingError(f"A split is one of {', '.join(TESTED)}; got {unknown[0]!r}.")
         self.methods_lanes()
 
     def methods_lanes(self) -> dict[str, Selector]:

@@ -19,7 +19,7 @@ class Score:
     """One lane on one split.
 
     Attributes:
-        split: "sparse" or "large".
+        split: one of `TESTED`.
         title: the lane's; `what` and `budget` are its parts.
         by_kind: kind of question -> (right, asked).
         visual_tokens: per poster, mean.

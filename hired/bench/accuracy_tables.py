@@ -11,7 +11,8 @@ from hired.bench.results import rounds_in
 from hired.bench.tables import describe_sessions, markdown, show_kept
 from hired.budget import OWN, show_budget
 from hired.selectors import SELECTORS
-from hired.shapes.scenes import grid_of, scene_for
+from hired.shapes.pictures import TESTED, picture_for
+from hired.shapes.scenes import grid_of
 
 FIRST = "hired"
 ALL = show_budget(1.0)
@@ -39,16 +40,16 @@ def make_report(lines: Sequence[dict[str, Any]]) -> str:
     splits = list(dict.fromkeys(score.split for score in scores))
     for split in splits:
         mine = [score for score in scores if score.split == split]
-        parts.append(f"### Accuracy on {split} posters, %\n\n{accuracy_table(mine)}")
+        parts.append(f"### Accuracy on {TESTED[split]}, %\n\n{accuracy_table(mine)}")
         if len({score.what for score in mine if not is_ablation(score.what)} - {BASELINE}) > 1:
-            parts.append(f"### Against HiRED on {split} posters, points\n\n{rival_table(mine)}")
+            parts.append(f"### Against HiRED on {TESTED[split]}, points\n\n{rival_table(mine)}")
         if {BASELINE, FIRST} <= {score.what for score in mine}:
-            parts.append(f"### By partitions, {split} posters, %\n\n{partition_table(mine)}")
+            parts.append(f"### By partitions, {TESTED[split]}, %\n\n{partition_table(mine)}")
     if any(is_ablation(score.what) for score in scores):
         parts.append(f"### HiRED with one part changed, %\n\n{ablation_table(scores)}")
     for split in splits:
         mine = [score for score in scores if score.split == split]
-        parts.append(f"### By kind of question, {split} posters, %\n\n{kind_table(mine)}")
+        parts.append(f"### By kind of question, {TESTED[split]}, %\n\n{kind_table(mine)}")
     return "\n\n".join([*parts, _notes(scores)]) + "\n"
 
 
@@ -107,14 +108,14 @@ def partition_table(scores: Sequence[Score]) -> str:
     names = [
         f"`{s.what}`" + ("" if s.budget is None else f" {show_budget(s.budget)}") for s in shown
     ]
-    return markdown(["Partitions", "Posters", *names], rows)
+    return markdown(["Partitions", TESTED[split].split()[-1].capitalize(), *names], rows)
 
 
 def _grid(split: str, place: Place) -> tuple[int, int]:
-    """Rows and columns of crops of a test poster."""
+    """Rows and columns of crops of a test picture."""
     seed, number = place
-    scene = scene_for("test", split, seed, number)
-    return grid_of(scene.width, scene.height)
+    picture = picture_for("test", split, seed, number)
+    return grid_of(picture.width, picture.height)
 
 
 def ablation_table(scores: Sequence[Score]) -> str:
@@ -170,7 +171,7 @@ def _notes(scores: Sequence[Score]) -> str:
     for split in dict.fromkeys(score.split for score in scores):
         mine = [score for score in scores if score.split == split]
         most = max(mine, key=lambda score: score.posters)
-        counts.append(f"{most.asked} questions about {most.posters} {split} posters")
+        counts.append(f"{most.asked} questions about {most.posters} {TESTED[split]}")
         fewer = {f"`{s.title}` {s.posters}" for s in mine if s.posters < most.posters}
         if fewer:
             counts[-1] += f" (fewer posters: {', '.join(sorted(fewer))})"

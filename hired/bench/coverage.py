@@ -76,7 +76,7 @@ def measure_coverage(
         model, processor: the embedded model or one like it; only read.
         lanes: title -> selector.
         posters: how many, one at least.
-        split: "sparse" or "large".
+        split: one of `TESTED`.
         seed: of the posters.
         tell: called with 1 after each poster.
 

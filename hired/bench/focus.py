@@ -1,4 +1,4 @@
-"""The share of each layer's CLS attention that lies on a poster's shapes."""
+"""The share of each layer's CLS attention that lies on a poster's shapes or a document's text."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ import torch
 from hired.bench.tables import markdown
 from hired.comparison.preview import Preview
 from hired.errors import at_least
-from hired.shapes.scenes import object_patches, render, scene_for
+from hired.shapes.documents import KINDS as PAGES
+from hired.shapes.pictures import content_patches, picture_for, render
 
 SHARE = 0.2
 
@@ -21,10 +22,10 @@ class Focus:
 
     Attributes:
         layer: ViT layer.
-        area: of a tile's patches, those a shape covers a quarter of.
+        area: of a tile's patches, those a shape or words cover a quarter of.
         mass: of the attention, what lies on these.
         found: of these, those among the `SHARE` of the tile's patches that get most.
-        tiles: how many were looked at; tiles without a shape are left out.
+        tiles: how many were looked at; tiles without any are left out.
     """
 
     layer: int
@@ -42,14 +43,14 @@ def measure_focus(
     seed: int = 0,
     tell: Callable[[int], object] = lambda more: None,
 ) -> dict[str, list[Focus]]:
-    """Measure how well each layer finds the shapes on validation posters: "crops", "overviews".
+    """Measure how well each layer finds the content of validation pictures: "crops", "overviews".
 
     Args:
         model, processor: the embedded model or one like it; only read.
         posters: how many, one at least.
-        split: "sparse" or "large".
-        seed: of the posters.
-        tell: called with 1 after each poster.
+        split: one of `TESTED`.
+        seed: of the pictures.
+        tell: called with 1 after each picture.
 
     Raises:
         SettingError: no posters.
@@ -58,9 +59,9 @@ def measure_focus(
     eye = Preview(model, processor)
     rows: dict[tuple[str, int], list[tuple[float, ...]]] = {}
     for index in range(posters):
-        scene = scene_for("validation", split, seed, index)
-        on = torch.from_numpy(object_patches(scene))
-        vision = eye.encode(render(scene))
+        picture = picture_for("validation", split, seed, index)
+        on = torch.from_numpy(content_patches(picture))
+        vision = eye.encode(render(picture))
         for layer, heads in vision.cls.items():
             attention = heads.sum(1).cpu()
             for tile, covered in enumerate(on):
@@ -82,10 +83,11 @@ def _one(attention: torch.Tensor, covered: torch.Tensor) -> tuple[float, ...]:
     return covered.float().mean().item(), mass.item(), caught.item()
 
 
-def focus_table(found: Mapping[str, Sequence[Focus]]) -> str:
+def focus_table(found: Mapping[str, Sequence[Focus]], split: str = "sparse") -> str:
     """The same as Markdown, in %."""
+    content = "text" if split in PAGES else "a shape"
     most = f"of these, among the {SHARE:.0%} with most attention"
-    head = ["layer", "tiles", "their patches with a shape", "attention on these", most]
+    head = ["layer", "tiles", f"their patches with {content}", "attention on these", most]
     lines = [
         [f"{one.layer}", f"{one.tiles} {where}",
          f"{100 * one.area:.1f}", f"{100 * one.mass:.0f}", f"{100 * one.found:.0f}"]

@@ -6,6 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from hired.shapes.pictures import TESTED, ask_about, render
+
 TEMPLATE = Path(__file__).parent / "shapes_world"
 
 
@@ -13,20 +15,20 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command `lmms-task`."""
     parser = subparsers.add_parser(
         "lmms-task",
-        help="write test posters as a task for lmms-eval",
+        help="write test pictures as a task for lmms-eval",
         epilog="Then: python -m lmms_eval --model hired --tasks shapes_world --include_path OUT "
         "--model_args pretrained=shapes,method=hired,budget=0.2",
     )
     add = parser.add_argument
-    add("--split", choices=("sparse", "large"), default="sparse")
-    add("--posters", type=int, default=40, help="about 9 questions each")
+    add("--split", choices=TESTED, default="sparse")
+    add("--posters", type=int, default=40, help="posters or documents, about 9 questions each")
     add("--seed", type=int, default=0)
     add("--out", type=Path, default=Path(".cache") / "lmms-task")
     parser.set_defaults(run=run_task)
 
 
 def run_task(args: argparse.Namespace) -> int:
-    """Write the posters, their questions, the task's YAML and its scoring."""
+    """Write the pictures, their questions, the task's YAML and its scoring."""
     path = write_task(args.out, args.split, args.posters, args.seed)
     sys.stderr.write(f"Wrote {path}. Give lmms-eval --include_path {path.parent}\n")
     return 0
@@ -37,12 +39,10 @@ def write_task(folder: Path, split: str = "sparse", posters: int = 40, seed: int
 
     Args:
         folder: where; made if it is missing.
-        split: "sparse" or "large".
+        split: one of `TESTED`.
         posters: those that `hired eval` asks about, with the same questions.
         seed: of posters and questions.
     """
-    from hired.shapes.pictures import ask_about, render
-
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     questions = folder / "questions.jsonl"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hired.errors import at_least
+from hired.shapes.pictures import TESTED
 from hired.shapes.train.schedule import MIXTURE, POSTERS, Schedule
 
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets" / "shapes"
@@ -15,7 +16,7 @@ CHECKPOINTS = Path.home() / ".cache" / "hired" / "shapes"
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command `shapes` with its subcommands."""
-    parser = subparsers.add_parser("shapes", help="render posters, train the embedded model")
+    parser = subparsers.add_parser("shapes", help="render pictures, train the embedded model")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_render(commands)
     _add_train(commands)
@@ -26,13 +27,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _add_render(commands: argparse._SubParsersAction) -> None:
-    render = commands.add_parser("render", help="write posters and their questions")
-    render.add_argument("--split", choices=("sparse", "large"), default="sparse")
+    render = commands.add_parser("render", help="write posters or documents and their questions")
+    render.add_argument("--split", choices=TESTED, default="sparse")
     render.add_argument("--stream", choices=("validation", "test", "examples"), default="test")
     render.add_argument("--seed", type=int, default=0)
-    render.add_argument("--first", type=int, default=0, help="number of the first poster")
+    render.add_argument("--first", type=int, default=0, help="number of the first picture")
     render.add_argument("--count", type=int, default=8)
-    render.add_argument("--scale", type=int, default=1, help="pixels per poster pixel")
+    render.add_argument("--scale", type=int, default=1, help="pixels per pixel of a picture")
     render.add_argument("--out", type=Path, default=Path("posters"))
     render.set_defaults(run=run_render)
 
@@ -61,8 +62,8 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:
-    evaluate = commands.add_parser("evaluate", help="accuracy of one method on test posters")
-    evaluate.add_argument("--split", choices=("sparse", "large"), default="sparse")
+    evaluate = commands.add_parser("evaluate", help="accuracy of one method on test pictures")
+    evaluate.add_argument("--split", choices=TESTED, default="sparse")
     evaluate.add_argument("--method", default="full")
     evaluate.add_argument("--budget", help="rate (0.2) or count (160) to keep")
     evaluate.add_argument("--limit", type=int, default=2000, help="questions (default: 2000)")
@@ -74,7 +75,7 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
 
 
 def run_render(args: argparse.Namespace) -> int:
-    """Write `count` posters as PNG and their questions as `questions.json`."""
+    """Write `count` pictures as PNG and their questions as `questions.json`."""
     from hired.selectors.random import SEED
     from hired.shapes.pictures import ask_about, render
 
@@ -90,7 +91,7 @@ def run_render(args: argparse.Namespace) -> int:
         questions = [{"kind": q.kind, "question": q.text, "answer": q.answer} for q in asked]
         listed.append({"file": file, "questions": questions})
     (args.out / "questions.json").write_text(json.dumps(listed, indent=1) + "\n")
-    _say(f"{args.count} posters in {args.out}")
+    _say(f"{args.count} {TESTED[args.split]} in {args.out}")
     return 0
 
 

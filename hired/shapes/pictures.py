@@ -8,16 +8,25 @@ from PIL import Image
 
 from hired.shapes import printing, scenes
 from hired.shapes.documents import KINDS as PAGES
-from hired.shapes.documents import Document
+from hired.shapes.documents import Document, text_patches
 from hired.shapes.layouts import document_for
 from hired.shapes.page_questions import PAGE_KINDS, foreign
 from hired.shapes.questions import KINDS, Question
-from hired.shapes.scenes import SPLITS, STREAMS, Scene, scene_for
+from hired.shapes.scenes import SPLITS, STREAMS, Scene, object_patches, scene_for
 
 Picture = Scene | Document
 Kind = Callable[[Any, np.random.Generator], Question | None]
-TESTED = ("sparse", "large", *PAGES)
-"""Splits that accuracy is measured on: two of posters, and the kinds of documents."""
+TESTED = {
+    "sparse": "sparse posters",
+    "large": "large posters",
+    "receipt": "receipts",
+    "prices": "price lists",
+    "board": "departure boards",
+    "chart": "bar charts",
+}
+"""Splits that accuracy is measured on, and what their pictures are called: two of posters, and the
+kinds of documents.
+"""
 QUESTIONS = 9
 """Part of the seed of a picture's questions, so that none shares the picture's own numbers."""
 
@@ -33,6 +42,11 @@ def render(picture: Picture, scale: int = 1) -> Image.Image:
     if isinstance(picture, Document):
         return printing.render(picture, scale)
     return scenes.render(picture, scale)
+
+
+def content_patches(picture: Picture) -> np.ndarray:
+    """Patches a quarter of which an object or words cover: bool (T, N), overview first."""
+    return text_patches(picture) if isinstance(picture, Document) else object_patches(picture)
 
 
 def grammar(picture: Picture) -> Mapping[str, Kind]:

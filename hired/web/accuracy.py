@@ -20,6 +20,7 @@ from hired.bench.plan import BASELINE
 from hired.bench.results import read_lines, rounds_in
 from hired.bench.tables import describe_sessions
 from hired.errors import HiredError
+from hired.shapes.pictures import TESTED
 from hired.web.queues import LOOK, QUIET
 
 TOKENS, RIGHT, METHOD, INTERVAL = "visual tokens", "right answers, %", "method", "95 % interval"
@@ -62,7 +63,7 @@ def add_accuracy(tab: gr.Tab, folder: Path) -> None:
 
 
 def read_accuracy(folder: Path) -> list[Accuracy]:
-    """Every record of `hired eval` in a folder by kind of poster, the one with most lanes first."""
+    """Every record of `hired eval` in a folder by kind of picture, most lanes first."""
     found = []
     for path in sorted(folder.glob("*.jsonl")):
         try:
@@ -72,7 +73,7 @@ def read_accuracy(folder: Path) -> list[Accuracy]:
         scores = [one for one in summarise(rounds_in(lines)) if not is_ablation(one.what)]
         for split in dict.fromkeys(one.split for one in scores):
             mine = [one for one in scores if one.split == split]
-            title = f"{split} posters, {max(one.posters for one in mine)} · {lines[0]['date'][:10]}"
+            title = f"{TESTED[split]}, {max(one.posters for one in mine)} · {lines[0]['date'][:10]}"
             found.append(Accuracy(title, describe_sessions(lines), mine))
     return sorted(found, key=lambda one: -len(one.scores))
 

@@ -21,6 +21,7 @@ COUNTED = 9
 """Most lines of a page whose number is asked for."""
 CLEARLY_HIGHER = 6
 """Least lead of the highest bar to be asked for."""
+PRICED = ("receipt", "prices")
 ITEMS = {"receipt": "items", "prices": "items", "board": "trains", "chart": "bars"}
 _ABOUT_TEXT = re.compile(r"receipt|price|read")
 _OWN_WORDS = re.compile(rf"\b(?:{'|'.join(WORDS)})\b")
@@ -55,18 +56,46 @@ def _ask(kind: str, rng: np.random.Generator, **words: str) -> str:
     return fill(PAGE_PHRASES[kind], rng, **words)
 
 
-def price(page: Document, rng: np.random.Generator) -> Question | None:
-    """Ask "What does bread cost?"."""
-    if page.kind not in ("receipt", "prices"):
+def _about(
+    kind: str, pages: tuple[str, ...], page: Document, rng: np.random.Generator, answer: str
+) -> Question | None:
+    """A question of the kind about one line of such a page, with that line filled into `answer`."""
+    if page.kind not in pages:
         return None
     row = _row(page, rng)
-    answer = f"The price of {row.name} is {row.numbers[0]}."
-    return Question("price", _ask("price", rng, it=row.name), answer)
+    words = {"it": proper(row.name), "number": row.numbers[0]}
+    return Question(kind, _ask(kind, rng, **words), answer.format(**words, last=row.numbers[-1]))
+
+
+def price(page: Document, rng: np.random.Generator) -> Question | None:
+    """Ask "What does bread cost?"."""
+    return _about("price", PRICED, page, rng, "The price of {it} is {number}.")
+
+
+def leaves(page: Document, rng: np.random.Generator) -> Question | None:
+    """Ask "When does the train to Bern leave?"."""
+    return _about("leaves", ("board",), page, rng, "The train to {it} leaves at {number}.")
+
+
+def platform(page: Document, rng: np.random.Generator) -> Question | None:
+    """Ask "From which platform does the train to Bern leave?"."""
+    answer = "The train to {it} leaves from platform {last}."
+    return _about("platform", ("board",), page, rng, answer)
+
+
+def goes(page: Document, rng: np.random.Generator) -> Question | None:
+    """Ask "Where does the 14:05 go?"."""
+    return _about("goes", ("board",), page, rng, "The {number} goes to {it}.")
+
+
+def value(page: Document, rng: np.random.Generator) -> Question | None:
+    """Ask "What is the value of Monday?"."""
+    return _about("value", ("chart",), page, rng, "The value of {it} is {number}.")
 
 
 def costs(page: Document, rng: np.random.Generator) -> Question | None:
     """Ask "What costs 4.50?", only for a price that one line alone has."""
-    if page.kind not in ("receipt", "prices"):
+    if page.kind not in PRICED:
         return None
     row = _row(page, rng)
     [cost] = row.numbers
@@ -88,42 +117,6 @@ def items(page: Document, rng: np.random.Generator) -> Question | None:
         return None
     them = ITEMS[page.kind]
     return Question("items", _ask("items", rng, them=them), f"There are {len(page.rows)} {them}.")
-
-
-def leaves(page: Document, rng: np.random.Generator) -> Question | None:
-    """Ask "When does the train to Bern leave?"."""
-    if page.kind != "board":
-        return None
-    row = _row(page, rng)
-    answer = f"The train to {proper(row.name)} leaves at {row.numbers[0]}."
-    return Question("leaves", _ask("leaves", rng, it=proper(row.name)), answer)
-
-
-def platform(page: Document, rng: np.random.Generator) -> Question | None:
-    """Ask "From which platform does the train to Bern leave?"."""
-    if page.kind != "board":
-        return None
-    row = _row(page, rng)
-    answer = f"The train to {proper(row.name)} leaves from platform {row.numbers[1]}."
-    return Question("platform", _ask("platform", rng, it=proper(row.name)), answer)
-
-
-def goes(page: Document, rng: np.random.Generator) -> Question | None:
-    """Ask "Where does the 14:05 go?"."""
-    if page.kind != "board":
-        return None
-    row = _row(page, rng)
-    answer = f"The {row.numbers[0]} goes to {proper(row.name)}."
-    return Question("goes", _ask("goes", rng, number=row.numbers[0]), answer)
-
-
-def value(page: Document, rng: np.random.Generator) -> Question | None:
-    """Ask "What is the value of Monday?"."""
-    if page.kind != "chart":
-        return None
-    row = _row(page, rng)
-    answer = f"The value of {proper(row.name)} is {row.numbers[0]}."
-    return Question("value", _ask("value", rng, it=proper(row.name)), answer)
 
 
 def highest(page: Document, rng: np.random.Generator) -> Question | None:

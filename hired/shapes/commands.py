@@ -115,7 +115,7 @@ def run_train(args: argparse.Namespace) -> int:
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
-    """One method at one budget; `python -m hired eval` compares many and records them."""
+    """Measure one method at one budget; `python -m hired eval` compares many and records them."""
     from tqdm import tqdm
 
     from hired.budget import parse_budget
@@ -155,6 +155,6 @@ def run_examples(args: argparse.Namespace) -> int:
 
 
 def _say(line: str) -> None:
-    """One line of progress on stderr."""
+    """Write one line of progress to stderr."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Documents: what stands on a page and where.
+"""Documents: their words and the places of these.
 
 A page is a description, as a poster's scene is: words with their boxes, and the rows of facts that
 questions ask about. `layouts` makes pages from seeds, `printing` their pixels.
@@ -113,7 +113,7 @@ def look_for(rng: np.random.Generator, held_out: bool = False) -> Look:
 
 
 def word_points(page: Document, step: int = 2) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Per word, points spread evenly over its turned box: x and y in page px."""
+    """Points spread evenly over each word's turned box: x and y in page px."""
     found = []
     for word in page.words:
         x, y = np.meshgrid(
@@ -125,8 +125,8 @@ def word_points(page: Document, step: int = 2) -> list[tuple[np.ndarray, np.ndar
 
 
 def word_patches(page: Document, share: float = 0.25) -> np.ndarray:
-    """Per word the patches of whose area its box covers at least `share`: bool (words, T, N),
-    overview first.
+    """Patches of whose area each word's box covers at least `share`: bool (words, T, N), overview
+    first.
     """
     rows, columns, left, top = page.canvas()
     found = np.zeros((len(page.words), 1 + rows * columns, SIDE * SIDE), bool)

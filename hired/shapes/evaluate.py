@@ -28,15 +28,15 @@ from hired.wrapper import look
 
 NAMES = ("input_ids", "attention_mask")
 LONGEST, SHORTEST = 110, 32
-"""New tokens at most: of an answer that names objects (six take 60), and of any other."""
+"""Most new tokens of an answer that names objects (six take 60), and of any other."""
 
 PICTURES = 8
 """Pictures whose questions `evaluate` asks at once."""
 
 
 def is_right(reply: str, question: Question) -> bool:
-    """Exact match on the words that carry the answer's content; of a description, object by object
-    in any order, so that no object may have another's digit.
+    """Test whether the words that carry the answer's content match exactly; those of a description
+    object by object in any order, so that no object may have another's digit.
     """
     if question.kind == "describe":
         return _objects(reply) == _objects(question.answer)
@@ -53,7 +53,7 @@ def new_tokens(question: Question) -> int:
 
 
 def drawn_for(selector: Selector, index: int) -> Selector:
-    """The selector for picture `index`: one that draws by chance draws anew for each."""
+    """The selector for picture `index`; one that draws by chance draws anew for each picture."""
     if isinstance(selector, Random):
         return replace(selector, seed=selector.seed + index)
     return selector

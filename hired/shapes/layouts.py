@@ -53,7 +53,7 @@ def _right(sheet: Sheet, text: str, edge: int) -> tuple[str, int]:
 
 
 def _title(rng: np.random.Generator, sheet: Sheet, texts: list[str]) -> int:
-    """Put a heading and give the height below it."""
+    """Put a heading on the page and return the height below it."""
     y = int(rng.integers(4, 14))
     for text in texts:
         x = int(rng.integers(6, max(7, sheet.width - sheet.breadth(text) - 8)))
@@ -202,7 +202,7 @@ def _standing(rng: np.random.Generator, sheet: Sheet, case: Callable[[str], str]
 
 
 def soup(rng: np.random.Generator, sheet: Sheet) -> Document | None:
-    """Words and numbers without order, as dense as lines can be: the tower learns to read on it."""
+    """A page of words and numbers without order, as dense as lines can be, for training only."""
     case = _case(rng)
     pitch = max(sheet.look.size + 1, round(sheet.look.size * rng.uniform(1, 1.6)))
     y = int(rng.integers(1, 12))

@@ -16,7 +16,7 @@ OWN = "Pillow"
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral",
          "STIXGeneralBol", OWN)  # fmt: skip
 HELD_OUT_FONTS = ("DejaVuSerif-Bold", "DejaVuSansMono-Bold")
-"""In no training page: how well the tower reads is measured on them too."""
+"""Fonts of no training page; the tower's reading is measured on them too."""
 MIDDLE = 0.45
 """Height of a line's middle, from the top of its box, as a share of the box."""
 

@@ -24,7 +24,7 @@ FORMS = {
     "time": re.compile(r"\d\d:\d\d"),
     "percent": re.compile(r"\d{1,3}%"),
 }
-"""How numbers are written; none has more than `SLOTS` digits."""
+"""Forms of written numbers; none has more than `SLOTS` digits."""
 FORM_NAMES = tuple(FORMS)
 SLOTS = 4
 BLANK = 10

@@ -1,4 +1,4 @@
-"""Whether a picture could be one of this world's posters, by the look that their maker gives them.
+"""A test of whether a picture could be one of this world's posters, by the look they share.
 
 A rule for warnings, not a classifier: it asks for the three things that `scenes.background` and
 `sprites` put into every poster. Light ground fills what objects leave, fine grain lies on it, and
@@ -20,7 +20,7 @@ GRAIN = (0.6, 9.0)  # root mean square between neighbours on the ground, in grey
 
 
 def looks_like_poster(image: Image.Image) -> bool:
-    """Whether an RGB picture has the ground, the grain and the colours of a poster."""
+    """Test whether an RGB picture has the ground, the grain and the colours of a poster."""
     look = measure(image)
     return (
         look["explained"] >= EXPLAINED
@@ -31,7 +31,7 @@ def looks_like_poster(image: Image.Image) -> bool:
 
 
 def measure(image: Image.Image) -> dict[str, float]:
-    """Measure what the rule reads: shares and a number of pixels, the grain in grey levels."""
+    """Measure shares of pixels, the number of solid ones and the grain in grey levels."""
     pixels = np.asarray(_middle(image), np.float32)  # (H, W, 3)
     low, high = pixels.min(2), pixels.max(2)
     ground = (low >= LIGHT) & (high - low <= TINT)

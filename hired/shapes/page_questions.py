@@ -42,7 +42,7 @@ def _row(page: Document, rng: np.random.Generator) -> Row:
 
 
 def _stranger(page: Document, rng: np.random.Generator) -> str:
-    """A name of the kind that the page lists, and that it does not."""
+    """A name like those on the page that is not on it."""
     here = {row.name for row in page.rows}
     [names] = [names for names in (GOODS, CITIES, DAYS) if here <= set(names)]
     others = sorted(set(names) - here) or sorted(set(GOODS) - here)
@@ -145,7 +145,7 @@ def exists(page: Document, rng: np.random.Generator) -> Question:
 
 
 def line(page: Document, rng: np.random.Generator) -> Question:
-    """Read the line of bread."""
+    """Ask "Read the line of bread."."""
     row = _row(page, rng)
     cells = [proper(row.name), *row.numbers]
     if page.kind == "board":
@@ -196,7 +196,7 @@ def unknown(page: Document, rng: np.random.Generator) -> Question:
 
 
 def foreign(scene: Scene, rng: np.random.Generator) -> Question:
-    """A document's question, asked about a poster: declined."""
+    """A document's question asked about a poster, to be declined."""
     kinds = [kind for kind in PAGE_PHRASES if kind not in ("exists", "items")]
     number = f"{rng.integers(24):02}:{rng.integers(60):02}"
     if rng.random() < 0.5:

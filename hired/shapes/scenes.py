@@ -1,4 +1,4 @@
-"""Posters: where objects stand, what lies behind them, and how a seed becomes a poster.
+"""Posters: the places of their objects, their backgrounds, and their making from seeds.
 
 A scene is a description; `render` makes its pixels. Streams (training, validation, test,
 examples) draw from disjoint seed sequences: a stream's name is part of the seed's entropy.
@@ -95,7 +95,7 @@ def poster_size(rng: np.random.Generator) -> tuple[int, int]:
 
 
 def _digit_whole(scene: tuple[int, int], thing: Thing) -> bool:
-    """Whether the digit lies inside one crop, a pixel from its border."""
+    """Test whether the digit lies inside one crop, a pixel from its border."""
     rows, columns, left, top = Scene(*scene, (), 0).canvas()
     x0, y0, x1, y1 = digit_box(thing.shape, thing.side)
     for low, high, count in (

@@ -1,4 +1,4 @@
-"""A page in the making: words on lines, moved until no crop's border cuts one.
+"""Layout of a page: words on lines, moved until no crop's border cuts one.
 
 Every word lies whole in one crop, while lines run on from crop to crop.
 """
@@ -15,8 +15,8 @@ from hired.shapes.scenes import TILE, Scene
 
 @dataclass
 class Sheet:
-    """A page in the making: words are put on it line by line, and where they are to stay `whole`
-    moved off the crops' borders.
+    """A page that is being laid out, line by line. Words that are to stay `whole` are moved off the
+    crops' borders.
     """
 
     width: int
@@ -38,7 +38,7 @@ class Sheet:
         return letter(text, self.look.font, self.look.size).mask.shape[1]
 
     def _free(self, word: Word) -> tuple[bool, bool]:
-        """Whether the turned word keeps off the borders left and right, and above and below."""
+        """Test whether the turned word keeps off the borders: left and right, above and below."""
         x = np.array([word.x, word.x + word.width] * 2)
         y = np.array([word.y, word.y, word.y + word.height, word.y + word.height])
         x, y = turned(self.width, self.height, self.look.turn, x, y)

@@ -28,7 +28,7 @@ DROPPED = """(index) => {  // the part of the picture that a frame's mask leaves
 }"""
 
 
-def test_the_film_is_scrubbed_with_keys_and_made_anew_and_stopped(browser) -> None:
+def test_the_film_is_scrubbed_with_keys_and_made_anew_and_stopped_and_refused(browser) -> None:
     with serving(Engine.holding(*hired.load("shapes"))) as address:
         context = browser.new_context(reduced_motion="reduce")
         page = context.new_page()
@@ -59,4 +59,11 @@ def test_the_film_is_scrubbed_with_keys_and_made_anew_and_stopped(browser) -> No
         made = page.locator("#film .ticks li").count()
         assert 1 <= made < len(LADDER)
         expect(page.locator("#film figcaption")).to_contain_text(re.compile("holds|breaks|lost"))
+        open_tab(page, "Compare")
+        page.fill("#question textarea", "")
+        open_tab(page, "Film")
+        page.click("#film-run")
+        expect(page.locator(".toast-body")).to_contain_text("question", timeout=PATIENCE_MS)
+        expect(page.locator("#film-run")).to_be_enabled(timeout=PATIENCE_MS)
+        expect(page.locator("#film-stop")).to_be_disabled()
         context.close()

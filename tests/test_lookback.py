@@ -14,7 +14,7 @@ from conftest import make_image
 from hired.comparison.explain import explain
 from hired.errors import InputError, ModelError, SettingError
 from hired.selectors import parse
-from hired.web import export, gaze_panel, sweep_tab
+from hired.web import export, gaze_panel, sweep_tab, tab_run
 from hired.web import sweep as sweep_module
 from hired.web.api import Endpoints
 from hired.web.engine import Engine
@@ -80,7 +80,7 @@ def test_a_sweep_goes_on_without_it_and_says_why(engine, monkeypatch) -> None:
     monkeypatch.setattr(sweep_module, "look_back", blind)
     done = swept(engine, coverage=True)
     assert [row["coverage"] for row in done.rows] == [None] * 5 and not done.note
-    told = sweep_tab.show_progress(done, ended=True)
+    told = tab_run.show_progress(done, ended=True)
     assert "5 of 5 runs measured. No coverage: This &lt;attention&gt; cannot be read." in told
 
 

@@ -4,10 +4,8 @@ The ladder is measured once, by a sweep on request; a frame is a mask and an ans
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -16,18 +14,18 @@ from PIL import Image
 from hired.budget import show_budget
 from hired.comparison.overlay import draw_plain
 from hired.errors import HiredError, InputError
-from hired.web import form, render, sweep_results
+from hired.web import form, sweep_results
 from hired.web.engine import Loaded
-from hired.web.errors import plain_errors
 from hired.web.handlers import Handlers
 from hired.web.pictures import data_uri, lay_out, shown_lane
-from hired.web.queues import FREE, GPU, LOOK, QUIET
+from hired.web.queues import LOOK, QUIET
 from hired.web.render import count_words, esc
 from hired.web.settings import Settings, from_mapping
 from hired.web.sweep import Progress, plan, sweep
 from hired.web.sweep_results import MARKS, WORDS, Row, outcome
-from hired.web.sweep_tab import show_progress
+from hired.web.tab_run import TabRun, changes, show_progress
 from hired.web.uploads import read_image
+from hired.web.wires import Parts, Values, listen, pick
 
 LADDER = (100, 90, 80, 70, 60, 50, 45, 40, 35, 30, 25, 20, 16, 13, 10, 7, 5, 3, 2, 1)
 """Percent kept, the film's frames from first to last."""
@@ -159,80 +157,50 @@ def add_film_tab(handlers: Handlers, asked: Any, tab: gr.Tab) -> None:
         stop = gr.Button(
             "Stop", variant="stop", interactive=False, elem_id="film-stop", min_width=80
         )
-    bar = gr.HTML("", elem_id="film-bar")
-    film = gr.HTML("", elem_id="film", js_on_load=SCRUB)
-    buttons, shown = [start, stop], [bar, film]
-
-    def begin(request: gr.Request) -> list[Any]:
-        with plain_errors():
-            handlers.engine.expect(_place(request))
-        return [gr.update(interactive=False), gr.update(interactive=True)]
-
-    def end(request: gr.Request) -> list[Any]:
-        handlers.engine.forget(_place(request))
-        return [gr.update(interactive=True), gr.update(interactive=False)]
-
-    def halt(request: gr.Request) -> None:
-        handlers.engine.stop(_place(request))
-
-    begun = start.click(begin, None, buttons, trigger_mode="once", **FREE, **QUIET)
-    given = [asked.image, asked.question, asked.known, *asked.form.all]
-    run = begun.success(_runner(handlers), given, shown, **GPU, **QUIET)
-    run.then(end, None, buttons, queue=False, **QUIET)
-    stop.click(halt, None, None, queue=False, **QUIET)
-    tab.select(partial(_open_tab, handlers), film, shown, **LOOK, **QUIET)
+    shown: Parts = {
+        "bar": gr.HTML("", elem_id="film-bar"),
+        "film": gr.HTML("", elem_id="film", js_on_load=SCRUB),
+    }
+    films = FilmRuns(handlers)
+    reads = pick(asked.parts, "path", "question", "known", *form.FIELDS)
+    films.wire(start, stop, films.run, reads, shown)
+    listen(tab.select, films.open, pick(shown, "film"), shown, **LOOK, **QUIET)
 
 
-def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
+class FilmRuns(TabRun):
+    """Handlers of the tab."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        super().__init__(handlers.engine, "film")
+        self.greeting = handlers.greeting
+
     def run(
-        request: gr.Request,  # gradio finds the request by its annotation
-        path: str | None,
-        question: str,
-        known: dict[str, str],
-        *settings: Any,
-    ) -> Iterator[list[Any]]:
-        engine = handlers.engine
-        with engine.stopping(_place(request)) as stops, plain_errors():
-            if not path:
-                raise InputError("There is no image. Choose one in the Compare tab.")
-            image, planned, loaded = (
-                read_image(path),
-                plan_film(form.read(*settings)),
-                engine.start(),
-            )
+        self, request: gr.Request, path: str | None, question: str, known: dict[str, str],
+        **fields: Any,
+    ) -> Iterator[Values]:  # fmt: skip
+        """Measure the ladder, then show the film."""
+        with self.running(request, path) as (image, stops):
+            planned, loaded = plan_film(form.read(**fields)), self.engine.start()
             if loaded.servers is not None:
                 raise InputError("A film needs the model in this process; servers show no patches.")
-            answer, progress, told = known.get(question, ""), Progress([], 0, None), None
-            asked = (image, question, planned, stops.everything, answer, engine.limits)
-            with closing(sweep(loaded, *asked)) as frames:
-                for progress in frames:
-                    yield [
-                        show_progress(progress) if progress is not told else gr.skip(),
-                        gr.skip(),
-                    ]
-                    told = progress
+            progress, answer = Progress([], 0, None), known.get(question, "")
+            asked = (image, question, planned, stops.everything, answer, self.engine.limits)
+            for progress, news in changes(sweep(loaded, *asked)):
+                yield {"bar": show_progress(progress)} if news else {}
             drawn = draw_film(loaded, image, planned, progress.rows)
-            yield [show_progress(progress, ended=True), drawn]
+            yield {"bar": show_progress(progress, ended=True), "film": drawn}
 
-    return run
-
-
-def _open_tab(handlers: Handlers, film: str | None) -> list[Any]:
-    """Where nothing was made yet, the recorded film of the first example."""
-    engine, example = handlers.engine, handlers.greeting.example()
-    found = None if film else sweep_results.recorded(engine.name, "film")
-    if not found or not example or example.question != found["question"]:
-        return [gr.skip(), gr.skip()]
-    try:
-        planned = [from_mapping(settings) for settings in found["planned"]]
-        drawn = draw_film(engine.get(), read_image(example.image), planned, found["rows"])
-    except HiredError:
-        return [gr.skip(), gr.skip()]
-    day = str(found["date"])[:16].replace("T", " ")
-    words = f"A recorded film of “{found['question']}”: {day}, {found['device_name']}."
-    return [f'<p class="readout">{render.esc(words)} Make your own above.</p>', drawn]
-
-
-def _place(request: gr.Request) -> str:
-    """Where a visitor's film is stopped."""
-    return f"{request.session_hash} film"
+    def open(self, film: str | None) -> Values:
+        """Where nothing was made yet, the recorded film of the first example."""
+        engine, example = self.engine, self.greeting.example()
+        found = None if film else sweep_results.recorded(engine.name, "film")
+        if not found or not example or example.question != found["question"]:
+            return {}
+        try:
+            planned = [from_mapping(settings) for settings in found["planned"]]
+            drawn = draw_film(engine.get(), read_image(example.image), planned, found["rows"])
+        except HiredError:
+            return {}
+        day = str(found["date"])[:16].replace("T", " ")
+        words = f"A recorded film of “{found['question']}”: {day}, {found['device_name']}."
+        return {"bar": f'<p class="readout">{esc(words)} Make your own above.</p>', "film": drawn}

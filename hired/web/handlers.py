@@ -212,17 +212,9 @@ class Handlers:
             self.greeting.keep(kept, path, image)
             yield {**self.draw(views, case), "last": kept}
 
-    def measure(
-        self,
-        request: gr.Request,
-        path: str | None,
-        question: str,
-        known: dict[str, str],
-        **fields: Any,
-    ) -> Iterator[Values]:
+    def measure(self, request: gr.Request, **asked: Any) -> Iterator[Values]:
         """As `run`, as often as it takes to show a difference of times."""
-        often = fields | {"repeats": max(ENOUGH, fields["repeats"])}
-        yield from self.run(request, path, question, known, **often)
+        yield from self.run(request, **asked | {"repeats": max(ENOUGH, asked["repeats"])})
 
     def end(self) -> Values:
         """After a run, stopped or not."""

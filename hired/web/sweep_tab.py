@@ -2,9 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,13 @@ from hired.web import export, form, render, sweep_results, uploads
 from hired.web.errors import plain_errors
 from hired.web.handlers import Handlers
 from hired.web.pictures import small
-from hired.web.queues import FREE, GPU, LOOK, QUIET
+from hired.web.queues import FREE, LOOK, QUIET
 from hired.web.share_panel import Recall
 from hired.web.sweep import AXES, METHODS, Progress, plan, sweep
 from hired.web.sweep_results import budget_of, grid, plot
+from hired.web.tab_run import TabRun, changes, show_progress
 from hired.web.uploads import read_image, upload_folder
-from hired.web.wires import Values, listen
+from hired.web.wires import Parts, Values, listen, pick
 
 COLUMNS = {
     "method": "method",
@@ -53,32 +52,27 @@ def add_sweep_tab(handlers: Handlers, asked: Any, tabs: gr.Tabs, tab: gr.Tab) ->
         stop = gr.Button(
             "Cancel", variant="stop", interactive=False, min_width=60, elem_id="sweep-stop"
         )
-        saves = [
-            gr.DownloadButton(
-                name, interactive=False, min_width=60, elem_id=f"sweep-{name.lower()}"
+        saves = {
+            name: gr.DownloadButton(
+                name.upper(), interactive=False, min_width=60, elem_id=f"sweep-{name}"
             )
-            for name in ("CSV", "JSON", "PNG")
-        ]
-    bar = gr.HTML(show_progress(None), elem_id="sweep-bar")
-    cells = gr.HTML("", elem_id="sweep-grid", js_on_load=OPENS)
-    picture = gr.Image(
-        label="Plots", type="pil", interactive=False, elem_id="sweep-plot", visible=False,
-        alt_text="Time to first token, KV cache, speed and agreement over visual tokens; "
-        "the table below has the numbers", buttons=["download", "fullscreen"],
+            for name in ("csv", "json", "png")
+        }
+    shown = _results()
+    kept = pick(shown, "kept")
+    sweeps = SweepRuns(handlers)
+    reads = {**pick(asked.parts, "path", "question", "known", *form.FIELDS), **given}
+    ended = sweeps.wire(start, stop, sweeps.run, reads, shown)
+    listen(ended.then, _files, kept, saves, queue=False, **QUIET)
+    opened = {**pick(asked.parts, "path", "question", "known"), **kept}
+    listen(tab.select, sweeps.open, opened, {"about": about, **shown}, **LOOK, **QUIET)
+    listen(
+        shown["cells"].click, sweeps.open_run, {**pick(asked.parts, "path"), **kept},
+        {"tabs": tabs, **asked.reopened}, **FREE, **QUIET,
     )  # fmt: skip
-    table = gr.Dataframe(
-        headers=list(COLUMNS.values()), label="Every run", elem_id="sweep-table", wrap=True,
-        interactive=False, visible=False,
-    )  # fmt: skip
-    shown = [bar, cells, picture, table, gr.State(None)]
-    _wire(handlers, asked, given, [start, stop, *saves], shown)
-    opened = [asked.image, asked.question, asked.known, shown[-1]]
-    tab.select(partial(_open_tab, handlers), opened, [about, *shown], **LOOK, **QUIET)
-    opens = {"path": asked.image, "kept": shown[-1]}
-    listen(cells.click, _opener(handlers), opens, {"tabs": tabs, **asked.reopened}, **FREE, **QUIET)
 
 
-def _fields() -> list[Any]:
+def _fields() -> Parts:
     """Budgets, methods, and one more setting with its values."""
     with gr.Row():
         budgets = gr.Textbox(
@@ -102,40 +96,35 @@ def _fields() -> list[Any]:
         False, label="Coverage: how much of what the stock answer looked at does each run keep? "
         "(one pass more)", elem_id="sweep-cover",
     )  # fmt: skip
-    return [budgets, methods, axis, values, cover]
+    return {"budgets": budgets, "methods": methods, "axis": axis, "values": values, "cover": cover}
 
 
-def _wire(
-    handlers: Handlers, asked: Any, given: list[Any], buttons: list[Any], shown: list[Any]
-) -> None:
-    start, stop, *_ = buttons
-
-    def begin(request: gr.Request) -> list[Any]:
-        with plain_errors():
-            handlers.engine.expect(_place(request))
-        return [gr.update(interactive=False), gr.update(interactive=True)]
-
-    def fail(request: gr.Request) -> list[Any]:
-        handlers.engine.forget(_place(request))
-        return [gr.update(interactive=True), gr.update(interactive=False)]
-
-    def cancel(request: gr.Request) -> None:
-        handlers.engine.stop(_place(request))
-
-    begun = start.click(begin, None, [start, stop], trigger_mode="once", **FREE, **QUIET)
-    run = begun.success(
-        _runner(handlers),
-        [asked.image, asked.question, asked.known, *given, *asked.form.all],
-        shown, **GPU, **QUIET,
+def _results() -> dict[str, Any]:
+    """How far a sweep is, what it found, and that as data."""
+    bar = gr.HTML(show_progress(None), elem_id="sweep-bar")
+    cells = gr.HTML("", elem_id="sweep-grid", js_on_load=OPENS)
+    picture = gr.Image(
+        label="Plots", type="pil", interactive=False, elem_id="sweep-plot", visible=False,
+        alt_text="Time to first token, KV cache, speed and agreement over visual tokens; "
+        "the table below has the numbers", buttons=["download", "fullscreen"],
     )  # fmt: skip
-    run.then(_files, shown[-1], buttons, queue=False, **QUIET)
-    run.failure(fail, None, [start, stop], queue=False, **QUIET)
-    stop.click(cancel, None, None, queue=False, **QUIET)
+    table = gr.Dataframe(
+        headers=list(COLUMNS.values()), label="Every run", elem_id="sweep-table", wrap=True,
+        interactive=False, visible=False,
+    )  # fmt: skip
+    return {"bar": bar, "cells": cells, "plots": picture, "table": table, "kept": gr.State(None)}
 
 
-def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
+class SweepRuns(TabRun):
+    """Handlers of the tab."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        super().__init__(handlers.engine, "sweep")
+        self.handlers = handlers
+
     def run(
-        request: gr.Request,  # gradio finds the request by its annotation
+        self,
+        request: gr.Request,
         path: str | None,
         question: str,
         known: dict[str, str],
@@ -144,51 +133,52 @@ def _runner(handlers: Handlers) -> Callable[..., Iterator[list[Any]]]:
         axis: str,
         values: str,
         cover: bool,
-        *settings: Any,
-    ) -> Iterator[list[Any]]:
-        engine = handlers.engine
-        with engine.stopping(_place(request)) as stops, plain_errors():
-            if not path:
-                raise InputError("There is no image. Choose one in the Compare tab.")
+        **fields: Any,
+    ) -> Iterator[Values]:
+        """Stream one sweep; the last frame carries it as data."""
+        path = path or ""
+        with self.running(request, path) as (image, stops):
             if not methods:
                 raise InputError("Choose at least one method to sweep.")
-            planned = plan(form.read(*settings), budgets, axis, values, methods)
-            image, stop = read_image(path), stops.everything
-            progress, told = Progress([], 0, None), None
-            answer = known.get(question, "")
-            limits, name = engine.limits, Path(path).name
-            given = image, question, planned, stop, answer, limits, name, cover
-            frames = sweep(engine.start(), *given)
-            with closing(frames):
-                for progress in frames:
-                    yield _draw(progress, axis) if progress is not told else [gr.skip()] * 5
-                    told = progress
-            example = handlers.greeting.shown(path, image)
+            planned = plan(form.read(**fields), budgets, axis, values, methods)
+            progress, answer = Progress([], 0, None), known.get(question, "")
+            frames = sweep(
+                self.engine.start(), image, question, planned, stops.everything, answer,
+                self.engine.limits, Path(path).name, cover,
+            )  # fmt: skip
+            for progress, news in changes(frames):
+                yield _draw(progress, axis) if news else {}
+            example = self.handlers.greeting.shown(path, image)
             size = uploads.keep_picture(path, image, example.key if example else "")
-            facts = export.about(engine.get().info, engine.versions())
+            facts = export.about(self.engine.get().info, self.engine.versions())
             kept = sweep_results.keep(question, answer, size, axis, planned, progress, facts)
-            yield [*_draw(progress, axis, ended=True)[:-1], kept]
+            yield {**_draw(progress, axis, ended=True), "kept": kept}
 
-    return run
+    def open(
+        self, path: str | None, question: str, known: dict[str, str], kept: dict[str, Any] | None
+    ) -> Values:
+        """What would be asked; where nothing ran yet, a recorded sweep of the first example."""
+        about = {"about": _asked(path, question, known)}
+        found = sweep_results.recorded(self.engine.name) if kept is None else None
+        if not found:
+            return about
+        done = Progress(found["rows"], len(found["rows"]), 0.0)
+        where, day = found["device_name"], str(found["date"])[:16].replace("T", " ")
+        words = f"A recorded sweep of “{found['question']}”: {day}, {where}. Run your own above."
+        bar = f'<p class="readout">{render.esc(words)}</p>'
+        return {**about, **_draw(done, found["axis"]), "bar": bar, "kept": found}
 
-
-def _open_tab(
-    handlers: Handlers,
-    path: str | None,
-    question: str,
-    known: dict[str, str],
-    kept: dict[str, Any] | None,
-) -> list[Any]:
-    """What would be asked; where nothing ran yet, a recorded sweep of the first example."""
-    about, nothing = _asked(path, question, known), [gr.skip()] * 5
-    found = sweep_results.recorded(handlers.engine.name) if kept is None else None
-    if not found:
-        return [about, *nothing]
-    done = Progress(found["rows"], len(found["rows"]), 0.0)
-    where, day = found["device_name"], str(found["date"])[:16].replace("T", " ")
-    words = f"A recorded sweep of “{found['question']}”: {day}, {where}. Run your own above."
-    return [about, f'<p class="readout">{render.esc(words)}</p>',
-            *_draw(done, found["axis"])[1:-1], found]  # fmt: skip
+    def open_run(
+        self, event: gr.EventData, path: str | None, kept: dict[str, Any] | None
+    ) -> Values:
+        """The run behind a cell of the grid, on the Compare tab."""
+        with plain_errors():
+            row = getattr(event, "row", None)
+            if not kept or not isinstance(row, int) or not 0 <= row < len(kept["rows"]):
+                raise InputError("That run is no longer here. Run the sweep again.")
+            found = export.from_json(sweep_results.run_at(kept, row))
+        shown = Recall(self.handlers).show_record(found, path)
+        return {"tabs": gr.update(selected="compare"), **shown}
 
 
 def _asked(path: str | None, question: str, known: dict[str, str]) -> str:
@@ -202,35 +192,14 @@ def _asked(path: str | None, question: str, known: dict[str, str]) -> str:
     return f'<div class="asked">{image}<p><b>{render.esc(question)}</b>{answer}</p></div>'
 
 
-def _opener(handlers: Handlers) -> Callable[..., Values]:
-    def open_run(event: gr.EventData, path: str | None, kept: dict[str, Any] | None) -> Values:
-        """The run behind a cell of the grid, on the Compare tab."""
-        with plain_errors():
-            row = getattr(event, "row", None)
-            if not kept or not isinstance(row, int) or not 0 <= row < len(kept["rows"]):
-                raise InputError("That run is no longer here. Run the sweep again.")
-            found = export.from_json(sweep_results.run_at(kept, row))
-        shown = Recall(handlers).show_record(found, path)
-        return {"tabs": gr.update(selected="compare"), **shown}
-
-    return open_run
-
-
-def _place(request: gr.Request) -> str:
-    """Where a visitor's sweep is stopped; his comparison has a place of its own."""
-    return f"{request.session_hash} sweep"
-
-
-def _draw(progress: Progress, axis: str, ended: bool = False) -> list[Any]:
+def _draw(progress: Progress, axis: str, ended: bool = False) -> Values:
     rows = progress.rows
-    several = len(rows) > 1
-    return [
-        show_progress(progress, ended),
-        grid(rows, axis) if rows else gr.skip(),
-        gr.update(value=plot(rows, axis), visible=True) if several else gr.skip(),
-        gr.update(value=_table(rows), visible=True) if rows else gr.skip(),
-        gr.skip(),
-    ]
+    drawn: Values = {"bar": show_progress(progress, ended)}
+    if rows:
+        drawn |= {"cells": grid(rows, axis), "table": gr.update(value=_table(rows), visible=True)}
+    if len(rows) > 1:
+        drawn["plots"] = gr.update(value=plot(rows, axis), visible=True)
+    return drawn
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -257,32 +226,13 @@ def _cells(row: dict[str, Any], names: Sequence[str]) -> list[Any]:
     return [shown[name] for name in names]
 
 
-def show_progress(progress: Progress | None, ended: bool = False) -> str:
-    """How far a sweep is, as a bar and in words."""
-    done, total = (len(progress.rows), progress.total) if progress else (0, 0)
-    words = "Nothing measured yet."
-    if progress and ended:
-        why = f". {progress.note}" if progress.note else ", then cancelled."
-        words = f"{done} of {total} runs measured" + ("." if done == total else why)
-        words += f" No coverage: {render.esc(progress.gap)}" if progress.gap else ""
-    elif progress:
-        left = f", about {progress.left_s:.0f} s left" if progress.left_s is not None else ""
-        words = f"{done} of {total} runs measured{left} …"
-    return (
-        f'<div class="progress" role="progressbar" aria-label="Sweep" aria-valuemin="0" '
-        f'aria-valuemax="{max(total, 1)}" aria-valuenow="{done}"><i style="width:'
-        f'{100 * done / max(total, 1):.1f}%"></i></div><p class="readout">{words}</p>'
-    )
-
-
-def _files(kept: dict[str, Any] | None) -> list[Any]:
-    buttons = [gr.update(interactive=True), gr.update(interactive=False)]
-    rows = kept["rows"] if kept else []
-    if not kept or not rows:
-        return [*buttons, *[gr.update(interactive=False)] * 3]
-    folder = Path(tempfile.mkdtemp(prefix="sweep-", dir=upload_folder()))
-    (folder / "sweep.csv").write_text(export.rows_to_csv(rows), encoding="utf-8")
-    (folder / "sweep.json").write_text(json.dumps(rows, indent=2), encoding="utf-8")
-    plot(rows, kept["axis"]).save(folder / "sweep.png")
-    names = ("sweep.csv", "sweep.json", "sweep.png")
-    return [*buttons, *(gr.update(value=str(folder / name), interactive=True) for name in names)]
+def _files(kept: dict[str, Any] | None) -> Values:
+    """The last sweep as files to download."""
+    if not kept or not kept["rows"]:
+        return {kind: gr.update(interactive=False) for kind in ("csv", "json", "png")}
+    rows, folder = kept["rows"], Path(tempfile.mkdtemp(prefix="sweep-", dir=upload_folder()))
+    files = {kind: folder / f"sweep.{kind}" for kind in ("csv", "json", "png")}
+    files["csv"].write_text(export.rows_to_csv(rows), encoding="utf-8")
+    files["json"].write_text(json.dumps(rows, indent=2), encoding="utf-8")
+    plot(rows, kept["axis"]).save(files["png"])
+    return {kind: gr.update(value=str(file), interactive=True) for kind, file in files.items()}

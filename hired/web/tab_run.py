@@ -1,0 +1,102 @@
+"""A measurement that has a tab of its own: the button that starts it, the one that ends it, and
+how far it is.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from hired.errors import InputError
+from hired.web.engine import Engine, Stops
+from hired.web.errors import plain_errors
+from hired.web.queues import FREE, GPU, QUIET
+from hired.web.render import esc
+from hired.web.sweep import Progress
+from hired.web.uploads import read_image
+from hired.web.wires import Parts, Values, listen
+
+
+class TabRun:
+    """The runs of one tab, stopped apart from a visitor's comparison.
+
+    Attributes:
+        name: a word that no other tab has.
+    """
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self.engine = engine
+        self.name = name
+
+    def wire(
+        self,
+        start: gr.Button,
+        stop: gr.Button,
+        work: Callable[..., Any],
+        reads: Parts,
+        writes: Parts,
+    ) -> Any:
+        """Let `work` answer `start` in the queue of the device; gives the event of its end."""
+        buttons, now = {"start": start, "stop": stop}, {"queue": False, **QUIET}
+        once = partial(start.click, trigger_mode="once")
+        begun = listen(once, self.begin, {}, buttons, **FREE, **QUIET)
+        run = listen(begun.success, work, reads, writes, **GPU, **QUIET)
+        listen(run.failure, self.end, {}, buttons, **now)  # `then` does not follow a failure
+        stop.click(self.halt, None, None, **now)
+        return listen(run.then, self.end, {}, buttons, **now)
+
+    def begin(self, request: gr.Request) -> Values:
+        """Before the queue: refuse a second run beside one that is not over."""
+        with plain_errors():
+            self.engine.expect(self._place(request))
+        return {"start": gr.update(interactive=False), "stop": gr.update(interactive=True)}
+
+    @contextmanager
+    def running(self, request: gr.Request, path: str | None) -> Iterator[tuple[Image.Image, Stops]]:
+        """The picture and the stop signs of a run; its errors are plain."""
+        with self.engine.stopping(self._place(request)) as stops, plain_errors():
+            if not path:
+                raise InputError("There is no image. Choose one in the Compare tab.")
+            yield read_image(path), stops
+
+    def halt(self, request: gr.Request) -> None:
+        """End the run within a token; what was measured stays."""
+        self.engine.stop(self._place(request))
+
+    def end(self, request: gr.Request) -> Values:
+        """After a run, also one that was refused."""
+        self.engine.forget(self._place(request))
+        return {"start": gr.update(interactive=True), "stop": gr.update(interactive=False)}
+
+    def _place(self, request: gr.Request) -> str:
+        return f"{request.session_hash} {self.name}"
+
+
+def changes(frames: Generator[Progress]) -> Iterator[tuple[Progress, bool]]:
+    """Each frame of a sweep, and whether it says anything new; closes them at the end."""
+    told = None
+    with closing(frames):
+        for progress in frames:
+            yield progress, progress is not told
+            told = progress
+
+
+def show_progress(progress: Progress | None, ended: bool = False) -> str:
+    """How far a sweep is, as a bar and in words."""
+    done, total = (len(progress.rows), progress.total) if progress else (0, 0)
+    words = "Nothing measured yet."
+    if progress and ended:
+        why = f". {progress.note}" if progress.note else ", then cancelled."
+        words = f"{done} of {total} runs measured" + ("." if done == total else why)
+        words += f" No coverage: {esc(progress.gap)}" if progress.gap else ""
+    elif progress:
+        left = f", about {progress.left_s:.0f} s left" if progress.left_s is not None else ""
+        words = f"{done} of {total} runs measured{left} …"
+    return (
+        f'<div class="progress" role="progressbar" aria-label="Sweep" aria-valuemin="0" '
+        f'aria-valuemax="{max(total, 1)}" aria-valuenow="{done}"><i style="width:'
+        f'{100 * done / max(total, 1):.1f}%"></i></div><p class="readout">{words}</p>'
+    )

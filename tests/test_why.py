@@ -9,7 +9,7 @@ from asking import shared
 from PIL import Image
 
 import hired
-from hired.shapes.examples import POINTS, SCALE, candidates
+from hired.shapes.points import POSTERS, SCALE, candidates
 from hired.shapes.scenes import render, thing_patches
 from hired.web import export, why_panel
 from hired.web.engine import Engine
@@ -29,7 +29,10 @@ def handlers():
     return Handlers(Engine.holding(*hired.load("shapes")))
 
 
-@pytest.mark.parametrize("point", POINTS, ids=lambda point: point.file)
+BUNDLED = [point for point in POSTERS if Path(point.file).stem in EXAMPLES]
+
+
+@pytest.mark.parametrize("point", BUNDLED, ids=lambda point: point.file)
 def test_the_places_shipped_are_those_of_the_picture(point) -> None:
     """Objects drawn at their places on a poster of the same seed are the file, pixel for pixel."""
     example = EXAMPLES[Path(point.file).stem]

@@ -22,6 +22,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     _add_train(commands)
     _add_evaluate(commands)
     examples = commands.add_parser("examples", help="choose and write the bundled example images")
+    examples.add_argument("--model", default="shapes", help="or a directory")
+    examples.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     examples.add_argument("--out", type=Path, default=ASSETS.parent / "examples")
     examples.set_defaults(run=run_examples)
 
@@ -144,13 +146,13 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 
 def run_examples(args: argparse.Namespace) -> int:
-    """Find one poster for each point that the examples make, and write them."""
+    """Find one picture for each point that the examples make, and write them."""
     from hired.models.load import load
-    from hired.shapes.examples import POINTS, write_examples
+    from hired.shapes.examples import points_for, write_examples
 
-    model, processor = load("shapes")
+    model, processor = load(args.model, device=args.device)
     listed = write_examples(model, processor, args.out)
-    _say(f"{len(listed)} of {len(POINTS)} examples in {args.out}")
+    _say(f"{len(listed)} of {len(points_for(processor))} examples in {args.out}")
     return 0
 
 

@@ -1,22 +1,58 @@
 """Coverage on posters: measured on the embedded model, told with an area under the curve."""
 
+import re
+
 import numpy as np
 import pytest
 
-from hired.bench.coverage import Case, coverage_table, measure_coverage, rank_area, separate
+from hired.bench.accuracy import run_plan
+from hired.bench.accuracy_plan import Plan
+from hired.bench.coverage import Case, cases_in, cover, coverage_table, separate
+from hired.bench.plan import expand
+from hired.bench.results import read_lines, rounds_in
 from hired.cli import main
-from hired.errors import SettingError
+from hired.comparison.explain import explain
+from hired.models.load import load
+from hired.shapes.pictures import ask_about, render
+from hired.shapes.questions import Question
 
 
 def case(poster: int, right: bool, share: float, kind: str = "digit") -> Case:
-    return Case("hired", poster, kind, right, (share, share, share))
+    return Case("hired@0.2", (0, poster), kind, right, (share, share, share))
 
 
-def test_the_area_counts_pairs_in_order_and_ties_half():
-    right = np.array([True, True, False, False])
-    assert rank_area(np.array([0.9, 0.8, 0.1, 0.2]), right) == 1
-    assert rank_area(np.array([0.1, 0.2, 0.9, 0.8]), right) == 0
-    assert rank_area(np.array([0.5, 0.9, 0.5, 0.1]), right) == pytest.approx(3.5 / 4)
+@pytest.mark.parametrize(
+    ("shares", "area"),
+    [((0.9, 0.8, 0.1, 0.2), 1), ((0.1, 0.2, 0.9, 0.8), 0), ((0.5, 0.9, 0.5, 0.1), 3.5 / 4)],
+)
+def test_the_area_counts_pairs_in_order_and_ties_half(shares, area):
+    right = (True, True, False, False)
+    cases = [case(0, *pair) for pair in zip(right, shares, strict=True)]
+    assert separate(cases).value == pytest.approx(area)
+
+
+def test_the_interval_is_that_of_posters_drawn_one_by_one():
+    rng = np.random.default_rng(5)
+    cases = [case(n % 12, bool(rng.random() < 0.6), round(float(rng.random()), 1), kind)
+             for n in range(90) for kind in ("digit", "where")]  # fmt: skip
+    areas = []
+    for _ in range(400):
+        drawn = rng.integers(12, size=12)
+        won = pairs = 0.0
+        for kind in ("digit", "where"):
+            mine = [
+                one for n in drawn for one in cases if one.poster == (0, n) and one.kind == kind
+            ]
+            ups, downs = (
+                np.array([one.coverage[0] for one in mine if one.right is right])
+                for right in (True, False)
+            )
+            gap = ups[:, None] - downs
+            won, pairs = won + (gap > 0).sum() + (gap == 0).sum() / 2, pairs + gap.size
+        areas.append(won / pairs)
+    found = separate(cases)
+    assert found.low == pytest.approx(np.quantile(areas, 0.025), abs=0.02)
+    assert found.high == pytest.approx(np.quantile(areas, 0.975), abs=0.02)
 
 
 def test_the_interval_is_of_posters_and_holds_the_value():
@@ -28,7 +64,7 @@ def test_the_interval_is_of_posters_and_holds_the_value():
 
 def test_nothing_is_separated_where_nothing_breaks():
     assert separate([case(0, True, 0.5), case(1, True, 0.1)]) is None
-    assert "| `hired` | 2 | 0 | 30 / – |  |" in coverage_table(
+    assert "| `hired` 20 % | 2 | 0 | 30 / – |  |" in coverage_table(
         [case(0, True, 0.5), case(1, True, 0.1)]
     )
 
@@ -40,16 +76,66 @@ def test_only_answers_to_the_same_kind_of_question_are_compared():
     assert separate([cases[0], cases[2]]) is None
 
 
-def test_no_posters_are_refused():
-    with pytest.raises(SettingError, match="at least 1"):
-        measure_coverage(None, None, {}, 0)
+def test_without_coverage_a_record_has_no_cases(rounds):
+    assert {case.title for case in cases_in(rounds, "sparse")} == {"hired@0.1", "random@0.1"}
+    assert cases_in(rounds[:2], "sparse") == [] and cases_in(rounds, "large") == []
 
 
-def test_the_command_measures_and_prints_a_line_per_lane(capsys):
-    lanes = ["--lane", "full", "--lane", "hired:budget=10%"]
-    assert main(["eval", "coverage", "--posters", "1", "--device", "cpu", *lanes]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    full = next(line for line in lines if line.startswith("| `full`")).split(" | ")
-    assert full[2:4] == ["0", "100 / –"]
-    assert int(full[1]) >= 3
-    assert any(line.startswith("| `hired:budget=10%`") for line in lines)
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """A record without coverage, gone on with: coverage, and one more method."""
+    path = tmp_path_factory.mktemp("eval") / "coverage.jsonl"
+    plan = Plan(methods=expand(["hired"]), budgets=(0.1,), splits=("sparse",), posters=2)
+    run_plan(plan, path, device="cpu")
+    asked = "--methods hired random --budgets 10% --splits sparse --posters 2 --device cpu".split()
+    assert main(["eval", "--coverage", *asked, "--out", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def rounds(path):
+    return rounds_in(read_lines(path, "eval"))
+
+
+def test_every_answer_has_its_coverage_and_what_had_none_is_measured_again(rounds):
+    without, with_ = rounds[:2], rounds[2:]
+    assert not any("coverage" in lane for one in without for lane in one["lanes"].values())
+    assert [one["poster"] for one in with_] == [0, 1]
+    for one in with_:
+        assert set(one["lanes"]) == {"full", "hired@0.1", "random@0.1"}
+        for lane in one["lanes"].values():
+            assert len(lane["coverage"]) == len(lane["right"]) == len(one["kinds"])
+        assert all(share == [1, 1, 1] for share in one["lanes"]["full"]["coverage"])
+        for mean, new, least in one["lanes"]["hired@0.1"]["coverage"]:
+            assert 0 <= least <= new <= 1 and 0 < mean < 1
+
+
+def test_coverage_is_what_explain_tells_of_the_stock_answer(rounds):
+    scene, [question, *_] = ask_about("sparse", 0)
+    words = explain(
+        *load("shapes", device="cpu"), render(scene), question.text, ["hired:budget=10%"]
+    )
+    [told] = words.as_dict()["coverage"].values()
+    found = rounds[2]["lanes"]["hired@0.1"]["coverage"][0]
+    assert found[0] == pytest.approx(told, abs=1e-3)
+    assert min(each for _, each in words.shares(*words.kept)) <= found[2] + 1e-4
+
+
+def test_cases_are_answers_that_stock_gives_right(rounds):
+    right = sum(one["lanes"]["full"]["right"].count("1") for one in rounds[2:])
+    for title in ("hired@0.1", "random@0.1"):
+        cases = [case for case in cases_in(rounds, "sparse") if case.title == title]
+        assert len(cases) == right
+        assert {case.poster for case in cases} == {(0, 0), (0, 1)}
+
+
+def test_a_silent_answer_has_no_coverage():
+    assert cover((), Question("digit", "what digit ?", "4"), None) is None
+
+
+def test_the_report_has_a_line_per_lane(path, capsys):
+    assert main(["eval", "report", str(path)]) == 0
+    told = capsys.readouterr().out.split("### Coverage on sparse posters\n\n")[1]
+    assert re.search(r"^\| `hired` 10 % \| \d+ \| \d+ \| \d+ / ", told, re.MULTILINE)
+    assert "| `random` 10 % |" in told and "`full`" not in told.split("\n\n")[0]
+    assert "| all together |" in told and "bootstrap over posters" in told

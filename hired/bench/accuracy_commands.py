@@ -26,6 +26,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--posters", type=int, help="per split, about 9 questions each (default: 200)")
     add("--seed", type=int, help="of posters and questions (default: 0)")
     add("--batch", type=int, help="posters answered at once (default: 8)")
+    add("--coverage", action="store_true", help="also what each method keeps of what the stock "
+        "answers looked at: one pass more per question (default: off)")  # fmt: skip
     add("--model", help="default: shapes")
     add("--out", type=Path, default=RESULTS / "eval.jsonl", help="the record")
     parser.set_defaults(run=run_eval)
@@ -33,7 +35,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     report = add_report(commands)
     report.add_argument("--figure", type=Path, metavar="PATH", help="write a .svg or .png there")
     report.set_defaults(run=run_report)
-    _add_coverage(commands)
     maps = commands.add_parser("attention", help="the attention HiRED reads, as a figure")
     maps.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="default: 3 examples")
     maps.add_argument("--model", default="shapes")
@@ -44,46 +45,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     words = "of these pictures (default: sparse)"
     maps.add_argument("--split", choices=TESTED, default="sparse", help=words)
     maps.set_defaults(run=run_attention)
-
-
-def _add_coverage(commands: argparse._SubParsersAction) -> None:
-    words = "how much of what the stock answer looked at a method keeps; do answers break without?"
-    parser = commands.add_parser("coverage", help=words, description=words)
-    add = parser.add_argument
-    add(
-        "--lane",
-        action="append",
-        dest="lanes",
-        metavar="LANE",
-        help="a method with its settings; once per method (default: every method at 20%% and 40%%)",
-    )
-    add("--posters", type=int, default=24, metavar="N", help="validation posters (default: 24)")
-    add("--split", choices=TESTED, default="sparse", help="default: sparse")
-    add("--seed", type=int, default=0, help="of posters and questions (default: 0)")
-    add("--model", default="shapes")
-    add("--device", default="auto")
-    parser.set_defaults(run=run_coverage)
-
-
-def run_coverage(args: argparse.Namespace) -> int:
-    """Print the coverage of right and broken answers per lane, and how well it tells them apart."""
-    from hired.bench.coverage import coverage_table, measure_coverage
-    from hired.bench.plan import METHODS
-    from hired.models.load import load
-    from hired.selectors import SELECTORS, parse
-
-    usual = [
-        f"{name}:budget={budget}" if SELECTORS[name].fixed_count else name
-        for name in METHODS
-        for budget in ("20%", "40%")
-    ]
-    lanes = {text: parse(text) for text in args.lanes or usual}
-    loaded = load(args.model, device=args.device)
-    cases = measure_coverage(
-        *loaded, lanes, args.posters, args.split, args.seed, tell=lambda more: _say(".")
-    )
-    sys.stdout.write(coverage_table(cases) + "\n")
-    return 0
 
 
 def run_eval(args: argparse.Namespace) -> int:
@@ -114,6 +75,7 @@ def read_plan(args: argparse.Namespace) -> "Plan":
         "posters": args.posters,
         "seed": args.seed,
         "batch": args.batch,
+        "coverage": args.coverage,
         "model": args.model,
     }
     return Plan(**{name: value for name, value in given.items() if value is not None})

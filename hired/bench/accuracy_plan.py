@@ -50,6 +50,7 @@ class Plan:
         seed: of the posters and their questions.
         model: a name for `hired.models.load`.
         batch: posters whose questions are answered at once.
+        coverage: whether to tell what each lane keeps of what the stock answers looked at.
     """
 
     methods: tuple[Entry, ...] = tuple(Entry(name) for name in METHODS)
@@ -60,6 +61,7 @@ class Plan:
     seed: int = 0
     model: str = "shapes"
     batch: int = 8
+    coverage: bool = False
 
     def __post_init__(self) -> None:
         """Check everything that can be checked without a model."""

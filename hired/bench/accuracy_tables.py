@@ -6,6 +6,7 @@ from typing import Any
 
 from hired.bench.accuracy_plan import EVEN
 from hired.bench.accuracy_summary import Place, Score, compare, summarise
+from hired.bench.coverage import cases_in, coverage_table
 from hired.bench.plan import BASELINE, METHODS
 from hired.bench.results import rounds_in
 from hired.bench.tables import describe_sessions, markdown, show_kept
@@ -31,6 +32,12 @@ CHANGED = {
     "fastervlm": "every tile the same share (FasterVLM)",
     EVEN: "crops share alike, overview keeps its half",
 }
+COVERAGE = (
+    "Coverage: the share of the stock answer's attention on the image that lies on what a method "
+    "keeps, mean over the answers that it gives right / that break; stock has all of these right. "
+    "AUC: the probability that a right answer has more coverage than a broken one to the same kind "
+    "of question, with the 95 % interval of a bootstrap over posters."
+)
 
 
 def make_report(lines: Sequence[dict[str, Any]]) -> str:
@@ -50,6 +57,9 @@ def make_report(lines: Sequence[dict[str, Any]]) -> str:
     for split in splits:
         mine = [score for score in scores if score.split == split]
         parts.append(f"### By kind of question, {TESTED[split]}, %\n\n{kind_table(mine)}")
+        if cases := cases_in(rounds_in(lines), split):
+            parts.append(f"### Coverage on {TESTED[split]}\n\n{coverage_table(cases)}")
+            parts.append(COVERAGE)
     return "\n\n".join([*parts, _notes(scores)]) + "\n"
 
 

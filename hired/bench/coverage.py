@@ -1,28 +1,29 @@
 """Coverage on posters: how much of what the stock answer looked at a method keeps, and whether an
-answer breaks where that is little.
+answer breaks where that is little. Measured by `python -m hired eval --coverage`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
-from hired.bench.tables import markdown
-from hired.comparison.explain import Explanation, Word, explain
+from hired.bench.accuracy_plan import split_title
+from hired.bench.accuracy_summary import Place
+from hired.bench.plan import BASELINE
+from hired.bench.tables import markdown, show_kept
+from hired.comparison.explain import Word, explain
 from hired.comparison.preview import Preview
-from hired.encode import Vision
-from hired.errors import at_least
-from hired.selectors import Selection, Selector, candidate_mask
-from hired.shapes.evaluate import answer_all, drawn_for, is_right
-from hired.shapes.pictures import ask_about, render
+from hired.errors import InputError
+from hired.shapes.evaluate import new_tokens
 from hired.shapes.questions import Question
 from hired.shapes.scoring import content
 
+Floats = NDArray[np.float64]
 RESAMPLES = 1000
-TOGETHER = 8  # lanes answered at once
 SHOWN = ("Right / broken, %", "AUC")
 OVER = ("all words", "new words", "least of these")
 
@@ -33,7 +34,7 @@ class Case:
 
     Attributes:
         title: the lane's.
-        poster: its number.
+        poster: its seed and number.
         kind: of the question.
         right: whether the lane's answer is right too.
         coverage: one for each of `OVER`: mean over the words of the stock answer, mean over those
@@ -41,10 +42,10 @@ class Case:
     """
 
     title: str
-    poster: int
+    poster: Place
     kind: str
     right: bool
-    coverage: tuple[float, float, float]
+    coverage: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -61,78 +62,59 @@ class Separation:
     high: float
 
 
-def measure_coverage(
-    model: Any,
-    processor: Any,
-    lanes: Mapping[str, Selector],
-    posters: int,
-    split: str = "sparse",
-    seed: int = 0,
-    tell: Callable[[int], None] = lambda more: None,
-) -> list[Case]:
-    """Ask every lane about validation posters what the stock model answers right.
+def stock_words(
+    model: Any, processor: Any, eye: Preview, image: Image.Image, question: Question
+) -> tuple[Word, ...]:
+    """The words of the stock model's answer with where it looked; none where it says nothing."""
+    try:
+        longest = new_tokens(question)
+        return explain(
+            model, processor, image, question.text, (), max_new_tokens=longest, eye=eye
+        ).words
+    except InputError:
+        return ()
+
+
+def cover(words: Sequence[Word], question: Question, mask: Tensor) -> list[float] | None:
+    """What of a stock answer's attention lies on kept patches, in the order of `OVER`.
 
     Args:
-        model, processor: the embedded model or one like it; only read.
-        lanes: title -> selector.
-        posters: how many, one at least.
-        split: one of `TESTED`.
-        seed: of the posters.
-        tell: called with 1 after each poster.
-
-    Raises:
-        SettingError: no posters.
+        words: of the stock answer; without any there is no coverage.
+        question: whose answer it is; where no word of it is new, all count as such.
+        mask: bool (T, N), the candidates that are kept.
     """
-    at_least(1, posters=posters)
-    eye = Preview(model, processor)
-    cases: list[Case] = []
-    for index in range(posters):
-        scene, asked = ask_about(split, index, seed, stream="validation")
-        image = render(scene)
-        looks = [explain(model, processor, image, q.text, (), eye=eye) for q in asked]
-        fine = [
-            pair for pair in zip(asked, looks, strict=True) if is_right(pair[1].answer, pair[0])
-        ]
-        kept = {
-            title: eye.select(image, drawn_for(selector, index))
-            for title, selector in lanes.items()
-        }
-        if fine:
-            cases += _ask_lanes(model, processor, index, eye.look(image), kept, fine)
-        tell(1)
-    return cases
-
-
-def _ask_lanes(
-    model: Any,
-    processor: Any,
-    index: int,
-    vision: Vision,
-    kept: Mapping[str, Selection],
-    fine: Sequence[tuple[Question, Explanation]],
-) -> Iterator[Case]:
-    """Every lane's answers to the questions about one poster."""
-    questions, titles = [question for question, _ in fine], list(kept)
-    candidates = candidate_mask(vision.grid)
-    for start in range(0, len(titles), TOGETHER):
-        some = titles[start : start + TOGETHER]
-        seen = [(vision, kept[title]) for title in some]
-        replies = answer_all(model, processor, seen, [questions] * len(some))
-        for title, answers in zip(some, replies, strict=True):
-            mask = kept[title].mask & candidates
-            for (question, look), reply in zip(fine, answers, strict=True):
-                shares = _cover(look.words, question, mask)
-                yield Case(title, index, question.kind, is_right(reply, question), shares)
-
-
-def _cover(words: Sequence[Word], question: Question, mask: Tensor) -> tuple[float, float, float]:
-    """Coverage in the order of `OVER`; over all words where none is new."""
+    if not words:
+        return None
     every = [word.coverage(mask) for word in words]
     known = set(content(question.text))
     new = [
         share for share, word in zip(every, words, strict=True) if set(content(word.text)) - known
     ] or every
-    return float(np.mean(every)), float(np.mean(new)), min(new)
+    return [round(float(one), 4) for one in (np.mean(every), np.mean(new), min(new))]
+
+
+def cases_in(rounds: Iterable[dict[str, Any]], split: str) -> list[Case]:
+    """The cases of the recorded lanes that drop something; none where coverage was not measured.
+
+    A lane that was measured twice counts once, the later time.
+    """
+    kinds, lanes = dict[Place, list[str]](), dict[Place, dict[str, dict[str, Any]]]()
+    for one in rounds:
+        if one["split"] == split:
+            place = one["seed"], one["poster"]
+            kinds[place] = one["kinds"]
+            lanes.setdefault(place, {}).update(one["lanes"])
+    return [
+        Case(title, place, kind, mark == "1", tuple(shares))
+        for place, results in lanes.items()
+        for title, result in results.items()
+        if title != BASELINE and "coverage" in result
+        for kind, mark, stock, shares in zip(
+            kinds[place], result["right"], results[BASELINE]["right"], result["coverage"],
+            strict=True,
+        )
+        if stock == "1" and shares is not None
+    ]  # fmt: skip
 
 
 def separate(cases: Sequence[Case], over: int = 0, alike: bool = True) -> Separation | None:
@@ -144,54 +126,56 @@ def separate(cases: Sequence[Case], over: int = 0, alike: bool = True) -> Separa
         alike: compare only answers to the same kind of question; kinds differ in both, how much
             of the image their words look at and how easily they break.
     """
-    share = np.array([case.coverage[over] for case in cases])
-    right = np.array([case.right for case in cases])
-    _, group = np.unique([case.kind if alike else "" for case in cases], return_inverse=True)
-    _, poster = np.unique([case.poster for case in cases], return_inverse=True)
-    found = _pooled(share, right, group)
-    if found is None:
+    posters = list(dict.fromkeys(case.poster for case in cases))
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.kind if alike else "", []).append(case)
+    draws = np.random.default_rng(0).multinomial(
+        len(posters), [1 / len(posters)] * len(posters), size=RESAMPLES
+    )
+    counts = np.concatenate([np.ones((1, len(posters))), draws])  # first as it is
+    won, pairs = np.zeros(len(counts)), np.zeros(len(counts))
+    for group in groups.values():
+        more = _count_pairs(group, over, posters, counts)
+        won, pairs = won + more[0], pairs + more[1]
+    if not pairs[0]:
         return None
-    places = [np.flatnonzero(poster == one) for one in range(poster.max() + 1)]
-    rng, draws = np.random.default_rng(0), []
-    for _ in range(RESAMPLES):
-        drawn = np.concatenate([places[i] for i in rng.integers(len(places), size=len(places))])
-        draws.append(_pooled(share[drawn], right[drawn], group[drawn]))
-    low, high = np.quantile([one for one in draws if one is not None], (0.025, 0.975))
-    return Separation(found, float(low), float(high))
+    areas = won[pairs > 0] / pairs[pairs > 0]
+    low, high = np.quantile(areas[1:], (0.025, 0.975))
+    return Separation(float(areas[0]), float(low), float(high))
 
 
-def _pooled(
-    values: NDArray[np.float64], positive: NDArray[np.bool_], group: NDArray[np.intp]
-) -> float | None:
-    """The area over all pairs inside the groups; None without a pair."""
-    won = pairs = 0.0
-    for one in np.unique(group):
-        mine = group == one
-        count = int(positive[mine].sum()) * int((~positive[mine]).sum())
-        if count:
-            won += count * rank_area(values[mine], positive[mine])
-            pairs += count
-    return won / pairs if pairs else None
-
-
-def rank_area(values: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve: the probability that a positive is above a negative, ties half."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    ups, downs = positive.sum(), (~positive).sum()
-    return float((ranks[positive].sum() - ups * (ups + 1) / 2) / (ups * downs))
+def _count_pairs(
+    cases: Sequence[Case], over: int, posters: Sequence[Place], counts: Floats
+) -> tuple[Floats, Floats]:
+    """Pairs of a right and a broken answer: those with more coverage in the right one, ties half,
+    and all of them, for each row of `counts`, how often a poster counts (R, posters).
+    """
+    _, level = np.unique([case.coverage[over] for case in cases], return_inverse=True)
+    found = np.zeros((2, len(posters), level.max() + 1))
+    where = {place: number for number, place in enumerate(posters)}
+    for case, at in zip(cases, level, strict=True):
+        found[int(case.right), where[case.poster], at] += 1
+    broken, right = counts @ found[0], counts @ found[1]  # (R, levels)
+    below = broken.cumsum(1) - broken / 2
+    return (right * below).sum(1), right.sum(1) * broken.sum(1)
 
 
 def coverage_table(cases: Sequence[Case]) -> str:
     """Lanes down, then kinds of question; coverage of right and of broken answers in %, areas."""
-    parts = [(f"`{title}`", [case for case in cases if case.title == title])
-             for title in dict.fromkeys(case.title for case in cases)]  # fmt: skip
+    titles = dict.fromkeys(case.title for case in cases)
+    parts = [(_name(title), [case for case in cases if case.title == title]) for title in titles]
     parts.append(("all together", list(cases)))
     parts += [(f"all on {kind}", [case for case in cases if case.kind == kind])
               for kind in dict.fromkeys(case.kind for case in cases)]  # fmt: skip
     head = ["", "Right", "Broken", *(f"{what}, {over}" for over in OVER for what in SHOWN)]
     head.append(f"AUC over all kinds, {OVER[1]}")
     return markdown(head, [[name, *_row(mine)] for name, mine in parts])
+
+
+def _name(title: str) -> str:
+    what, budget = split_title(title)
+    return f"`{what}` {show_kept(budget, what)}"
 
 
 def _row(cases: Sequence[Case]) -> list[str]:

@@ -15,8 +15,11 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from model_card import OF_CARD, answers  # noqa: E402
+
 from hired.bench import accuracy_tables as accuracy  # noqa: E402
 from hired.bench.accuracy_summary import summarise  # noqa: E402
+from hired.bench.focus import describe_focus  # noqa: E402
 from hired.bench.results import read_lines, rounds_in  # noqa: E402
 from hired.bench.select_times import describe_selecting  # noqa: E402
 from hired.bench.speed_summary import summarise_rounds  # noqa: E402
@@ -160,8 +163,10 @@ OF_CODE: dict[str, Callable[[], str]] = {
     "sources": sources,
     "settings": settings,
     "published": published,
+    **OF_CARD,
 }
 SAID: dict[str, Callable[[dict[str, Any]], str]] = {
+    "attention": describe_focus,
     "identical": identical.describe,
     "overhead": describe_overhead,
     "select": describe_selecting,
@@ -173,6 +178,7 @@ OF_RECORD: dict[str, Callable[[Lines, Path], str]] = {
     "rivals": _scored(accuracy.rival_table),
     "partitions": _scored(accuracy.partition_table),
     "ablations": _scored(accuracy.ablation_table),
+    "answers": _scored(answers),
     "speed": speed,
     "brief": brief,
     "batches": _timed(batch_table),

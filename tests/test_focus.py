@@ -1,11 +1,13 @@
 """Where attention lies: which patches show a shape, and what of each layer's attention is there."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from hired.bench import focus
-from hired.bench.focus import focus_table, measure_focus
+from hired.bench.focus import describe_focus, focus_table, measure_focus
 from hired.cli import main
 from hired.errors import SettingError
 from hired.shapes.pictures import content_patches, picture_for
@@ -66,3 +68,18 @@ def test_no_posters_are_refused(untrained, capsys):
         measure_focus(*untrained, 0)
     assert main(["eval", "attention", "--posters", "0"]) == 2
     assert "got 0" in capsys.readouterr().err
+
+
+def test_what_was_measured_is_recorded(untrained, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("hired.models.load.load", lambda name, device: untrained)
+    path = tmp_path / "attention.json"
+    asked = ["--posters", "2", "--split", "sparse", "chart", "--json", str(path)]
+    assert main(["eval", "attention", *asked]) == 0
+    record = json.loads(path.read_text())
+    assert capsys.readouterr().out == describe_focus(record) + "\n"
+    assert list(record["splits"]) == ["sparse", "chart"] and record["versions"]["torch"]
+    for split in record["splits"]:
+        for where, layers in measure_focus(*untrained, 2, split).items():
+            assert [vars(one) for one in layers] == record["splits"][split][where]
+    told = describe_focus(record)
+    assert "2 sparse posters" in told and "2 bar charts" in told and "patches with text" in told

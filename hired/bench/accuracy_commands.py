@@ -1,6 +1,8 @@
 """`python -m hired eval`, `eval report FILE` and `eval attention`: measure and show accuracy."""
 
 import argparse
+import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,8 +44,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     maps.add_argument("--out", type=Path, default=Path("attention.png"))
     words = "measure on this many pictures how well each layer finds the content; no figure then"
     maps.add_argument("--posters", type=int, metavar="N", help=words)
-    words = "of these pictures (default: sparse)"
-    maps.add_argument("--split", choices=TESTED, default="sparse", help=words)
+    words = "of these pictures; one or several (default: sparse)"
+    maps.add_argument("--split", nargs="+", choices=TESTED, default=["sparse"], help=words)
+    maps.add_argument("--json", type=Path, metavar="PATH", help="write what was measured there")
     maps.set_defaults(run=run_attention)
 
 
@@ -123,16 +126,23 @@ def run_attention(args: argparse.Namespace) -> int:
 
 
 def _run_focus(args: argparse.Namespace) -> int:
-    """Print the table of attention on shapes or text."""
+    """Print a table of the attention on shapes or text for each split."""
     from tqdm import tqdm
 
-    from hired.bench.focus import focus_table, measure_focus
+    from hired.bench.focus import describe_focus, make_record, measure_focus
     from hired.models.load import load
 
     model, processor = load(args.model, device=args.device)
-    with tqdm(total=args.posters, unit=" posters", disable=None) as bar:
-        found = measure_focus(model, processor, args.posters, args.split, tell=bar.update)
-    sys.stdout.write(focus_table(found, args.split) + "\n")
+    with tqdm(total=args.posters * len(args.split), unit=" pictures", disable=None) as bar:
+        found = {
+            split: measure_focus(model, processor, args.posters, split, tell=bar.update)
+            for split in args.split
+        }
+    command = "python -m hired " + shlex.join(sys.argv[1:])
+    record = make_record(found, args.posters, model.device, command)
+    if args.json is not None:
+        args.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(describe_focus(record) + "\n")
     return 0
 
 

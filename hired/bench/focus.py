@@ -1,17 +1,19 @@
 """The share of each layer's CLS attention that lies on a poster's shapes or a document's text."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import torch
 
+from hired.bench.session import describe_session
 from hired.bench.tables import markdown
 from hired.comparison.preview import Preview
 from hired.errors import at_least
 from hired.shapes.documents import KINDS as PAGES
-from hired.shapes.pictures import content_patches, picture_for, render
+from hired.shapes.pictures import TESTED, content_patches, picture_for, render
 
 SHARE = 0.2
 
@@ -81,6 +83,36 @@ def _one(attention: torch.Tensor, covered: torch.Tensor) -> tuple[float, ...]:
     caught = covered[best].sum() / covered.sum()
     mass = attention[covered].sum() / attention.sum()
     return covered.float().mean().item(), mass.item(), caught.item()
+
+
+def make_record(
+    found: Mapping[str, Mapping[str, Sequence[Focus]]],
+    posters: int,
+    device: torch.device,
+    command: str,
+) -> dict[str, Any]:
+    """What was measured of `posters` pictures of each split, with what it depends on."""
+    rows = {
+        split: {where: [asdict(one) for one in layers] for where, layers in parts.items()}
+        for split, parts in found.items()
+    }
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    session = describe_session(device, command)
+    return {"kind": "attention", "date": date, **session, "posters": posters, "splits": rows}
+
+
+def describe_focus(record: Mapping[str, Any]) -> str:
+    """A record of `python -m hired eval attention` as Markdown: a table per split."""
+    parts = ["### Where the CLS attention lies"]
+    for split, found in record["splits"].items():
+        rows = {where: [Focus(**one) for one in layers] for where, layers in found.items()}
+        table = focus_table(rows, split)
+        parts.append(f"{record['posters']} {TESTED[split]} of the validation stream:\n\n{table}")
+    parts.append(
+        f"Means over tiles, in %. Measured on {record['device_name']}, {record['date'][:10]}, "
+        f"torch {record['versions']['torch']}.\n\n```bash\n{record['command']}\n```"
+    )
+    return "\n\n".join(parts)
 
 
 def focus_table(found: Mapping[str, Sequence[Focus]], split: str = "sparse") -> str:

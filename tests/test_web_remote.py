@@ -13,6 +13,7 @@ from hired.web.engine import Engine, Stops
 from hired.web.export import Record
 from hired.web.flags import parse
 from hired.web.handlers import Handlers
+from hired.web.markup import escape
 from hired.web.remote import UNSEEN, Servers, attach, plain_picture
 from hired.web.runs import run
 from hired.web.settings import Settings
@@ -97,7 +98,7 @@ def test_the_page_shows_the_image_and_says_why_no_patches(servers, tmp_path) -> 
     handlers = Handlers(engine_on(servers))
     shown = handlers.preview(str(path), "Kept tokens", **form.write(Settings()))
     picture, readout, small = shown["picture"], shown["readout"], shown["small"]
-    assert render.esc(UNSEEN) in picture and "data:image/webp" in picture and readout == small == ""
+    assert escape(UNSEEN) in picture and "data:image/webp" in picture and readout == small == ""
     said = model_panel.describe(handlers.engine.get().info)
     assert "Two servers answer" in said and "unknown layers" in said
     assert "two servers" in model_panel.head(handlers.engine.get().info)

@@ -13,7 +13,7 @@ from hired.web.verdict import verdict
 
 def words_of(markup: str) -> str:
     """What a visitor reads."""
-    text = re.sub(r"<[^>]+>", " ", markup).replace("&#8239;", " ")
+    text = re.sub(r"<[^>]+>", " ", markup).replace("\u202f", " ")
     return " ".join(text.split())
 
 

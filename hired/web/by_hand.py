@@ -17,9 +17,9 @@ from hired.selectors import HiRED, Selection, Selector, as_selector, build
 from hired.selectors.by_hand import ByHand
 from hired.web.engine import Loaded
 from hired.web.form import fit_lane
+from hired.web.markup import fill
 from hired.web.pane_state import budget_words, title_of
 from hired.web.pictures import data_uri, lay_out
-from hired.web.render import esc, fill
 
 
 def edit(loaded: Loaded, image: Image.Image, lanes: Sequence[Selector], start: str) -> str:
@@ -53,7 +53,7 @@ def edit(loaded: Loaded, image: Image.Image, lanes: Sequence[Selector], start: s
         "order": _order(ranked),
     }
     return fill(
-        "by_hand",
+        "pictures", "editor",
         data=json.dumps(data), title=ByHand.title, width=width, height=height, names=names,
         more=" ".join(filter(None, (cut_words(grid), frames_words(image)))),
         plain=data_uri(as_image(layout.plain)), dropped=data_uri(as_image(layout.dropped)),
@@ -63,9 +63,7 @@ def edit(loaded: Loaded, image: Image.Image, lanes: Sequence[Selector], start: s
 
 def offer_restart(told: str, panes: str) -> str:
     """What is wrong in the picture's place, and a way on where patches were picked by hand."""
-    again = "<button type='button' class='again'>Start again on this picture</button>"
-    more = again if f"{ByHand.name}:" in panes else ""
-    return f'<div class="nothing"><p class="fault">{esc(told)}</p>{more}</div>'
+    return fill("pictures", "fault", words=told, again=f"{ByHand.name}:" in panes)
 
 
 def _order(selection: Selection) -> str:

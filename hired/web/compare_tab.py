@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -16,6 +15,7 @@ from hired.web.form import Form
 from hired.web.form_changes import FormChanges
 from hired.web.gaze_panel import add_gaze_panel
 from hired.web.handlers import NO_IMAGE, Handlers
+from hired.web.markup import fill, script
 from hired.web.model_panel import add_model_panel
 from hired.web.pane_state import PaneState
 from hired.web.queues import FREE, GPU, OPEN, QUIET, add_place
@@ -26,8 +26,6 @@ from hired.web.verdict import verdict
 from hired.web.wires import Parts, listen, pick
 
 SIDES = ("left", "right", "third", "fourth")
-SCRIPTS = [Path(__file__).with_name(name) for name in ("by_hand.js", "lanes.js")]
-ROWS = "\n".join(script.read_text(encoding="utf-8") for script in SCRIPTS)
 REVEAL = """() => {  // a phone has the panes far below the button that fills them
   if (innerWidth >= 900) return;
   const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
@@ -162,7 +160,9 @@ def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, Chips]:
         )
     with gr.Accordion("Settings of the run", open=False, elem_id="more"):
         form.build_settings(parts)
-    methods = gr.HTML("", elem_id="methods", elem_classes="hidden", js_on_load=ROWS)
+    methods = gr.HTML(
+        "", elem_id="methods", elem_classes="hidden", js_on_load=script("by_hand", "lanes")
+    )
     asked = Asked(image, question, gr.State({}), note, gr.State(""), Form(parts), methods, rows)
     return asked, start, stop, chips
 
@@ -170,7 +170,7 @@ def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, Chips]:
 def _happens() -> Shown:
     views = [PaneState(text) for text in Settings().texts]
     views += [PaneState("")] * (MOST - len(views))
-    gr.HTML('<h2 class="hidden">What the model reads and answers</h2>', elem_id="heading")
+    gr.HTML(fill("page", "heading"), elem_id="heading")
     with gr.Column(elem_id="sight"):
         with gr.Row(elem_id="sightbar"):
             readout = gr.HTML("", elem_id="readout")
@@ -182,15 +182,13 @@ def _happens() -> Shown:
                 container=False,
                 elem_id="mode",
             )
-        picture = gr.HTML(NO_IMAGE, elem_id="seen")
+        picture = gr.HTML(fill("pictures", "nothing", words=NO_IMAGE), elem_id="seen")
     stale = gr.HTML("", elem_id="stale")
     sides, halts = [], []
     with gr.Row(elem_id="panes"):
         for index, name in enumerate(SIDES):
             with gr.Column(elem_classes="side", min_width=280, elem_id=f"side-{index}"):
-                gr.HTML(
-                    f'<div class="lane-form" data-index="{index}"></div>', elem_classes="lane-row"
-                )
+                gr.HTML(fill("page", "lane_row", index=index), elem_classes="lane-row")
                 first = render.pane(views[index], index)
                 sides.append(gr.HTML(first, elem_id=f"pane-{index}"))
                 words = f"Stop the {name} side"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import gradio as gr
 
 from hired.errors import HiredError
-from hired.web.render import esc
+from hired.web.markup import escape
 
 log = logging.getLogger(__name__)
 TITLE = "That did not work"
@@ -42,7 +42,7 @@ def plain_errors(html: bool = True) -> Iterator[None]:
 def tell(words: str, html: bool = False) -> gr.Error:
     """The error gradio shows to whoever asked."""
     cut = replace_surrogates(words if len(words) <= LONGEST else f"{words[:LONGEST]} …")
-    return gr.Error(esc(cut) if html else cut, title=TITLE, print_exception=False)
+    return gr.Error(escape(cut) if html else cut, title=TITLE, print_exception=False)
 
 
 def replace_surrogates(text: str, by: str = "?") -> str:

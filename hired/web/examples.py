@@ -17,8 +17,8 @@ from hired.errors import HiredError
 from hired.shapes.likeness import looks_like_poster
 from hired.web.engine import Engine
 from hired.web.export import Record, about, from_json
+from hired.web.markup import fill
 from hired.web.pane_state import Case, PaneState
-from hired.web.render import esc
 from hired.web.settings import Settings
 from hired.web.uploads import digest, keep_picture, read_image
 
@@ -58,8 +58,7 @@ class Example:
 
 def note(example: Example) -> str:
     """What an example shows and its known answer."""
-    known = f"<b>Known answer:</b> {esc(example.answer)}" if example.answer else ""
-    return f'<p class="note">{esc(example.note)} {known}</p>'
+    return fill("page", "example", words=example.note, known=example.answer)
 
 
 def read_examples(folder: Path = FOLDER) -> list[Example]:

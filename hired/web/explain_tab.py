@@ -1,5 +1,6 @@
 """The tabs that explain: the method step by step on the visitor's image, and the API."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -10,13 +11,14 @@ from PIL import Image
 from hired.comparison import overlay
 from hired.comparison.layout import cut_words
 from hired.errors import HiredError
-from hired.selectors import build
+from hired.selectors import Selection, build
+from hired.tiles import TileGrid
 from hired.web import form, permalink
 from hired.web.engine import Loaded
 from hired.web.handlers import Handlers
+from hired.web.markup import fill
 from hired.web.pictures import data_uri, lay_out
 from hired.web.queues import LOOK, QUIET
-from hired.web.render import esc
 from hired.web.settings import Settings
 from hired.web.uploads import read_image
 from hired.web.wires import Values, listen, pick
@@ -42,69 +44,56 @@ def walk(loaded: Loaded, image: Image.Image, settings: Settings) -> str:
     early = preview.attention(image, selector.init_layer, selector.heads).numpy()
     late = preview.attention(image, final, selector.heads).numpy()
     overview = preview.look(image).cls[selector.init_layer][0]
-    content = selector.content(grid, overview)
-    cropped = (
+    cropped = _cut(grid)
+    only_overview = np.where(np.arange(grid.tiles)[:, None] == 0, early, 0.0)
+    return fill(
+        "walk",
+        "walk",
+        cut=cropped,
+        tiles=_picture(overlay.draw_plain(layout), cropped),
+        init=selector.init_layer,
+        early=_picture(
+            overlay.draw_attention(layout, grid, only_overview),
+            overlay.describe_attention(grid, early),
+        ),
+        kept=f"{selection.kept:,}",
+        alpha=f"{selector.alpha:g}",
+        shares=_shares(selection, selector.content(grid, overview)),
+        final=final,
+        late=_picture(
+            overlay.draw_attention(layout, grid, late), overlay.describe_attention(grid, late)
+        ),
+        nominal=f"{grid.nominal:,}",
+        stock=f"{grid.stock:,}",
+        left=_picture(overlay.draw_kept(layout, selection), overlay.describe_kept(selection)),
+    )
+
+
+def _cut(grid: TileGrid) -> str:
+    """How an image is cut into tiles, in words."""
+    if grid.tiles == 1:
+        return f"One square of {grid.nominal:,} patches. {cut_words(grid)}".strip()
+    return (
         f"An overview and {grid.rows} × {grid.cols} crops of {grid.patches} patches each: "
         f"{grid.nominal:,}. {grid.nominal - grid.candidates:,} of them show only the border "
         f"around the image and can't be kept. With its newline tokens stock LLaVA feeds "
         f"{grid.stock:,}."
-        if grid.tiles > 1
-        else f"One square of {grid.nominal:,} patches. {cut_words(grid)}".strip()
     )
-    only_overview = np.where(np.arange(grid.tiles)[:, None] == 0, early, 0.0)
-    steps = [
-        ("The image becomes tiles", cropped, overlay.draw_plain(layout), cropped),
-        (
-            f"Layer {selector.init_layer} looks around",
-            "An early layer's CLS attention over the overview shows where there is anything at "
-            "all. Each crop is worth the attention that falls into its region.",
-            overlay.draw_attention(layout, grid, only_overview),
-            overlay.describe_attention(grid, early),
-        ),
-        ("The budget is shared out", _shares(selection, selector.alpha, content), None, ""),
-        (
-            f"Layer {final} picks",
-            "In each tile the patches that the CLS token of the late layer attends to most win.",
-            overlay.draw_attention(layout, grid, late),
-            overlay.describe_attention(grid, late),
-        ),
-        (
-            "The rest never reaches the language model",
-            f"{selection.kept:,} of {grid.nominal:,} patches go through the projector and are "
-            f"read; stock would have fed {grid.stock:,} tokens.",
-            overlay.draw_kept(layout, selection),
-            overlay.describe_kept(selection),
-        ),
-    ]
-    return '<ol class="walk">' + "".join(_step(*step) for step in steps) + "</ol>"
 
 
-def _step(title: str, words: str, picture: Image.Image | None, alt: str) -> str:
-    shown = f'<img alt="{esc(alt)}" src="{data_uri(picture)}">' if picture else ""
-    text = words if words.startswith("<") else f"<p>{esc(words)}</p>"
-    return f"<li><div><h2>{esc(title)}</h2>{text}</div>{shown}</li>"
+def _picture(picture: Image.Image, words: str) -> dict[str, str]:
+    return {"source": data_uri(picture), "words": words}
 
 
-def _shares(selection: Any, alpha: float, content: list[float]) -> str:
+def _shares(selection: Selection, content: Sequence[float]) -> list[tuple[str, str, int, Any]]:
+    """Name, worth, budget and candidates of each partition."""
     mass = sum(content) or 1.0
-    total = selection.kept
-    words = (
-        f"{total:,} tokens in all. The overview gets α = {alpha:g} of them, the crops "
-        f"share the rest by what they are worth; nobody gets more than it has."
-    )
     worth = ["–", *(f"{score / mass:.0%}" for score in content)]
-    rows = "".join(
-        f'<tr><th scope="row">{overlay.tile_name(selection.grid, index)}</th>'
-        f"<td>{worth[index]}</td><td>{budget}</td><td>{tile['candidates']}</td></tr>"
-        for index, (budget, tile) in enumerate(
-            zip(selection.budgets, overlay.count_tiles(selection), strict=True)
-        )
-    )
-    return (
-        f'<p>{esc(words)}</p><table><thead><tr><th scope="col">Partition</th>'
-        '<th scope="col">Worth</th><th scope="col">Budget</th><th scope="col">Candidates</th>'
-        f"</tr></thead><tbody>{rows}</tbody></table>"
-    )
+    tiles = overlay.count_tiles(selection)
+    return [
+        (overlay.tile_name(selection.grid, index), worth[index], budget, tile["candidates"])
+        for index, (budget, tile) in enumerate(zip(selection.budgets, tiles, strict=True))
+    ]
 
 
 API = """
@@ -154,13 +143,13 @@ def add_api_tab(handlers: Handlers, asked: Any, tab: gr.Tab) -> None:
 
 def _walk(handlers: Handlers, path: str | None, **fields: Any) -> Values:
     if not path:
-        nothing = "<p>Choose an image in the Compare tab first.</p>"
-        return {"walk": f'<div class="nothing">{nothing}</div>'}
+        words = "Choose an image in the Compare tab first."
+        return {"walk": fill("pictures", "nothing", words=words)}
     try:
         image = handlers.engine.limits.check_image(read_image(path))
         return {"walk": walk(handlers.engine.get(), image, form.read(**fields))}
     except HiredError as error:
-        return {"walk": f'<div class="nothing"><p class="fault">{esc(error)}</p></div>'}
+        return {"walk": fill("pictures", "fault", words=error, again=False)}
 
 
 def _code(handlers: Handlers, question: str, **fields: Any) -> str:

@@ -17,9 +17,10 @@ from hired.errors import HiredError, InputError
 from hired.web import form, sweep_results
 from hired.web.engine import Loaded
 from hired.web.handlers import Handlers
+from hired.web.markup import fill, script
 from hired.web.pictures import data_uri, lay_out, shown_lane
 from hired.web.queues import LOOK, QUIET
-from hired.web.render import count_words, esc
+from hired.web.render import count_words
 from hired.web.settings import Settings, from_mapping
 from hired.web.sweep import Progress, plan, sweep
 from hired.web.sweep_results import MARKS, WORDS, Row, outcome
@@ -29,6 +30,10 @@ from hired.web.wires import Parts, Values, listen, pick
 
 LADDER = (100, 90, 80, 70, 60, 50, 45, 40, 35, 30, 25, 20, 16, 13, 10, 7, 5, 3, 2, 1)
 """Percent kept, the film's frames from first to last."""
+LEAD = (
+    "Scrub from everything to almost nothing: patches fade, and somewhere the answer breaks. The "
+    "image, question and method are those of the Compare tab."
+)
 
 
 def plan_film(settings: Settings) -> list[Settings]:
@@ -67,28 +72,19 @@ def draw_film(
     width, height = layout.size
     data = {"frames": frames, "boxes": layout.boxes, "side": layout.grid.side, "size": layout.size}
     broken = breaking_point(rows[1:])
-    ticks = "".join(
-        f'<li class="{frame["mark"]}{" broken" if index == broken else ""}" '
-        f'title="{esc(frame["at"])}">{MARKS[frame["mark"]]}</li>'
-        for index, frame in enumerate(frames)
+    return fill(
+        "sweep",
+        "film",
+        data=json.dumps(data),
+        width=width,
+        height=height,
+        source=data_uri(draw_plain(layout)),
+        ticks=[(one["mark"], MARKS[one["mark"]], one["at"]) for one in frames],
+        broken=broken,
+        words=frames[0]["words"],
+        at=frames[0]["at"],
+        told=_told(frames, broken),
     )
-    return (
-        f'<figure class="film" data-film="{esc_json(data)}">'
-        f'<div class="frame" style="aspect-ratio:{width}/{height}">'
-        f'<img alt="The image as the model sees it" src="{data_uri(draw_plain(layout))}">'
-        f'<canvas width="{width}" height="{height}" aria-hidden="true"></canvas></div>'
-        f'<p class="now" role="status">{esc(frames[0]["words"])}</p>'
-        f'<input type="range" min="0" max="{len(frames) - 1}" value="0" step="1" '
-        f'aria-label="Budget, from everything to almost nothing" '
-        f'aria-valuetext="{esc(frames[0]["at"])}">'
-        f'<ol class="ticks" aria-hidden="true">{ticks}</ol>'
-        f"<figcaption>{esc(_told(frames, broken))}</figcaption></figure>"
-    )
-
-
-def esc_json(data: Any) -> str:
-    """Plain data as an attribute's value; braces are inert in gradio's templates too."""
-    return esc(json.dumps(data))
 
 
 def _frame(row: Row, mask: str) -> dict[str, str]:
@@ -108,50 +104,9 @@ def _told(frames: Sequence[dict[str, str]], broken: int | None) -> str:
     return f"It breaks at {frames[broken]['at']}; at {frames[broken - 1]['at']} it still holds."
 
 
-SCRUB = """
-const still = matchMedia('(prefers-reduced-motion: reduce)');
-let seen = null, levels = [], film = null;
-const paint = () => {
-  const figure = element.querySelector('.film');
-  if (!figure) return;
-  if (figure !== seen) { seen = figure; film = JSON.parse(figure.dataset.film); levels = []; }
-  const slider = figure.querySelector('input'), frame = film.frames[Number(slider.value)];
-  slider.setAttribute('aria-valuetext', frame.at);
-  figure.querySelector('.now').textContent = frame.words;
-  figure.querySelectorAll('.ticks li').forEach((tick, index) =>
-    tick.classList.toggle('here', index === Number(slider.value)));
-  const pen = figure.querySelector('canvas').getContext('2d'), side = film.side;
-  const step = () => {
-    if (figure !== seen || frame !== film.frames[Number(slider.value)]) return;
-    let moving = false;
-    pen.clearRect(0, 0, film.size[0], film.size[1]);
-    for (let patch = 0; patch < frame.mask.length; patch++) {
-      const goal = frame.mask[patch] === '1' ? 0 : 0.86, old = levels[patch] ?? goal;
-      const next = still.matches || Math.abs(goal - old) < 0.03 ? goal : old + (goal - old) * 0.25;
-      levels[patch] = next;
-      moving ||= next !== goal;
-      if (!next) continue;
-      const [left, top, wide, high] = film.boxes[Math.floor(patch / (side * side))];
-      const at = patch % (side * side), w = wide / side, h = high / side;
-      pen.fillStyle = `rgba(26, 29, 41, ${next})`;
-      pen.fillRect(left + (at % side) * w, top + Math.floor(at / side) * h, w + 0.5, h + 0.5);
-    }
-    if (moving) requestAnimationFrame(step);
-  };
-  step();
-};
-element.addEventListener('input', paint);
-watch('value', paint);
-paint();
-"""
-
-
 def add_film_tab(handlers: Handlers, asked: Any, tab: gr.Tab) -> None:
     """Build the tab around the image and question of the Compare tab."""
-    gr.HTML(
-        '<p class="lead">Scrub from everything to almost nothing: patches fade, and somewhere the '
-        "answer breaks. The image, question and method are those of the Compare tab.</p>"
-    )
+    gr.HTML(fill("page", "lead", words=LEAD))
     with gr.Row():
         start = gr.Button("Make the film", variant="primary", elem_id="film-run", min_width=120)
         stop = gr.Button(
@@ -159,7 +114,7 @@ def add_film_tab(handlers: Handlers, asked: Any, tab: gr.Tab) -> None:
         )
     shown: Parts = {
         "bar": gr.HTML("", elem_id="film-bar"),
-        "film": gr.HTML("", elem_id="film", js_on_load=SCRUB),
+        "film": gr.HTML("", elem_id="film", js_on_load=script("film")),
     }
     films = FilmRuns(handlers)
     reads = pick(asked.parts, "path", "question", "known", *form.FIELDS)
@@ -202,5 +157,6 @@ class FilmRuns(TabRun):
         except HiredError:
             return {}
         day = str(found["date"])[:16].replace("T", " ")
-        words = f"A recorded film of “{found['question']}”: {day}, {found['device_name']}."
-        return {"bar": f'<p class="readout">{esc(words)} Make your own above.</p>', "film": drawn}
+        where = found["device_name"]
+        words = f"A recorded film of “{found['question']}”: {day}, {where}. Make your own above."
+        return {"bar": fill("sweep", "told", words=words), "film": drawn}

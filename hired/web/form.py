@@ -14,7 +14,7 @@ from hired.errors import SettingError
 from hired.selectors import SELECTORS, ByHand, Selector, as_selector
 from hired.selectors.by_hand import Patches
 from hired.settings import Budget, Choice, Flag, Heads, Layer, Number, Setting, Whole
-from hired.web.render import fill
+from hired.web.markup import fill
 from hired.web.settings import COUNTS, DECLARED, HIGHEST, MOST, RUN, Settings
 
 RATE, COUNT = "Share", "Count"
@@ -208,7 +208,7 @@ def build_budget(parts: dict[str, Any]) -> None:
     words = {"rate": RATE, "count": COUNT, "rate_label": RATE_LABEL, "count_label": COUNT_LABEL}
     panes = write(Settings())["panes"]  # not in a closed box, where gradio would not draw it
     parts["panes"] = gr.Textbox(panes, label="Panes", elem_id="panes-text", visible="hidden")
-    parts["budget"] = gr.HTML(fill("budget", **words), elem_id="budget")
+    parts["budget"] = gr.HTML(fill("page", "budget", **words), elem_id="budget")
 
 
 def build_settings(parts: dict[str, Any]) -> None:

@@ -20,9 +20,9 @@ from hired.web.errors import plain_errors
 from hired.web.examples import Example
 from hired.web.export import Record
 from hired.web.handlers import Handlers, idle_views
+from hired.web.markup import fill
 from hired.web.pane_state import budget_of, budget_words
 from hired.web.queues import LOOK, NOTE, QUIET
-from hired.web.render import esc
 from hired.web.settings import Settings
 from hired.web.uploads import digest, read_image
 from hired.web.wires import Parts, Values, listen, pick
@@ -92,10 +92,7 @@ def notice(
     budgets = dict.fromkeys(filter(None, map(budget_words, lanes)))
     at = f" at {' and '.join(budgets)}" if budgets else ""
     words = " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
-    return (
-        f'<p class="stale" role="status">Answers{esc(at)}, before the change of the {words}. '
-        '<button type="button" class="run-again">Run</button></p>'
-    )
+    return fill("page", "stale", at=at, changed=words)
 
 
 class FormChanges:
@@ -175,16 +172,13 @@ class FormChanges:
         try:
             note = self._warning(path or "", read_image(path or ""))
         except HiredError as error:
-            note = f'<p class="note foreign" role="alert">{render.esc(error)}</p>'
+            note = fill("page", "unread", words=error)
         return {"known": {}, "note": note, "brought": "", "question": question}
 
     def _warning(self, path: str, image: Image.Image) -> str:
         if not self.handlers.greeting.foreign(path, image):
             return ""
-        return (
-            f'<p class="note foreign" role="status"><b>{render.FOREIGN}</b> '
-            f"{render.esc(real_model())} <code>python app.py --model auto</code></p>"
-        )
+        return fill("page", "foreign", words=render.FOREIGN, remedy=real_model())
 
     def compare_with_last(
         self, last: Record | None, brought: str, path: str | None, question: str,

@@ -20,6 +20,7 @@ from hired.web.engine import Engine, Stops
 from hired.web.errors import plain_errors
 from hired.web.examples import Greeting
 from hired.web.export import Record
+from hired.web.markup import escape, fill
 from hired.web.pane_state import Case, PaneState, budget_of, name_lanes, name_views
 from hired.web.permalink import arrive
 from hired.web.pictures import readout
@@ -30,9 +31,7 @@ from hired.web.uploads import read_image, upload_folder
 from hired.web.verdict import may_measure, verdict
 from hired.web.wires import Values
 
-NO_IMAGE = (
-    '<div class="nothing"><p>Upload, paste or choose an image to see which tokens stay.</p></div>'
-)
+NO_IMAGE = "Upload, paste or choose an image to see which tokens stay."
 
 
 def idle_views(**fields: Any) -> list[PaneState]:
@@ -59,7 +58,7 @@ class Handlers:
             preview = self.engine.get().preview
         link = arrive(query, self.greeting, preview.layers, preview.heads)
         if link.told:
-            gr.Info(render.esc(link.told))
+            gr.Info(escape(link.told))
         settings, example = link.settings, link.example
         return {
             "methods": self.describe_methods(),
@@ -134,14 +133,18 @@ class Handlers:
         seen = loaded.preview
         feature = seen.feature_tap if loaded.servers is None else None
         told = form.describe_methods(seen.layers, seen.heads, feature)
-        return f'<div data-methods="{render.esc(told)}"></div>'
+        return fill("page", "methods", told=told)
 
     def preview(self, path: str | None, mode: str, **fields: Any) -> Values:
         """Picture, read-out and small pictures of the current image and settings; errors stand in
         the picture's place.
         """
         if not path:
-            return {"picture": NO_IMAGE, "readout": "", "small": ""}
+            return {
+                "picture": fill("pictures", "nothing", words=NO_IMAGE),
+                "readout": "",
+                "small": "",
+            }
         with plain_errors():
             try:
                 settings, image = form.read(**fields), read_image(path)
@@ -252,7 +255,7 @@ class Handlers:
         """Values of the panes, the verdict, the timeline and the live region."""
         views = name_views(views)
         shown = render.side_by_side(views, case)
-        shown += [render.pane(PaneState(""), index) for index in range(len(shown), MOST)]
+        shown += [render.no_pane(index) for index in range(len(shown), MOST)]
         return {
             **{f"pane_{index}": html for index, html in enumerate(shown)},
             "verdict": verdict(views, case),

@@ -7,8 +7,8 @@ import gradio as gr
 
 from hired.errors import HiredError, ModelError
 from hired.metrics import size
-from hired.web import render
 from hired.web.handlers import Handlers
+from hired.web.markup import fill
 from hired.web.queues import GPU, OPEN, QUIET
 from hired.web.settings import Settings
 from hired.web.wires import Values, listen
@@ -23,6 +23,10 @@ BADGES = {
     "hub": "A published model. Ask it about photographs and documents.",
     "remote": "Two servers answer, the stock one on the left. What they do not tell is unknown.",
     "local": "A model from this machine's disk.",
+}
+TOYS = {
+    "embedded": "toy model: it only knows coloured shapes",
+    "random": "random weights: real times, invented words",
 }
 
 
@@ -44,15 +48,15 @@ def add_model_panel(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.
                 raise ModelError("Only who sits at this server's machine may switch its model.")
             info = engine.switch(name).info
         except HiredError as error:  # stays to be read, unlike a toast
-            return {"said": _failure(error, engine.name)}
-        told = f'<p class="note" role="status">{render.esc(name)} is loaded.</p>'
+            words = f"{error} {engine.name} answers on."
+            return {"said": fill("page", "not_loaded", words=words)}
         return {
             "panel": describe(info),
             "header": head(info),
             "methods": handlers.describe_methods(),
             **handlers.fit_form(Settings()),
             **handlers.fit_examples(),
-            "said": told,
+            "said": fill("page", "loaded", name=name),
         }
 
     shown = {"panel": panel, "header": header, **asked.model, "said": said}
@@ -84,12 +88,6 @@ def is_here(request: gr.Request) -> bool:
     return client in LOCAL and asked in LOCAL and not any(map(request.headers.get, FORWARDED))
 
 
-def _failure(error: HiredError, kept: str) -> str:
-    """Why a model was not loaded, and which one answers on."""
-    words = f"{error} {kept} answers on."
-    return f'<p class="fault" role="alert">{render.esc(words)}</p>'
-
-
 def describe(info: dict[str, Any]) -> str:
     """A model's description as a table and an honest badge."""
     quantized = info["quantization"] or "no"
@@ -106,30 +104,13 @@ def describe(info: dict[str, Any]) -> str:
         ("Language", f"{info['text_layers']} layers, {info['text_width']} wide"),
         ("Resting memory", size(info["resting_bytes"])),
     ]  # fmt: skip
-    cells = "".join(
-        f'<tr><th scope="row">{name}</th><td>{render.esc(value)}</td></tr>' for name, value in rows
-    )
-    return (
-        f'<div class="partitions about"><p class="note">{render.esc(BADGES[info["origin"]])}</p>'
-        f"<table><tbody>{cells}</tbody></table></div>"
-    )
+    return fill("page", "model", badge=BADGES[info["origin"]], rows=rows)
 
 
 def head(info: dict[str, Any] | None, note: str = "") -> str:
     """Title, which model answers, and a note on why it is this one."""
-    model, toy = "loading the model …", ""
-    why = f'<span class="chip">{render.esc(note)}</span>' if note else ""
-    if info:
-        quantized = f", {info['quantization']}" if info["quantization"] else ""
-        model = f"{info['name']} · {info['device']} · {info['dtype']}{quantized}"
-        if info["origin"] == "embedded":
-            toy = '<span class="chip warn">toy model: it only knows coloured shapes</span>'
-        elif info["origin"] == "random":
-            toy = '<span class="chip warn">random weights: real times, invented words</span>'
-    return (
-        '<header class="top"><h1>HiRED <span>side by side</span></h1>'
-        "<p>One model, one image, one question: each side reads its own choice of tokens.</p>"
-        f'<p class="model"><span class="chip">{render.esc(model)}</span>{toy}{why}'
-        '<button type="button" class="to-stage" aria-pressed="false">Stage view</button>'
-        "</p></header>"
-    )
+    if info is None:
+        return fill("page", "head", model="loading the model …", toy="", note=note)
+    quantized = f", {info['quantization']}" if info["quantization"] else ""
+    model = f"{info['name']} · {info['device']} · {info['dtype']}{quantized}"
+    return fill("page", "head", model=model, toy=TOYS.get(info["origin"], ""), note=note)

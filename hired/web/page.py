@@ -15,6 +15,7 @@ from hired.web.explain_tab import add_api_tab, add_how_tab
 from hired.web.film_tab import add_film_tab
 from hired.web.handlers import Handlers
 from hired.web.limits import Limits
+from hired.web.markup import script
 from hired.web.middleware import Gate
 from hired.web.model_panel import head
 from hired.web.queues import OPEN, QUIET
@@ -64,12 +65,15 @@ def make_theme() -> gr.themes.Base:
 
 TITLE = "HiRED side by side"
 SESSIONS = 100  # kept by gradio, the last used ones; each holds a copy of the page, 0.3 MB
-READY = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 
 
 def build(engine: Engine) -> Page:
     """The whole page around one engine; nothing is loaded yet."""
     handlers = Handlers(engine)
+
+    def show_head() -> str:
+        return head(engine.get().info, engine.note)
+
     with Page(
         engine, title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200), fill_width=True
     ) as demo:
@@ -88,9 +92,7 @@ def build(engine: Engine) -> Page:
             with gr.Tab("API", id="api") as api:
                 add_api_tab(handlers, asked, api)
         add_endpoints(engine)
-        demo.load(
-            lambda: head(engine.get().info, engine.note), None, header, js=READY, **OPEN, **QUIET
-        )
+        demo.load(show_head, None, header, js=script("page"), **OPEN, **QUIET)
     return demo
 
 

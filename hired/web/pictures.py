@@ -3,7 +3,6 @@
 import base64
 import io
 from collections.abc import Sequence
-from typing import Any
 
 from PIL import Image
 
@@ -23,7 +22,7 @@ from hired.selectors import Selection, Selector
 from hired.selectors.hired import HiRED
 from hired.tiles import TileGrid
 from hired.web.engine import Loaded
-from hired.web.render import esc, fill
+from hired.web.markup import fill
 from hired.web.settings import Settings
 
 KEPT, INIT, FINAL = "Kept tokens", "Init-layer attention", "Final-layer attention"
@@ -107,9 +106,7 @@ def difference(
     both, one, two = count_difference(*pair)
     width, height = layout.size
     return fill(
-        "difference",
-        source=data_uri(draw_difference(layout, *pair)),
-        alt=f"{both} patches kept by both, {one} by {titles[0]} only, {two} by {titles[1]} only",
+        "pictures", "difference", source=data_uri(draw_difference(layout, *pair)),
         width=width, height=height, both=both, one=one, two=two, first=titles[0], second=titles[1],
     )  # fmt: skip
 
@@ -118,51 +115,22 @@ def _figure(
     layout: Layout, selection: Selection, picture: Image.Image, words: str, caption: str
 ) -> str:
     width, height = layout.size
-    tiles = count_tiles(selection)
-    spots = "".join(
-        f'<button type="button" class="spot" style="left:{100 * left / width:.3f}%;'
-        f"top:{100 * top / height:.3f}%;width:{100 * wide / width:.3f}%;"
-        f'height:{100 * high / height:.3f}%" tabindex="{0 if tile is tiles[0] else -1}" '
-        f'aria-label="{_tile_words(tile)}">'
-        f"<span>{_tile_words(tile)}</span></button>"
-        for (left, top, wide, high), tile in zip(layout.boxes, tiles, strict=True)
-    )
-    rows = "".join(
-        f'<tr><th scope="row">{tile["name"]}</th><td>{tile["kept"]}</td>'
-        f"<td>{tile['candidates']}</td>"
-        f'<td><span class="meter" style="--share:{100 * _share(tile):.1f}%">'
-        f"{_share(tile):.0%}</span></td></tr>"
-        for tile in tiles
-    )
-    return (
-        f'<figure class="seen"><div class="picture" style="aspect-ratio:{width}/{height};'
-        f'--wide:{width / height:.4f}"><img alt="{esc(words)}" src="{data_uri(picture)}">'
-        f"{spots}</div>"
-        f'<div class="partitions"><figcaption>{esc(caption)}{_explain(selection)}</figcaption>'
-        '<details class="pieces"><summary>What is kept of each piece</summary>'
-        '<table><caption class="hidden">Patches kept of each partition</caption>'
-        '<thead><tr><th scope="col">Partition</th><th scope="col">Kept</th>'
-        '<th scope="col">of</th><th scope="col">Share of kept</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></details></div></figure>"
-    )
-
-
-def _explain(selection: Selection) -> str:
-    """A partition, in words, where the table names them."""
-    if selection.grid.tiles == 1:
-        return ""
-    return (
-        "<small>The model looks several times: at the whole image (overview) and at enlarged "
-        "pieces of it (crop row,column). Each look is a partition.</small>"
-    )
-
-
-def _share(tile: dict[str, Any]) -> float:
-    return float(tile["share"])
-
-
-def _tile_words(tile: dict[str, Any]) -> str:
-    return f"{tile['name']}: {tile['kept']} of {tile['candidates']} kept, {_share(tile):.0%} of all"
+    tiles = [
+        {
+            **tile,
+            "words": f"{tile['name']}: {tile['kept']} of {tile['candidates']} kept, "
+            f"{tile['share']:.0%} of all",
+            "left": f"{100 * left / width:.3f}",
+            "top": f"{100 * top / height:.3f}",
+            "width": f"{100 * wide / width:.3f}",
+            "height": f"{100 * high / height:.3f}",
+        }
+        for (left, top, wide, high), tile in zip(layout.boxes, count_tiles(selection), strict=True)
+    ]
+    return fill(
+        "pictures", "partitions", width=width, height=height, source=data_uri(picture), alt=words,
+        caption=caption, tiles=tiles,
+    )  # fmt: skip
 
 
 def data_uri(picture: Image.Image) -> str:
@@ -184,15 +152,14 @@ SMALL_WIDE, SMALL_HIGH = 148, 96  # pixels of a small picture at most, on screen
 
 def draw_small(image: Image.Image, selections: Sequence[Selection]) -> str:
     """The style sheet with a picture of what every pane keeps of an image."""
-    rules, wide, high = [], SMALL_WIDE, SMALL_HIGH
-    for index, kept in enumerate(selections):
+    sources, wide, high = [], SMALL_WIDE, SMALL_HIGH
+    for kept in selections:
         picture = draw_kept(lay_out(image, kept.grid), kept)
         scale = min(SMALL_WIDE / picture.width, SMALL_HIGH / picture.height)
         wide, high = round(picture.width * scale), round(picture.height * scale)
         twice = picture.resize((2 * wide, 2 * high), Image.Resampling.BOX, reducing_gap=2.0)
-        rules.append(f"--keeps-{index}:url({data_uri(twice)})")
-    rules.append(f"--keeps-wide:{wide}px;--keeps-shape:{wide}/{high}")
-    return f"<style>#panes{{{';'.join(rules)}}}</style>"
+        sources.append(data_uri(twice))
+    return fill("pictures", "small", sources=sources, wide=wide, high=high)
 
 
 def readout(
@@ -212,6 +179,7 @@ def readout(
     words = f"{title} reads {counted} instead of {stock:,} ({_percent(read, stock)})"
     told = [f"{name} {one.visual_tokens:,}" for name, one in others]
     return fill(
+        "pictures",
         "readout",
         words=words,
         others=", ".join(told),

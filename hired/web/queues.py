@@ -21,6 +21,7 @@ from gradio.server_messages import ProcessCompletedMessage
 
 from hired.web.asgi import Message, Receive, Send
 from hired.web.engine import Engine
+from hired.web.markup import fill
 
 GPU: dict[str, Any] = {"concurrency_id": "gpu", "concurrency_limit": 1}
 # One at a time: two changes within milliseconds are both on their way, and the last has to win.
@@ -200,7 +201,7 @@ def _teller(demo: gr.Blocks, engine: Engine) -> Callable[[gr.Request], list[Any]
     def tell(request: gr.Request) -> list[Any]:  # gradio finds the request by its annotation
         before = count_before(demo, request.session_hash)
         # A style, as the panes themselves belong to the run that may begin at any moment.
-        style = f'<style>#panes{{--place:" {before} before you."}}</style>' if before else ""
+        style = fill("page", "place", before=before) if before else ""
         return [style, gr.update(active=engine.waits(request.session_hash))]
 
     return tell

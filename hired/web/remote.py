@@ -17,8 +17,8 @@ from hired.selectors import Selector
 from hired.serving.client import Endpoint
 from hired.serving.remote import Pair, compare_remote
 from hired.web.engine import Engine, Loaded
+from hired.web.markup import fill
 from hired.web.pictures import data_uri
-from hired.web.render import esc
 
 UNKNOWN = "unknown"
 UNSEEN = "The servers tell neither which patches they keep nor where the model looks."
@@ -105,10 +105,6 @@ def plain_picture(image: Image.Image) -> str:
     width, height = image.size
     small = image.copy()
     small.thumbnail((SIDE, SIDE))
-    return (
-        f'<figure class="seen"><div class="picture" style="aspect-ratio:{width}/{height};'
-        f'--wide:{width / height:.4f}"><img alt="The image that is asked about" '
-        f'src="{data_uri(small)}"></div>'
-        f'<div class="partitions"><figcaption>{esc(UNSEEN)} This is '
-        "the image they are sent.</figcaption></div></figure>"
+    return fill(
+        "pictures", "plain", width=width, height=height, source=data_uri(small), words=UNSEEN
     )

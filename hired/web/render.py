@@ -1,19 +1,17 @@
-"""Panes and timeline as HTML, and the templates of `templates/`: whatever is put in is escaped."""
+"""Panes and timeline as HTML."""
 
 import difflib
-import html
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from jinja2.utils import markupsafe
 
 from hired.comparison.evidence import SPEED_TOKENS, tokens_per_s
 from hired.metrics import seconds, size
 from hired.phases import DECODE, PHASES, PREFILL, WAITING
+from hired.web.markup import Markup, fill
 from hired.web.pane_state import Case, PaneState
 
 STATES = {
@@ -33,32 +31,7 @@ HINTS = {
     **{phase.name: phase.story for phase in PHASES},
     "stopped": "Stopped before the first word.",
 }
-
-
-def esc(text: Any) -> str:
-    """Text for HTML, inert in gradio's templates too."""
-    escaped = html.escape(str(text))
-    return escaped.replace("$", "&#36;").replace("{", "&#123;").replace("`", "&#96;")
-
-
-def fill(name: str, **values: Any) -> str:
-    """The template `templates/NAME.html` with these values."""
-    return _environment().get_template(f"{name}.html").render(values)
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).with_name("templates")),
-        autoescape=True,
-        finalize=lambda value: (
-            value if isinstance(value, markupsafe.Markup) else markupsafe.Markup(esc(value))
-        ),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-
-
+NOTHING_SAID = "The model had nothing to say."
 FOREIGN = "This small model only knows shape posters. The kept tokens are real, the answer is not."
 
 
@@ -70,41 +43,59 @@ def pane(
     A known answer marks it right or wrong, unless the model knows nothing of such pictures.
     Words that differ from the answers of `others` are marked once all have ended.
     """
-    case, title = case or Case(), view.title or f"Pane {index + 1}"
-    metrics = view.metrics or {}
-    if view.error:
-        said = f"<p>{esc(view.text)}</p>" if view.text else ""
-        body = f'{said}<p class="fault">{esc(view.error)}</p>'
-    elif view.text:
-        caret = '<span class="caret" aria-hidden="true"></span>' if view.phase in BUSY else ""
-        body = f"<p>{_compared(view, [] if case.foreign else others)}{caret}</p>"
+    case = case or Case()
+    state, mark = _state(view, case)
+    hint = "" if view.text or view.error else HINTS.get(view.phase, NOTHING_SAID)
+    return fill(
+        "panes",
+        "pane",
+        index=index,
+        title=view.title or f"Pane {index + 1}",
+        kind=f"{view.phase} busy" if view.phase in BUSY else view.phase,
+        chip=_chip(view),
+        contended=(view.metrics or {}).get("contended", False),
+        state=state,
+        mark=mark,
+        foreign=FOREIGN if case.foreign else "",
+        answer=_compared(view, [] if case.foreign else others),
+        hint=hint,
+        fault=view.error,
+        caret=view.phase in BUSY,
+        figures=_figures(view),
+        terms=_terms(),
+    )
+
+
+@cache
+def no_pane(index: int) -> str:
+    """A pane that stands for nothing; every frame of a run has one where no lane is."""
+    return pane(PaneState(""), index)
+
+
+@cache
+def _terms() -> Markup:
+    return fill("panes", "cells", pairs=TERMS.items())
+
+
+def _state(view: PaneState, case: Case) -> tuple[str, str]:
+    """The phase in words, and the mark of a known answer: right, wrong or none."""
+    if case.known and not case.foreign and view.phase == "done":
+        right = matches(view.text, case.known)
+        state, mark = ("✓ right", "right") if right else ("✗ wrong", "wrong")
     else:
-        body = f'<p class="hint">{esc(HINTS.get(view.phase, "The model had nothing to say."))}</p>'
-    state, mark = STATES[view.phase], ""
-    banner = f'<p class="foreign">{FOREIGN}</p>' if case.foreign else ""
-    if case.known and not banner and view.phase == "done":
-        mark = "right" if matches(view.text, case.known) else "wrong"
-        state = {"right": "✓ right", "wrong": "✗ wrong"}[mark]
-    kind = view.phase
+        state, mark = STATES[view.phase], ""
     if view.phase in BUSY:
-        kind += " busy"
         state += f" · {view.elapsed_s:.1f} s"
     if view.turns > 1:
         state += f" · run {view.turn} of {view.turns}"
-    tokens = metrics.get("visual_tokens", view.visual_tokens)
-    chip = count_words(tokens) if tokens is not None else "visual tokens: –"
-    if metrics and tokens is None:
-        chip = "visual tokens unknown"
-    contended = metrics.get("contended")
-    note = '<span class="chip warn">raced: shared times and memory</span>' if contended else ""
-    return (
-        f'<section class="pane {kind}" data-lane="{index}" aria-label="{esc(title)}">'
-        f'<header><h3>{esc(title)}</h3><span class="chip">{chip}</span>{note}'
-        f'<span class="state {mark}"><i aria-hidden="true"></i>{state}</span></header>{banner}'
-        '<div class="said"><div class="answer" tabindex="0" role="group" '
-        f'aria-label="Answer of {esc(title)}">'
-        f"{body}</div>{_place(index, esc(title))}</div>{_figures(view, index)}</section>"
-    )
+    return state, mark
+
+
+def _chip(view: PaneState) -> str:
+    tokens = (view.metrics or {}).get("visual_tokens", view.visual_tokens)
+    if tokens is not None:
+        return count_words(tokens)
+    return "visual tokens unknown" if view.metrics else "visual tokens: –"
 
 
 def side_by_side(views: Sequence[PaneState], case: Case | None = None) -> list[str]:
@@ -115,61 +106,46 @@ def side_by_side(views: Sequence[PaneState], case: Case | None = None) -> list[s
     ]
 
 
-def _compared(view: PaneState, others: Sequence[PaneState]) -> str:
+def _compared(view: PaneState, others: Sequence[PaneState]) -> Markup:
     """An answer as HTML, its words marked that the others do not have in the same place."""
-    if view.phase != "done":
-        return esc(view.text)
-    against = [other for other in others if other.phase == "done" and other.text]
-    return mark_words(view.text, [other.text for other in against])
+    whole = view.phase == "done" and not view.error
+    against = [other.text for other in others if whole and other.phase == "done" and other.text]
+    return mark_words(view.text, against)
 
 
-def mark_words(text: str, others: Sequence[str]) -> str:
+def mark_words(text: str, others: Sequence[str]) -> Markup:
     """A text as HTML; what differs from any of the others is marked, and told at its end to those
     who hear it. Only words count, not the space between them.
     """
-    parts = re.findall(r"\S+|\s+", text)
     words = text.split()
     differs: set[int] = set()
     for other in others:
         matcher = difflib.SequenceMatcher(None, other.split(), words, autojunk=False)
         for kind, _, _, first, end in matcher.get_opcodes():
             differs |= set(range(first, end)) if kind != "equal" else set()
-    if not differs:
-        return esc(text)
-    shown, place = [], 0
-    for part in parts:
-        blank = part.isspace()
-        marked = not blank and place in differs
-        shown.append(f"<mark>{esc(part)}</mark>" if marked else esc(part))
-        place += not blank
-    joined = re.sub(r"</mark>(\s+)<mark>", r"\1", "".join(shown))
-    heard = ", ".join(esc(" ".join(run.split())) for run in _runs(words, differs))
-    return f'{joined}<span class="hidden"> (differs in: {heard})</span>'
+    pieces = _pieces(text, differs)
+    heard = ", ".join(" ".join(piece.split()) for marked, piece in pieces if marked)
+    return fill("panes", "words", pieces=pieces, heard=heard)
 
 
-def _runs(words: Sequence[str], chosen: set[int]) -> list[str]:
-    """The chosen words, neighbours in one piece."""
-    found: list[str] = []
-    for index in sorted(chosen):
-        if found and index - 1 in chosen:
-            found[-1] += f" {words[index]}"
+def _pieces(text: str, chosen: set[int]) -> list[tuple[bool, str]]:
+    """A text cut where marked words begin and end; (is it marked, the piece)."""
+    if not chosen:
+        return [(False, text)]
+    marked, place = [], 0
+    for part in re.findall(r"\S+|\s+", text):
+        if part.isspace():
+            marked.append(({place - 1, place} <= chosen, part))
         else:
-            found.append(words[index])
-    return found
+            marked.append((place in chosen, part))
+            place += 1
+    runs = groupby(marked, key=itemgetter(0))
+    return [(chosen, "".join(part for _, part in run)) for chosen, run in runs]
 
 
 def count_words(tokens: int) -> str:
     """`1 visual token`, `1,440 visual tokens`."""
     return f"{tokens:,} visual token{'' if tokens == 1 else 's'}"
-
-
-def _place(index: int, title: str) -> str:
-    """A place for the small picture of what a pane keeps; `pictures.draw_small` fills it."""
-    return (
-        f'<span class="keeps" role="img" aria-label="Small picture of what {title} keeps" '
-        f'style="background-image:var(--keeps-{index});width:var(--keeps-wide,0);'
-        f'aspect-ratio:var(--keeps-shape,1)"></span>'
-    )
 
 
 def matches(text: str, answer: str) -> bool:
@@ -196,11 +172,8 @@ TERMS = {
 }
 
 
-def _figures(view: PaneState, index: int) -> str:
-    """The numbers of a pane, and their meaning on demand; by keyboard in the first one only, as
-    all say the same.
-    """
-    stop = ' tabindex="-1"' if index else ""
+def _figures(view: PaneState) -> list[tuple[str, str]]:
+    """The numbers of a pane with their names."""
     m = view.metrics or {}
     speed = tokens_per_s(m.get("new_tokens", 0), m.get("tokens_per_s"))
     roughly = "≈ " if m.get("peak_is_approximate") else ""
@@ -208,7 +181,7 @@ def _figures(view: PaneState, index: int) -> str:
     written = f", {new} token{'' if new == 1 else 's'}" if new is not None else ""
     blank, kept = "unknown" if m else "–", m.get("kv_cache_bytes") is not None
     peak = f"{roughly}+{size(m['peak_bytes'])}" if m.get("peak_bytes") is not None else blank
-    values = [
+    return [
         ("First token", seconds(m.get("ttft_s"))),
         ("Model only", seconds(m.get("model_ttft_s"))),
         ("Tokens/s", f"{speed:.1f}" if speed else "–"),
@@ -216,42 +189,30 @@ def _figures(view: PaneState, index: int) -> str:
         ("KV cache", size(m.get("kv_cache_bytes")) if kept else blank),
         ("Peak memory", peak),
     ]
-    cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in values)
-    terms = "".join(f"<div><dt>{name}</dt><dd>{told}</dd></div>" for name, told in TERMS.items())
-    return (
-        f'<dl class="figures">{cells}</dl><details class="terms"><summary{stop}>What the figures '
-        f"mean</summary><dl>{terms}</dl></details>"
-    )
 
 
 def timeline(views: Sequence[PaneState]) -> str:
     """The phases of every lane as bars on one scale."""
     longest = max((view.metrics["total_s"] for view in views if view.metrics), default=0.0)
-    rows = "".join(_bar(view, longest) for view in views)
-    keys = "".join(f'<span><i class="{p.name}"></i>{p.name}</span>' for p in PHASES)
-    return (
-        '<section class="timeline" aria-label="Time of each phase">'
-        f'{rows}<p class="keys" aria-hidden="true">{keys}</p></section>'
-    )
+    lanes = [(view.title, *_bars(view, longest)) for view in views]
+    return fill("panes", "timeline", lanes=lanes, phases=[phase.name for phase in PHASES])
 
 
-def _bar(view: PaneState, longest: float) -> str:
-    bars, words = "", "no times yet"
-    if view.metrics and longest > 0:
-        spent = _spent(view.metrics)
-        words = ", ".join(f"{name} {seconds(value)}" for name, value in spent)
-        bars = "".join(
-            f'<i class="{name}" style="width:{100 * value / longest:.2f}%" '
-            f'title="{name} {seconds(value)}"></i>'
-            for name, value in spent
-            if value > 0
-        )
-    total = seconds(view.metrics["total_s"]) if view.metrics else "–"
-    return (
-        f'<div class="lane"><b>{esc(view.title)}</b>'
-        f'<span class="bar" role="img" aria-label="{esc(words)}">{bars}</span>'
-        f"<em>{total}</em></div>"
-    )
+def _bars(view: PaneState, longest: float) -> tuple[str, list[tuple[str, str, str]], str]:
+    """The times of a lane in words, its bars as (phase, percent, words), and its whole time."""
+    if not view.metrics:
+        return "no times yet", [], "–"
+    total = seconds(view.metrics["total_s"])
+    if longest <= 0:
+        return "no times yet", [], total
+    spent = _spent(view.metrics)
+    words = ", ".join(f"{name} {seconds(value)}" for name, value in spent)
+    bars = [
+        (name, f"{100 * value / longest:.2f}", f"{name} {seconds(value)}")
+        for name, value in spent
+        if value > 0
+    ]
+    return words, bars, total
 
 
 def _spent(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
@@ -263,8 +224,7 @@ def _spent(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 def announcement(views: Sequence[PaneState]) -> str:
     """What a screen reader may say of each lane, a line each; the page reads out the new ones."""
-    lines = (f'<p data-lane="{index}">{esc(_news(v))}</p>' for index, v in enumerate(views))
-    return "".join(lines)
+    return fill("panes", "announcement", lines=map(_news, views))
 
 
 def _news(view: PaneState) -> str:

@@ -18,7 +18,7 @@ from hired.selectors import SELECTORS
 from hired.web import export
 from hired.web.examples import FOLDER
 from hired.web.export import Record
-from hired.web.render import esc
+from hired.web.markup import fill
 from hired.web.settings import Settings
 from hired.web.sweep import Progress
 
@@ -126,42 +126,39 @@ def grid(rows: Sequence[Row], axis: str = "none") -> str:
     """Outcomes over method and budget; a cell is a button with its row's number in `data-row`."""
     if not rows:
         return ""
-    known = any(row["correct"] is not None for row in rows)
     lines: dict[str, dict[str, int]] = {}
     for index, row in enumerate(rows[1:], 1):
         lines.setdefault(line_of(row, axis), {})[budget_of(row)] = index
     budgets = list(dict.fromkeys(budget for cells in lines.values() for budget in cells))
     budgets.sort(key=lambda budget: budget == OWN)  # else as they were asked for
-    heads = "".join(f'<th scope="col">{esc(budget)}</th>' for budget in budgets)
-    body = "".join(
-        f'<tr><th scope="row">{esc(line)}</th>'
-        + "".join(f"<td>{_cell(rows, cells.get(budget), line)}</td>" for budget in budgets)
-        + "</tr>"
-        for line, cells in lines.items()
-    )
-    what = "right ✓ or wrong ✗" if known else "as stock answers = or otherwise ≠"
-    stock = f'<p class="stock">Stock, all tokens: {_cell(rows, 0, "Stock")}</p>'
-    return (
-        f'<figure class="outcomes"><figcaption>Each answer: {what}. Press one to open its run.'
-        f'</figcaption>{stock}<div class="scroll" tabindex="0" role="group" '
-        'aria-label="Answers by method and budget"><table><thead><tr><th scope="col">Method</th>'
-        f"{heads}</tr></thead><tbody>{body}</tbody></table></div></figure>"
+    return fill(
+        "sweep",
+        "grid",
+        judged=any(row["correct"] is not None for row in rows),
+        stock=_cell(rows, 0, "Stock"),
+        budgets=budgets,
+        lines=[
+            (line, [_cell(rows, cells.get(budget), line) for budget in budgets])
+            for line, cells in lines.items()
+        ],
     )
 
 
-def _cell(rows: Sequence[Row], index: int | None, line: str) -> str:
+def _cell(rows: Sequence[Row], index: int | None, line: str) -> dict[str, Any] | None:
+    """What a cell of the grid says of a row; None where a method has no such budget."""
     if index is None:
-        return ""
+        return None
     row = rows[index]
     found, tokens = outcome(row), row["visual_tokens"]
     at = "" if index == 0 else f" at {budget_of(row)}"
-    words = f"{line}{at}: {WORDS[found]}"
-    count = "" if tokens is None else f"<small>{tokens:,}</small>"
-    return (
-        f'<button type="button" class="outcome {found}" data-row="{index}" '
-        f'title="{esc(row["error"] or row["text"])}" aria-label="{esc(words)}. Open this run.">'
-        f"<b>{MARKS[found]}</b>{count}</button>"
-    )
+    return {
+        "row": index,
+        "outcome": found,
+        "mark": MARKS[found],
+        "words": f"{line}{at}: {WORDS[found]}",
+        "said": row["error"] or row["text"],
+        "tokens": "" if tokens is None else f"{tokens:,}",
+    }
 
 
 def plot(rows: Sequence[Row], axis: str = "none") -> Image.Image:

@@ -9,9 +9,10 @@ from typing import Any
 import gradio as gr
 
 from hired.errors import HiredError, InputError
-from hired.web import export, form, render, sweep_results, uploads
+from hired.web import export, form, sweep_results, uploads
 from hired.web.errors import plain_errors
 from hired.web.handlers import Handlers
+from hired.web.markup import fill
 from hired.web.pictures import small
 from hired.web.queues import FREE, LOOK, QUIET
 from hired.web.share_panel import Recall
@@ -39,12 +40,15 @@ OPENS = """element.addEventListener('click', (event) => {
 });"""
 
 
+LEAD = (
+    "Where does the answer begin to change, and what does each step buy? The image, question and "
+    "settings are those of the Compare tab, repeats too."
+)
+
+
 def add_sweep_tab(handlers: Handlers, asked: Any, tabs: gr.Tabs, tab: gr.Tab) -> None:
     """Build the tab around the image and question of the Compare tab."""
-    gr.HTML(
-        '<p class="lead">Where does the answer begin to change, and what does each step buy? The '
-        "image, question and settings are those of the Compare tab, repeats too.</p>"
-    )
+    gr.HTML(fill("page", "lead", words=LEAD))
     about = gr.HTML("", elem_id="sweep-asked")
     given = _fields()
     with gr.Row():
@@ -165,7 +169,7 @@ class SweepRuns(TabRun):
         done = Progress(found["rows"], len(found["rows"]), 0.0)
         where, day = found["device_name"], str(found["date"])[:16].replace("T", " ")
         words = f"A recorded sweep of “{found['question']}”: {day}, {where}. Run your own above."
-        bar = f'<p class="readout">{render.esc(words)}</p>'
+        bar = fill("sweep", "told", words=words)
         return {**about, **_draw(done, found["axis"]), "bar": bar, "kept": found}
 
     def open_run(
@@ -183,13 +187,14 @@ class SweepRuns(TabRun):
 
 def _asked(path: str | None, question: str, known: dict[str, str]) -> str:
     if not path:
-        return '<p class="lead">There is no image yet. Choose one in the Compare tab.</p>'
+        return fill("page", "lead", words="There is no image yet. Choose one in the Compare tab.")
+    source = fault = ""
     try:
-        image = f'<img alt="The image of the Compare tab" src="{small(read_image(path))}">'
+        source = small(read_image(path))
     except HiredError as error:
-        image = f'<p class="fault">{render.esc(error)}</p>'
-    answer = f"<br>Known answer: {render.esc(known[question])}" if question in known else ""
-    return f'<div class="asked">{image}<p><b>{render.esc(question)}</b>{answer}</p></div>'
+        fault = str(error)
+    asked = {"question": question, "known": known.get(question, "")}
+    return fill("sweep", "asked", source=source, fault=fault, **asked)
 
 
 def _draw(progress: Progress, axis: str, ended: bool = False) -> Values:

@@ -13,8 +13,8 @@ from PIL import Image
 from hired.errors import InputError
 from hired.web.engine import Engine, Stops
 from hired.web.errors import plain_errors
+from hired.web.markup import fill
 from hired.web.queues import FREE, GPU, QUIET
-from hired.web.render import esc
 from hired.web.sweep import Progress
 from hired.web.uploads import read_image
 from hired.web.wires import Parts, Values, listen
@@ -91,12 +91,8 @@ def show_progress(progress: Progress | None, ended: bool = False) -> str:
     if progress and ended:
         why = f". {progress.note}" if progress.note else ", then cancelled."
         words = f"{done} of {total} runs measured" + ("." if done == total else why)
-        words += f" No coverage: {esc(progress.gap)}" if progress.gap else ""
+        words += f" No coverage: {progress.gap}" if progress.gap else ""
     elif progress:
         left = f", about {progress.left_s:.0f} s left" if progress.left_s is not None else ""
         words = f"{done} of {total} runs measured{left} …"
-    return (
-        f'<div class="progress" role="progressbar" aria-label="Sweep" aria-valuemin="0" '
-        f'aria-valuemax="{max(total, 1)}" aria-valuenow="{done}"><i style="width:'
-        f'{100 * done / max(total, 1):.1f}%"></i></div><p class="readout">{words}</p>'
-    )
+    return fill("sweep", "progress", done=done, total=max(total, 1), words=words)

@@ -20,8 +20,8 @@ from PIL import Image
 
 from hired.errors import InputError
 from hired.images import describe_image, open_image
+from hired.web.markup import fill
 from hired.web.pictures import data_uri
-from hired.web.render import esc
 
 MAX_IMAGES = 8  # decoded images kept
 _images: dict[str, Image.Image] = {}
@@ -121,17 +121,7 @@ def show_picture(image: Mapping[str, Any]) -> str:
     """What stands in the picture's place where only a run of it is here: the thumbnail, or why not
     even that.
     """
-    name = esc(image.get("name") or "without a name")
-    size = ""
+    about = str(image.get("name") or "without a name")
     if image.get("width") and image.get("height"):
-        size = f", {image['width']} × {image['height']} px"
-    if "thumbnail" not in image:
-        return (
-            '<div class="nothing"><p>The picture of this run did not come with it '
-            f"({name}{size}). Upload it to run again.</p></div>"
-        )
-    return (
-        f'<div class="nothing kept"><img alt="The picture of this run, small" '
-        f'src="{image["thumbnail"]}"><p>The picture of this run, small ({name}{size}). '
-        "The file itself was not kept: upload it to run again.</p></div>"
-    )
+        about += f", {image['width']} × {image['height']} px"
+    return fill("pictures", "brought", about=about, thumbnail=image.get("thumbnail"))

@@ -9,8 +9,9 @@ from typing import Any
 
 from hired.comparison.evidence import ENOUGH, SPEED_TOKENS, Contrast, contrast
 from hired.metrics import seconds, size
+from hired.web.markup import fill
 from hired.web.pane_state import Case, PaneState, budget_words
-from hired.web.render import count_words, esc, matches
+from hired.web.render import count_words, matches
 
 SAME, UNKNOWN, NO_DIFFERENCE = "No change", "Unknown", "No difference"
 Figure = tuple[str, str, bool]  # a figure, what it is of, is it worse?
@@ -121,28 +122,25 @@ def _percent(ratio: float, down: str) -> str:
     percent = abs(1 - ratio) * 100
     digits = 1 if percent < 1 or 99 <= percent < 100 else 0
     shown = min(percent, 99.9) if percent < 100 else percent
-    return f"{shown:.{digits}f}&#8239;% {down if ratio < 1 else 'more'}"
+    return f"{shown:.{digits}f}\u202f% {down if ratio < 1 else 'more'}"
 
 
 def verdict(views: Sequence[PaneState], case: Case | None = None) -> str:
     """What each further pane bought against the first: is it right, figures, a sentence."""
     case = case or Case()
-    origin = f'<p class="origin">{esc(_origin(case.about))}</p>' if case.about else ""
+    origin = _origin(case.about) if case.about else ""
     if len(views) < 2:
         return _no_verdict(views, "", origin)
     last, parts = len(views) - 1, []
     for index in range(1, len(views)):
+        title = f"{views[index].title} against {views[0].title}" if last > 1 else ""
         end = origin if index == last else ""
-        title = f"<h4>{esc(f'{views[index].title} against {views[0].title}')}</h4>"
-        parts.append(_pair(views[0], views[index], case, title if last > 1 else "", end))
+        parts.append(_pair(views[0], views[index], case, title, end))
     return "".join(parts)
 
 
 def _no_verdict(views: Sequence[PaneState], title: str, origin: str) -> str:
-    return (
-        f'<section class="verdict empty" aria-label="Verdict">{title}<p>'
-        f"{esc(_why_no_verdict(views))}</p>{origin}</section>"
-    )
+    return fill("verdict", "empty", title=title, why=_why_no_verdict(views), origin=origin)
 
 
 def _pair(base: PaneState, other: PaneState, case: Case, title: str, origin: str) -> str:
@@ -150,14 +148,18 @@ def _pair(base: PaneState, other: PaneState, case: Case, title: str, origin: str
     if not (base.metrics and other.metrics):
         return _no_verdict([base, other], title, origin)
     judged, colour = judge(base, other, case)
-    said = f'<p class="judged">{esc(judged)}</p>' if judged else ""
-    exact = _cells([*counted(base, other), _answers(base, other, case)])
-    return (
-        f'<section class="verdict {colour}" aria-label="Verdict">{title}{said}'
-        f'<div class="columns"><div><h4>Counted</h4><dl>{exact}</dl></div>'
-        f"<div><h4>{_runs_words(base, other)}</h4><dl>{_cells(measured(base, other))}</dl></div>"
-        f"</div><p>{esc(sentence(base, other))}{_pointer(base, other)}</p>"
-        f"{origin}</section>"
+    return fill(
+        "verdict",
+        "verdict",
+        title=title,
+        judged=judged,
+        colour=colour,
+        counted=[*counted(base, other), _answers(base, other, case)],
+        runs=_runs_words(base, other),
+        measured=measured(base, other),
+        sentence=sentence(base, other),
+        pointer=_gained_nothing(base, other),
+        origin=origin,
     )
 
 
@@ -201,14 +203,6 @@ def _answers(base: PaneState, other: PaneState, case: Case) -> Figure:
     return "Differs", "marked in the panes", True
 
 
-def _cells(figures: Sequence[Figure]) -> str:
-    return "".join(
-        f'<div class="{"worse" if worse else ""}"><dd class="{"plain" if "→" in big else ""}">'
-        f"{big}</dd><dt>{small}</dt></div>"
-        for big, small, worse in figures
-    )
-
-
 def _runs_words(base: PaneState, other: PaneState) -> str:
     runs = min(base.repeats, other.repeats)
     return "Measured in one run" if runs == 1 else f"Measured, medians of {runs} runs"
@@ -241,19 +235,14 @@ def sentence(base: PaneState, other: PaneState) -> str:
     return f"{kept}, yet its first token took {1 / seen.ratio:.2f}× as long."
 
 
-def _pointer(base: PaneState, other: PaneState) -> str:
-    """Where to look when nothing was gained here."""
+def _gained_nothing(base: PaneState, other: PaneState) -> bool:
+    """Whether fewer tokens were read and no time was seen to be gained."""
     a, b = metrics_of(base, other)
     seen = compare_times(base, other, "ttft_s")
     fewer = (b["visual_tokens"] or 0) < (a["visual_tokens"] or 0)
     raced = a["contended"] or b["contended"]
     gained = seen is None or seen.runs < ENOUGH or (seen.shown and seen.ratio > 1)
-    if raced or not fewer or gained:
-        return ""
-    return (
-        " Fewer tokens pay where reading them takes most of the wait: "
-        '<button type="button" class="to-benchmarks">what was recorded at 7B shape</button>.'
-    )
+    return fewer and not raced and not gained
 
 
 def _origin(about: Mapping[str, Any]) -> str:

@@ -24,9 +24,10 @@ from hired.web.engine import Loaded
 from hired.web.examples import Example
 from hired.web.export import Record
 from hired.web.handlers import Handlers
+from hired.web.markup import fill
 from hired.web.pane_state import PaneState, budget_of, name_views
 from hired.web.queues import LOOK, QUIET
-from hired.web.render import esc, matches
+from hired.web.render import matches
 from hired.web.settings import Settings
 from hired.web.uploads import read_image
 
@@ -81,12 +82,9 @@ def why(
     said = [_lane(loaded, image, view, shown, what) for view in lanes]
     names = [view.lane for view in views]
     place = names.index(lost[0].lane) if lost else 0
-    more = _remedy(loaded, image, example, question, lost[0], place, shown) if lost else ""
+    more = _remedy(loaded, image, example, question, lost[0], place, shown) if lost else None
     title = "Why did it fail here?" if lost else "What was kept of it"
-    return (
-        f'<section class="why" aria-label="{title}"><h4>{title}</h4>'
-        f"{''.join(f'<p>{line}</p>' for line in said)}{more}</section>"
-    )
+    return fill("why", "why", title=title, lines=said, remedy=more)
 
 
 def _name(scene: Scene, about: Sequence[int]) -> str:
@@ -111,7 +109,7 @@ def _lane(
     budget = budget_of(view.selector)
     told = budget is None or show_budget(budget) in view.title  # where lanes differ in it
     at = "" if told else f"At {show_budget(budget)} "
-    return esc(
+    return (
         f"{at}{view.title} kept {kept.sum()} of the {shown.sum()} patches that show {what}: "
         f"{kept[0].sum()} of {shown[0].sum()} in the overview, "
         f"{kept[1:].sum()} of {shown[1:].sum()} in the crops."
@@ -126,11 +124,11 @@ def _remedy(
     view: PaneState,
     place: int,
     shown: Patches,
-) -> str:
-    """From which budget it is there again, and a button that tries it."""
+) -> dict[str, Any] | None:
+    """From which budget it is there again, the one to try, and in which pane."""
     lane = view.selector
     if lane is None or budget_of(lane) is None:
-        return ""
+        return None
     percents = range(1, 101)
     counts = [
         int(_kept(loaded, image, replace(lane, budget=p / 100), shown).sum()) for p in percents
@@ -143,10 +141,7 @@ def _remedy(
     if same and question == example.question and example.survives:
         target = round(example.survives * 100)
         words = f"The answer survives from {show_budget(example.survives)} on. {words}"
-    return (
-        f'<p>{esc(words)} <button type="button" class="try" data-lane="{place}" '
-        f'data-percent="{target}">Try {target} %</button></p>'
-    )
+    return {"words": words, "lane": place, "percent": target}
 
 
 TRIES = """element.addEventListener('click', (event) => {

@@ -11,7 +11,7 @@ from hired.bench.speed_plan import Sweep
 from hired.bench.speed_summary import Row
 from hired.bench.speed_tables import describe_overhead
 from hired.cli import main
-from hired.web import accuracy, benchmarks_tab, overhead, speed
+from hired.web import accuracy, benchmarks_tab, overhead
 from hired.web.benchmarks_tab import EMPTY, HEADS, choose, open_tab, read_results
 from hired.web.engine import Engine
 from hired.web.settings import Settings
@@ -33,7 +33,7 @@ def folder(tiny, tmp_path_factory):
 def test_without_records_it_says_so(tmp_path) -> None:
     choice, streaming, about, table, *plots = open_tab(tmp_path)
     assert about == EMPTY and "python -m hired bench" in about and not streaming
-    assert len(plots) == 4 and not any(one["visible"] for one in (choice, table, *plots))
+    assert len(plots) == 3 and not any(one["visible"] for one in (choice, table, *plots))
 
 
 def test_records_are_a_sortable_table_and_plots(folder) -> None:
@@ -54,40 +54,47 @@ def test_records_are_a_sortable_table_and_plots(folder) -> None:
     assert choose(folder, 7)[0] == EMPTY
 
 
-def points(plot, *wanted):
-    """Columns of what a plot was given, row by row."""
-    columns = plot["value"]["columns"]
-    assert set(plot["value"]["datatypes"]) == set(columns) >= set(wanted)
-    found = [dict(zip(columns, row, strict=True)) for row in plot["value"]["data"]]
-    return [tuple(one[name] for name in wanted) for one in found]
+def lines_of(plot):
+    """What a plot was given: line -> x -> (y, words)."""
+    drawn = json.loads(plot["value"])["lines"]
+    return {
+        line["name"]: {point["x"]: (point["y"], point["words"]) for point in line["points"]}
+        for line in drawn
+    }
 
 
 def test_plots_have_the_numbers_of_the_table(folder) -> None:
-    _, _, _, table, methods, gains, phases, memory = open_tab(folder)
+    _, _, _, table, gains, phases, memory = open_tab(folder)
     rows = [dict(zip(HEADS, row, strict=True)) for row in table["value"]]
-    assert methods["choices"] == methods["value"] and set(methods["value"]) == {"hired", "full"}
-    assert set(gains["color_map"]) == {"full", "hired", "bound"}
-    lines = {one[:2]: one[2] for one in points(gains, speed.METHOD, speed.TOKENS, speed.GAIN)}
+    lines = lines_of(gains)
+    assert list(lines) == ["full", "hired", "bound"]
     for row in rows:
         tokens = row["visual tokens"]
-        assert lines[row["method"], tokens] == pytest.approx(row["speed-up"], rel=1e-2)
-        assert lines["bound", tokens] == pytest.approx(row["its bound"], rel=1e-2)
-    bars = points(phases, speed.LANE, speed.SECONDS)
-    assert phases["sort"] == ["full", "hired, 20 %", "hired, 30"]
-    for row, lane in zip(rows, phases["sort"], strict=True):
-        parts = [value for name, value in bars if name == lane]
-        assert len(parts) == 4
-        assert sum(parts) == pytest.approx(row["first token, ms"] / 1e3, rel=0.02, abs=4e-4)
-    held = {one[:2]: one[2] for one in points(memory, speed.LANE, speed.MEMORY, speed.MEGABYTES)}
-    assert held["full", "KV cache, at the end"] == pytest.approx(rows[0]["KV cache, MB"], abs=0.01)
+        for name, column in ((row["method"], "speed-up"), ("bound", "its bound")):
+            y, words = lines[name][tokens]
+            assert y == pytest.approx(row[column], rel=1e-2)
+            assert words.startswith(f"{y:.2f}×") and f"{tokens} visual tokens" in words
+    bars = json.loads(phases["value"])["bars"]
+    assert [bar["name"] for bar in bars] == ["full", "hired, 20 %", "hired, 30"]
+    for row, bar in zip(rows, bars, strict=True):
+        assert list(bar["parts"]) == ["preprocess", "vision", "select", "prefill"]
+        told = row["first token, ms"] / 1e3
+        assert sum(bar["parts"].values()) == pytest.approx(told, rel=0.02, abs=4e-4)
+    held = lines_of(memory)["KV cache, at the end"]
+    for row in rows:
+        y, words = held[row["visual tokens"]]
+        assert y == pytest.approx(row["KV cache, MB"], abs=0.01) and row["method"] in words
 
 
-def test_methods_are_switched_on_and_off_and_the_bound_stays(folder) -> None:
-    shown = {
-        chosen: {name for (name,) in points(benchmarks_tab.switch(folder, 0, chosen), speed.METHOD)}
-        for chosen in (("hired",), ())
-    }
-    assert shown == {("hired",): {"hired", "bound"}, (): {"bound"}}
+def test_a_method_looks_the_same_in_every_plot(folder) -> None:
+    looks: dict[str, set] = {}
+    plots = open_tab(folder)[4], accuracy.open_accuracy(benchmarks_tab.RESULTS)[2]
+    for plot in plots:
+        for line in json.loads(plot["value"])["lines"]:
+            looks.setdefault(line["name"], set()).add((line["place"], line["style"]))
+    assert all(len(found) == 1 for found in looks.values())
+    places = [place for found in looks.values() for place, style in found if style == "line"]
+    assert len(set(places)) == len(places) > 10
 
 
 def test_lane_without_numbers_keeps_its_place_and_its_reason(folder, tmp_path) -> None:
@@ -138,7 +145,7 @@ def test_a_group_in_which_nothing_could_be_measured(folder, tmp_path) -> None:
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     about, table, *plots = choose(tmp_path, 0)
     assert about.count("ran out of memory") == 3 and len(table["value"]) == 3
-    assert len(plots) == 4 and not any(one["visible"] for one in plots)
+    assert len(plots) == 3 and not any(one["visible"] for one in plots)
     assert draw_figures(lines, tmp_path, "a") == []
 
 
@@ -159,25 +166,24 @@ def test_a_page_that_costs_nothing_is_said_in_words() -> None:
 def test_accuracy_comes_first_from_the_richest_record(tmp_path) -> None:
     richest, *others = accuracy.read_accuracy(benchmarks_tab.RESULTS)
     assert all(len(richest.scores) >= len(one.scores) for one in others) and others
-    assert {"full", "hired", "random"} <= set(richest.methods)
-    choice, about, switches, plot, table = accuracy.open_accuracy(benchmarks_tab.RESULTS)
+    assert {"full", "hired", "random"} <= {one.what for one in richest.scores}
+    choice, about, plot, table = accuracy.open_accuracy(benchmarks_tab.RESULTS)
     assert choice["value"] == 0 and richest.about in about
-    assert "python -m hired eval" in about and "/tmp" not in about
-    assert set(plot["color_map"]) == set(richest.methods)
-    assert switches["value"] == richest.methods and "| `hired` |" in table
-    assert plot["value"]["columns"] == list(accuracy.KINDS)
-    drawn = plot["value"]["data"]
-    hired = [one for one in richest.scores if one.what == "hired"]
-    mine = [row for row in drawn if row[2] == "hired"]
-    assert len(mine) == len(hired) and len([row for row in drawn if row[2] == "full"]) == 2
-    for one, (tokens, right, _, interval) in zip(hired, mine, strict=True):
-        low, high = (float(bound) for bound in interval.split(" to "))
-        assert low < right == round(100 * one.accuracy, 1) < high
-        assert tokens == round(one.visual_tokens)
-    few = accuracy.switch(benchmarks_tab.RESULTS, 0, ["hired"])["value"]
-    assert few["data"] == mine
-    assert accuracy.switch(benchmarks_tab.RESULTS, 0, [])["value"]["data"] == []
-    assert accuracy.open_accuracy(tmp_path)[1] == accuracy.EMPTY
+    assert "python -m hired eval" in about and "/tmp" not in about and "| `hired` |" in table
+    drawn = json.loads(plot["value"])["lines"]
+    assert {line["name"] for line in drawn} == {one.what for one in richest.scores}
+    for line in drawn:
+        ordered = sorted(richest.scores, key=lambda one: one.visual_tokens)
+        mine = [one for one in ordered if one.what == line["name"]]
+        assert line["style"] == ("level" if line["name"] == "full" else "line")
+        assert len(line["points"]) == len(mine)
+        for one, point in zip(mine, line["points"], strict=True):
+            right = round(100 * one.accuracy, 1)
+            assert point["low"] < right == point["y"] < point["high"]
+            assert point["x"] == round(one.visual_tokens)
+            assert f"{right} % right ({point['low']} to {point['high']})" in point["words"]
+    nothing = accuracy.open_accuracy(tmp_path)
+    assert nothing[1] == accuracy.EMPTY and not nothing[2]["visible"]
 
 
 def test_speed_opens_on_the_richest_record() -> None:

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from browsing import PATIENCE_MS, ask, browser, finish, picture, settle, url, visit
+from browsing import PATIENCE_MS, ask, browser, finish, open_tab, picture, settle, url, visit
 from playwright.sync_api import expect
 from serving import before_each_look
 
@@ -103,16 +103,48 @@ def test_the_way_to_the_benchmarks_works_from_the_menu_too(visit) -> None:
 def test_the_line_of_the_method_pointed_at_stands_out(visit) -> None:
     page = visit("")
     page.get_by_role("tab", name="Benchmarks").click()
-    lines = page.locator("#accuracy-plot .mark-line path")
-    random = page.locator('#accuracy-plot .mark-line path[aria-label*="; method: random;"]')
-    faded = page.locator('#accuracy-plot .mark-line path[style*="opacity"]')
-    expect(random).to_have_count(1, timeout=PATIENCE_MS)
-    expect(page.locator("#speed-plot .mark-line path").first).to_be_attached(timeout=PATIENCE_MS)
-    page.locator("#accuracy-methods label").filter(has_text="random").hover()
-    expect(faded).to_have_count(lines.count() - 1)
-    expect(random).not_to_have_attribute("style", "opacity: 0.12;")
+    lines = page.locator("#accuracy-plot g.line")
+    expect(page.locator("#speed-plot g.line").first).to_be_attached(timeout=PATIENCE_MS)
+    expect(lines.first).to_be_attached(timeout=PATIENCE_MS)
+    count = lines.count()
+    page.locator("#accuracy-plot button", has_text="random").hover()
+    for plot in ("#accuracy-plot", "#speed-plot"):
+        expect(page.locator(f"{plot} g.line.pointed")).to_have_attribute("data-name", "random")
+    expect(page.locator("#accuracy-plot g.line.faded")).to_have_count(count - 1)
     page.locator("#accuracy").hover()
-    expect(faded).to_have_count(0)
+    expect(page.locator(".chart .faded")).to_have_count(0)
+    page.locator("#accuracy-plot g[data-name=scope] .mark").last.hover(force=True)  # under others
+    told = page.locator("#accuracy-plot .told")
+    expect(told).to_be_visible()
+    name = told.inner_text().partition(":")[0]
+    expect(page.locator("#accuracy-plot g.line.pointed")).to_have_attribute("data-name", name)
+    assert "% right (" in told.inner_text()
+
+
+def test_methods_are_switched_on_and_off_by_the_legend(visit) -> None:
+    page = visit("", **SCREENS["phone"])
+    open_tab(page, "Benchmarks")
+    lines = page.locator("#accuracy-plot g.line")
+    expect(lines.first).to_be_attached(timeout=PATIENCE_MS)
+    count = lines.count()
+    assert page.locator("#accuracy-plot g.line .mark").count() >= count, "a method without a mark"
+    hired = page.locator("#accuracy-plot button[data-name=hired]")
+    hired.click()
+    expect(lines).to_have_count(count - 1)
+    expect(hired).to_have_attribute("aria-pressed", "false")
+    page.get_by_role("button", name="All", exact=True).click()
+    expect(lines).to_have_count(count)
+    page.locator("#accuracy-plot button", has_text="None").click()
+    expect(lines).to_have_count(0)
+    hired.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#accuracy-plot g.line.pointed")).to_have_count(1)
+    expect(hired).to_be_focused()
+    legend = page.locator("#accuracy-plot .legend").bounding_box()
+    assert legend["x"] >= 0 and legend["x"] + legend["width"] <= 375
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    bars = page.locator("#phases-plot .lane")
+    assert bars.count() > 3 and "prefill" in bars.first.locator(".bar").get_attribute("aria-label")
 
 
 def test_arrow_keys_move_along_tabs_and_pieces(visit) -> None:

@@ -74,7 +74,7 @@ def accuracy_table(scores: Sequence[Score]) -> str:
     columns = _columns([1.0, *(s.budget for s in shown if s.budget is not None)])
     own = any(score.budget is None and score.what != BASELINE for score in shown)
     rows = []
-    for what in sorted(dict.fromkeys(score.what for score in shown), key=_place):
+    for what in sorted(dict.fromkeys(score.what for score in shown), key=rank_of):
         cells = {show_kept(s.budget, what): _cell(s) for s in shown if s.what == what}
         found = next(score for score in shown if score.what == what)
         if what == BASELINE:
@@ -94,7 +94,7 @@ def rival_table(scores: Sequence[Score]) -> str:
     mine = {show_budget(score.budget): score for score in shown if score.what == FIRST}
     columns = _columns([s.budget for s in mine.values() if s.budget is not None])
     rows = []
-    for what in sorted(dict.fromkeys(s.what for s in shown if s.what != FIRST), key=_place):
+    for what in sorted(dict.fromkeys(s.what for s in shown if s.what != FIRST), key=rank_of):
         theirs = {show_budget(score.budget): score for score in shown if score.what == what}
         cells = {kept: _ahead(score, mine.get(kept)) for kept, score in theirs.items()}
         rows.append([f"`{what}`", *(cells.get(column, "") for column in columns)])
@@ -167,7 +167,7 @@ def kind_table(scores: Sequence[Score]) -> str:
     """Every lane down, kinds of question across."""
     kinds = list(dict.fromkeys(kind for score in scores for kind in score.by_kind))
     rows = []
-    for score in sorted(scores, key=lambda s: (_place(s.what), _rank(s.budget))):
+    for score in sorted(scores, key=lambda s: (rank_of(s.what), _rank(s.budget))):
         if is_ablation(score.what):
             continue
         rows.append([f"`{score.what}`", show_kept(score.budget, score.what), *_kinds(score, kinds)])
@@ -225,8 +225,8 @@ def _rank(budget: float | int | None) -> tuple[bool, float]:
     return (isinstance(budget, int), float("inf") if budget is None else budget)
 
 
-def _place(what: str) -> tuple[int, str]:
-    """In the order of the register, the baseline first."""
+def rank_of(what: str) -> tuple[int, str]:
+    """Place of a method with its settings: in the order of the register, the baseline first."""
     order = [BASELINE, *METHODS]
     name = what.partition(":")[0]
     return (order.index(name) if name in order else len(order), what)

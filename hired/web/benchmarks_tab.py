@@ -1,7 +1,6 @@
 """The Benchmarks tab: recorded accuracy, then recorded speed as plots and as a table to sort."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from hired.errors import HiredError
 from hired.phases import TO_FIRST_TOKEN
 from hired.web.accuracy import add_accuracy
 from hired.web.queues import LOOK, QUIET
-from hired.web.speed import add_speed_plots, show_speed, switch_methods
+from hired.web.speed import add_speed_plots, show_speed
 
 PUBLISHED = """
 ### What the paper reports
@@ -87,8 +86,6 @@ def add_benchmarks_tab(tab: gr.Tab, folder: Path = RESULTS) -> None:
     shown = [about, table, *plots]
     tab.select(partial(open_tab, folder), None, [choice, streaming, *shown], **LOOK, **QUIET)
     choice.input(partial(choose, folder), choice, shown, **LOOK, **QUIET)
-    methods, gains, *_ = plots
-    methods.input(partial(switch, folder), [choice, methods], gains, **LOOK, **QUIET)
 
 
 def read_results(folder: Path = RESULTS) -> list[Result]:
@@ -132,12 +129,6 @@ def choose(folder: Path, index: int | None) -> list[Any]:
         return [EMPTY, gr.update(visible=False), *show_speed(None)]
     table = gr.update(value=[cells(row) for row in result.group.rows], visible=True)
     return [_facts(result), table, *show_speed(result.group)]
-
-
-def switch(folder: Path, index: int | None, methods: Iterable[str]) -> Any:
-    """The speed-up of some methods alone."""
-    result = _at(folder, index)
-    return switch_methods(result.group if result else None, methods)
 
 
 def _at(folder: Path, index: int | None) -> Result | None:

@@ -114,26 +114,6 @@
   }).observe(one('.gradio-container') ?? document.body, {childList: true, subtree: true, characterData: true});
   tidy();
 
-  // In the plots of the Benchmarks tab the method that is pointed at, in a plot or at its switch,
-  // stands out in both. Vega keeps a point's row with the area around it.
-  const plots = '#accuracy-plot, #speed-plot';
-  const method = (target) => {
-    const label = target.closest('#accuracy-methods label, #speed-methods label');
-    if (label) return label.textContent.trim();
-    return target.closest(plots) ? target.__data__?.datum?.datum?.method : undefined;
-  };
-  let pointed;
-  document.addEventListener('pointerover', ({target}) => {
-    const now = method(target);
-    if (now === pointed) return;
-    pointed = now;
-    const lines = all(plots).flatMap((plot) => all('.mark-line path', plot));
-    for (const line of lines) {
-      const other = now && !line.getAttribute('aria-label')?.includes(`; method: ${now};`);
-      line.style.opacity = other ? 0.12 : '';
-    }
-  });
-
   // The stage view: what an audience looks at, as large as the screen allows.
   const fit = () => {
     const on = document.body.classList.contains('stage');

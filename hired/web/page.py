@@ -24,6 +24,7 @@ from hired.web.sweep_tab import add_sweep_tab
 STYLE = Path(__file__).with_name("style.css")
 MARKS = Path(__file__).with_name("marks.css")
 LAYOUT = Path(__file__).with_name("layout.css")
+CHART = Path(__file__).with_name("chart.css")
 FONT = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "SF Mono", "Menlo", "Consolas", "monospace"]
 
@@ -101,7 +102,7 @@ def launch_options(limits: Limits | None = None) -> dict[str, Any]:
     limits = limits or Limits()
     return {
         "theme": make_theme(),
-        "css_paths": [STYLE, MARKS, LAYOUT],
+        "css_paths": [STYLE, MARKS, LAYOUT, CHART],
         "allowed_paths": [str(FOLDER)],
         "max_file_size": limits.upload_mb * 1_000_000,
         "state_session_capacity": SESSIONS,

@@ -4,121 +4,83 @@ Speed-up over the visual tokens, method by method, beside what it can be at best
 first token cut into phases; memory. The table beside them has the same numbers.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
+from hired.bench.accuracy_tables import rank_of
 from hired.bench.plan import BASELINE
 from hired.bench.speed_figures import measured, of_one_method
 from hired.bench.speed_summary import Group, Row
 from hired.bench.tables import show_kept
 from hired.phases import TO_FIRST_TOKEN
-from hired.web.accuracy import METHOD, TOKENS, colours
+from hired.web.chart import Line, Point, add_plot, draw, draw_bars, line_of
 
-GAIN, RANGE, BOUND = "speed-up to the first token", "least to most", "bound"
-LANE, SECONDS, PHASE = "lane", "seconds to the first token", "phase"
-MEGABYTES, MEMORY = "MB", "memory"
+TOKENS, GAIN, MEGABYTES = "visual tokens per image", "times sooner", "MB"
 KINDS_OF_MEMORY = {"kv_cache_bytes": "KV cache, at the end", "peak_bytes": "peak above rest"}
-FILLS = dict(
-    zip(
-        (phase.name for phase in TO_FIRST_TOKEN),
-        ("#8c96a8", "#3b6fb6", "#d8a031", "#b4532a"),
-        strict=True,
-    )
-)
+BOUND = "bound"
+GAINS = "Speed-up to the first token, and its bound: stock's prefill shrunk with its tokens"
+MEMORY = "KV cache and peak memory"
+PHASES = "Seconds to the first token, cut into phases"
 
 
-def add_speed_plots() -> list[Any]:
-    """Switches of the methods and three plots, empty until a record is shown."""
-    methods = gr.CheckboxGroup([], label="Methods", visible=False, elem_id="speed-methods")
-    gains = gr.LinePlot(
-        x=TOKENS, y=GAIN, color=METHOD, tooltip=[METHOD, TOKENS, GAIN, RANGE],
-        label="Speed-up to the first token over visual tokens per image, and its bound",
-        visible=False, elem_id="speed-plot",
-    )  # fmt: skip
-    phases = gr.BarPlot(
-        x=LANE, y=SECONDS, color=PHASE, tooltip=[LANE, PHASE, SECONDS],
-        label="Seconds to the first token, cut into phases", visible=False, elem_id="phases-plot",
-    )  # fmt: skip
-    memory = gr.LinePlot(
-        x=TOKENS, y=MEGABYTES, color=MEMORY, tooltip=[LANE, MEMORY, TOKENS, MEGABYTES],
-        label="KV cache and peak memory over visual tokens", visible=False, elem_id="memory-plot",
-    )  # fmt: skip
-    return [methods, gains, phases, memory]
+def add_speed_plots() -> list[gr.HTML]:
+    """Three plots, empty until a record is shown."""
+    return [add_plot(f"{name}-plot") for name in ("speed", "phases", "memory")]
 
 
 def show_speed(group: Group | None) -> list[Any]:
     """Updates of `add_speed_plots` for one group; nothing to see where nothing was measured."""
     rows = measured(group) if group else []
-    if not group or not rows:
-        return [gr.update(visible=False)] * 4
-    methods = list(dict.fromkeys(row.title for row in gained(rows)))
-    lanes = of_one_method(group)
+    lanes = of_one_method(group) if group and rows else []
     return [
-        gr.update(choices=methods, value=methods, visible=bool(methods)),
-        gr.update(
-            value=gain_points(rows, methods),
-            color_map=colours(methods) | {BOUND: "#111111"},
-            visible=bool(methods),
-        ),
-        gr.update(
-            value=phase_points(lanes), color_map=FILLS, sort=list(map(_name, lanes)), visible=True
-        ),
-        gr.update(value=memory_points(lanes), visible=True),
+        draw(GAINS, gain_lines(rows), TOKENS, GAIN, log=True, zero=True),
+        draw_bars(PHASES, {_name(row): _phases(row) for row in lanes}),
+        draw(MEMORY, memory_lines(lanes), TOKENS, MEGABYTES, zero=True),
     ]
 
 
-def switch_methods(group: Group | None, methods: Iterable[str]) -> Any:
-    """The speed-up of some methods alone; the bound stays."""
-    rows = measured(group) if group else []
-    return gr.update(value=gain_points(rows, methods))
-
-
-def gained(rows: Sequence[Row]) -> list[Row]:
-    """Rows with a speed-up, by their tokens."""
-    known = [row for row in rows if row.speedup is not None]
-    return sorted(known, key=_tokens)
-
-
-def gain_points(rows: Sequence[Row], methods: Iterable[str]) -> dict[str, Any]:
-    """A row per lane of `methods`, and one per token count for the bound."""
-    wanted, found = set(methods), list[list[Any]]()
-    for row in gained(rows):
-        gain = row.speedup
-        if gain is not None and row.title in wanted:
-            spread = f"{gain.low:.2f} to {gain.high:.2f}"
-            found.append([_tokens(row), round(gain.median, 3), row.title, spread])
-    best = {_tokens(row): row.bound for row in gained(rows) if row.bound is not None}
-    found += [[tokens, round(bound, 3), BOUND, ""] for tokens, bound in best.items()]
-    return _plot({TOKENS: 1, GAIN: 1, METHOD: 0, RANGE: 0}, found)
-
-
-def phase_points(rows: Sequence[Row]) -> dict[str, Any]:
-    """A row per lane and phase, medians."""
+def gain_lines(rows: Sequence[Row]) -> list[Line]:
+    """A line per method with a speed-up, by its tokens, and the bound."""
+    known = sorted((row for row in rows if row.speedup is not None), key=_tokens)
+    titles = sorted({row.title for row in known}, key=rank_of)
     found = [
-        [_name(row), round(row.metrics[phase.metric].median, 4), phase.name]
-        for row in rows
-        for phase in TO_FIRST_TOKEN
+        line_of(title, [_gain(row) for row in known if row.title == title]) for title in titles
     ]
-    return _plot({LANE: 0, SECONDS: 1, PHASE: 0}, found, "bar")
-
-
-def memory_points(rows: Sequence[Row]) -> dict[str, Any]:
-    """A row per lane and kind of memory that could be measured, medians."""
-    found = [
-        [_tokens(row), round(row.metrics[metric].median / 1e6, 2), words, _name(row)]
-        for metric, words in KINDS_OF_MEMORY.items()
-        for row in sorted(rows, key=_tokens)
-        if metric in row.metrics
+    best = {_tokens(row): row.bound for row in known if row.bound is not None}
+    points = [
+        Point(tokens, round(bound, 3), f"{bound:.2f}×, {tokens:,} visual tokens")
+        for tokens, bound in best.items()
     ]
-    return _plot({TOKENS: 1, MEGABYTES: 1, MEMORY: 0, LANE: 0}, found)
+    return [*found, Line(BOUND, points, "bound")] if points else found
 
 
-def _plot(columns: dict[str, int], rows: list[list[Any]], mark: str = "line") -> dict[str, Any]:
-    """What gradio's plots take; columns are marked 1 where they hold numbers."""
-    kinds = {name: "quantitative" if number else "nominal" for name, number in columns.items()}
-    return {"columns": list(columns), "data": rows, "datatypes": kinds, "mark": mark}
+def _gain(row: Row) -> Point:
+    gain, tokens = row.speedup, _tokens(row)
+    assert gain is not None
+    spread = f" ({gain.low:.2f} to {gain.high:.2f})" if gain.low < gain.high else ""
+    words = f"{gain.median:.2f}×{spread}, {tokens:,} visual tokens"
+    return Point(tokens, round(gain.median, 3), words, gain.low, gain.high)
+
+
+def _phases(row: Row) -> dict[str, float]:
+    return {phase.name: round(row.metrics[phase.metric].median, 4) for phase in TO_FIRST_TOKEN}
+
+
+def memory_lines(rows: Sequence[Row]) -> list[Line]:
+    """A line per kind of memory that could be measured, medians."""
+    return [
+        Line(words, [_memory(row, metric) for row in sorted(known, key=_tokens)], place=place)
+        for place, (metric, words) in enumerate(KINDS_OF_MEMORY.items(), 1)
+        if (known := [row for row in rows if metric in row.metrics])
+    ]
+
+
+def _memory(row: Row, metric: str) -> Point:
+    megabytes, tokens = row.metrics[metric].median / 1e6, _tokens(row)
+    words = f"{megabytes:,.1f} MB, {_name(row)}, {tokens:,} visual tokens"
+    return Point(tokens, round(megabytes, 2), words)
 
 
 def _tokens(row: Row) -> int:

@@ -15,6 +15,7 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from hired.shapes.questions import Question
 from hired.shapes.scoring import CONTENT
+from hired.shapes.train.attention import attend
 from hired.shapes.train.seen import Seen
 
 
@@ -95,13 +96,6 @@ def lay_out(pictures: list[Seen], questions: list[list[Question]], spelling: Spe
             at += len(ids)
     length = torch.tensor([len(p.newline) for p in pictures]) + 2
     return Pages(features, newline, length, long["ids"], long["positions"], block, labels, weights)
-
-
-def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
-           mask: torch.Tensor | None) -> torch.Tensor:  # fmt: skip
-    """Attention output (B, L, E); causal where no mask is given."""
-    out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
-    return out.transpose(1, 2).flatten(2)
 
 
 def read(

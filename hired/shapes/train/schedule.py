@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class VisionSchedule:
-    """The vision stage: `steps` batches of `size` tiles, `documents` of them from documents, and
-    the learning rate's `peak`.
+    """The vision stage: `steps` batches of `size` tiles, `documents` of them from documents, each
+    batch learnt from twice, `apart` steps apart, and the learning rate's `peak`.
     """
 
-    steps: int = 40_000
+    steps: int = 16_000
     size: int = 16
     documents: int = 12
+    apart: int = 64
     peak: float = 1.5e-3
 
 

@@ -6,8 +6,9 @@ and what the CLS token holds there must name all objects of the tile. Nothing su
 attention weights themselves, and no token is ever dropped.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 from hired.shapes.train.batches import Batches, held_out_scraps
 from hired.shapes.train.checkpoints import Journal, load_checkpoint, save_checkpoint
 from hired.shapes.train.clip_init import FEATURE_BLOCK, LAYERS, WIDTH, new_tower
+from hired.shapes.train.optimiser import Optimiser
 from hired.shapes.train.schedule import VisionSchedule
 from hired.shapes.train.text_heads import TextHeads, reading, text_loss
 from hired.shapes.train.tile_targets import COMBOS, IGNORE, UNREADABLE
@@ -32,7 +34,12 @@ CHECK_EVERY = 500
 """Steps between two looks at how the tower reads what training does not show."""
 
 CPU = torch.device("cpu")
+MATRICES = ("v_proj", "out_proj", "fc1", "fc2")
+"""What Muon trains of a block."""
 SLOW = ("q_proj", "k_proj", "position_embedding", "norm1", "pre_layrnorm", "patch_embedding")
+"""What learns five times slower: at the full rate the neighbour heads of the start are gone within
+500 steps.
+"""
 
 
 class Heads(nn.Module):
@@ -181,23 +188,18 @@ def drawn(batches: Batches, steps: range, workers: int = 1) -> Iterator[dict[str
                                             num_workers=workers, **ahead))  # fmt: skip
 
 
-def optimiser(tower: nn.Module, heads: nn.Module, peak: float) -> torch.optim.AdamW:
-    """AdamW; no decay on vectors and embeddings. Queries, keys and positions learn five times
-    slower: at the full rate the neighbour heads of the start are gone within 500 steps.
-    """
-    named = [*tower.named_parameters(), *heads.named_parameters()]
-    groups = []
-    for slow in (False, True):
-        for plain in (False, True):
-            chosen = [
-                p
-                for n, p in named
-                if any(word in n for word in SLOW) == slow
-                and (p.ndim < 2 or "embedding" in n) == plain
-            ]
-            decay = 0.0 if plain else 0.02
-            groups.append({"params": chosen, "weight_decay": decay, "share": 0.2 if slow else 1.0})
-    return torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.98), fused=True)
+def twice(
+    batches: Iterable[dict[str, torch.Tensor]], apart: int
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Yield every batch, and again `apart` steps later, as drawing takes half a step's time."""
+    kept: list[dict[str, torch.Tensor]] = []
+    for batch in batches:
+        kept.append(batch)
+        yield batch
+        if len(kept) == apart:
+            yield from kept
+            kept = []
+    yield from kept
 
 
 def train(
@@ -220,34 +222,35 @@ def train(
     tower = new_tower(seed, to_tensors(Batches(seed + 50, 64)[0])["pixels"])
     cast(nn.Module, tower).to(device)
     heads = Heads(reads=schedule.documents > 0).to(device)
-    adam = optimiser(tower, heads, schedule.peak)
+    optimiser = Optimiser([*tower.named_parameters(), *heads.named_parameters()], MATRICES, SLOW)
     state, first = folder / "vision.pt", 0
     if saved := load_checkpoint(state, seed, start):
         tower.load_state_dict(saved["tower"])
         heads.load_state_dict(saved["heads"])
-        adam.load_state_dict(saved["optimiser"])
+        optimiser.load_state_dict(saved["optimiser"])
         first = saved["step"]
     batches = Batches(seed, schedule.size, schedule.documents)
-    source = drawn(batches, range(first, steps), workers)
+    round_of, shown = divmod(first, 2 * schedule.apart)
+    fresh = drawn(batches, range(round_of * schedule.apart, steps), workers)
+    source = islice(twice(fresh, schedule.apart), shown, None)
     journal = Journal(folder / "vision.jsonl", 50, log, first)
     check = partial(checked, tower, heads, seed)
     for step in tqdm(range(first, steps), "vision", steps, initial=first, disable=None):
-        for group in adam.param_groups:
-            group["lr"] = rate(step, steps, schedule.peak) * group["share"]
+        optimiser.rate(rate(step, steps, schedule.peak))
         # The last block feeds nothing but its own CLS read-out: train it near the end only.
         blocks = LAYERS if step >= 0.9 * steps else LAYERS - 1
         batch = {name: value.to(device) for name, value in next(source).items()}
         with half(tower.device):
             total, parts = step_loss(tower, heads, batch, blocks)
-        adam.zero_grad()
+        optimiser.zero_grad()
         total.backward()
-        nn.utils.clip_grad_norm_([*tower.parameters(), *heads.parameters()], 2.0)
-        adam.step()
+        optimiser.step(longest=2.0)
         last = step + 1 == steps
         more = check if heads.text and (last or (step + 1) % CHECK_EVERY == 0) else dict
         journal.add(step + 1, parts, more, last)
         if journal.due(last):
-            save_checkpoint(state, step + 1, seed, start, tower=tower, heads=heads, optimiser=adam)
+            whole = {"tower": tower, "heads": heads, "optimiser": optimiser}
+            save_checkpoint(state, step + 1, seed, start, **whole)
     return tower
 
 

@@ -73,3 +73,10 @@ def test_numbers_out_of_range_are_refused_at_once(tmp_path, capsys, wrong):
     flag, _, value = wrong.partition("=")
     said = capsys.readouterr().err
     assert flag in said and f"got {value}" in said and not (tmp_path / "none").exists()
+
+
+def test_an_old_torch_is_told_before_hours_of_training(tmp_path, capsys, monkeypatch):
+    monkeypatch.delattr(torch.optim, "Muon")
+    assert train(tmp_path) == 2
+    assert "torch 2.9 or newer" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -63,7 +63,7 @@ def test_gradients_are_left_alone_in_one_process():
 
 def test_tower_is_not_among_the_learnable():
     model = build_model()
-    learned = {id(p) for p in language_stage.learnable(model)}
+    learned = {id(p) for _, p in language_stage.learnable(model)}
     assert not learned & {id(p) for p in model.model.vision_tower.parameters()}
 
 

@@ -27,6 +27,7 @@ from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 from hired.shapes.train.batches import Batches
 from hired.shapes.train.checkpoints import Journal, load_checkpoint, save_checkpoint
 from hired.shapes.train.llama_init import MARK
+from hired.shapes.train.optimiser import Optimiser
 from hired.shapes.train.packed_questions import Pages, Spelling, answer_loss, lay_out, score
 from hired.shapes.train.schedule import Course, LanguageSchedule
 from hired.shapes.train.seen import Seen, shuffled_batches
@@ -36,6 +37,8 @@ from hired.shapes.words import UNREADABLE_WORD
 
 CHECK_EVERY = 200
 """Steps between two looks at held-out answers."""
+MATRICES = ("v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""What Muon trains of a block."""
 SHARES = {
     "digit": 4.0,
     "colour": 2.0,
@@ -211,9 +214,9 @@ def validate(model: LlavaNextForConditionalGeneration, seen: list[Seen],
     return report
 
 
-def learnable(model: LlavaNextForConditionalGeneration) -> list[torch.nn.Parameter]:
-    """Everything but the tower."""
-    return [p for name, p in model.named_parameters() if "vision_tower" not in name]
+def learnable(model: LlavaNextForConditionalGeneration) -> list[tuple[str, torch.nn.Parameter]]:
+    """Everything but the tower, by name."""
+    return [(name, p) for name, p in model.named_parameters() if "vision_tower" not in name]
 
 
 def steps_of(seen: list[Seen], course: Course, seed: int, spelling: Spelling,
@@ -244,37 +247,32 @@ def train(
     run began with: the checkpoint remembers it.
     """
     spelling, steps = Spelling(tokenizer), course.steps
-    parameters = learnable(model)
     model.model.vision_tower.requires_grad_(False)
-    adam = torch.optim.AdamW(
-        parameters, lr=course.peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True
-    )
+    optimiser = Optimiser(learnable(model), MATRICES, decay=0.01)
     first = 0
     if saved := load_checkpoint(path, seed, start):
         model.load_state_dict(saved["model"])
-        adam.load_state_dict(saved["optimiser"])
+        optimiser.load_state_dict(saved["optimiser"])
         first = saved["step"]
     journal = Journal(path.with_suffix(".jsonl"), 20, log, first)
     check = partial(checked, model, held_out, spelling)
     source = steps_of(seen, course, seed, spelling, first)
     left = tqdm(range(first, steps), path.stem, steps, initial=first, disable=rank() > 0 or None)
     for step, pages in zip(left, source, strict=False):
-        for group in adam.param_groups:
-            group["lr"] = rate(step, steps, course.peak)
+        optimiser.rate(rate(step, steps, course.peak))
         with half(model.device):
             loss = answer_loss(model, pages.to(model.device), spelling)
-        adam.zero_grad()
+        optimiser.zero_grad()
         loss.backward()
-        average(parameters)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        adam.step()
+        average(optimiser.parameters)
+        optimiser.step(longest=1.0)
         if rank() > 0:
             continue
         last = step + 1 == steps
         more = check if last or (step + 1) % CHECK_EVERY == 0 else dict
         journal.add(step + 1, {"loss": loss.item()}, more, last)
         if journal.due(last):
-            save_checkpoint(path, step + 1, seed, start, model=model, optimiser=adam)
+            save_checkpoint(path, step + 1, seed, start, model=model, optimiser=optimiser)
 
 
 def checked(*arguments: Any) -> dict[str, Any]:

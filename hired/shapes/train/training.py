@@ -76,8 +76,13 @@ def check_numbers(args: Namespace, schedule: Schedule) -> None:
     """Check the numbers that would fail, or mean something else, only hours later.
 
     Raises:
-        SettingError: a number is out of range.
+        SettingError: a number is out of range, or torch is too old to train with.
     """
+    if not hasattr(torch.optim, "Muon"):
+        raise SettingError(
+            f"Training takes torch 2.9 or newer, which has the optimiser Muon; this is "
+            f"{torch.__version__}. All else runs with it; to train, install a newer torch."
+        )
     SEED.check("--seed", args.seed)
     vision, language = schedule.vision, schedule.language
     size = language.whole.size

@@ -95,6 +95,8 @@ def test_the_recorded_sweep_is_of_the_first_example() -> None:
     assert len(kept["rows"]) == len(kept["lanes"]) == len(kept["planned"]) + 1 > 20
     assert kept["rows"][0]["correct"] and {row["repeats"] for row in kept["rows"]} == {3}
     assert kept["date"] and kept["device_name"]
+    stock, *rows = (row["coverage"] for row in kept["rows"])
+    assert stock == 1 and all(0 < share <= 1 for share in rows) and min(rows) < 0.2
     assert sweep_results.recorded("no such model") is None
 
 
@@ -107,4 +109,7 @@ def test_recording_measures_and_writes(tmp_path, monkeypatch, tiny) -> None:
     assert main(["record", "--repeats", "1", "--to", str(tmp_path)]) == 0
     kept = sweep_results.recorded("shapes", folder=tmp_path)
     assert [row["budget"] for row in kept["rows"]] == ["stock", *[0.5] * len(recorder.METHODS)]
-    assert all(row["ttft_s"] > 0 for row in kept["rows"])
+    assert all(row["ttft_s"] > 0 and 0 < row["coverage"] <= 1 for row in kept["rows"])
+    assert not any(
+        "coverage" in row for row in sweep_results.recorded("shapes", "film", tmp_path)["rows"]
+    )

@@ -55,7 +55,7 @@ def command(args: argparse.Namespace) -> int:
         "film": plan_film(usual),
     }
     for kind in [kind for kind in ladders if kind in args.only]:
-        kept = record_sweep(engine, ladders[kind])
+        kept = record_sweep(engine, ladders[kind], coverage=kind == "sweep")
         path = args.to / sweep_results.recorded_name(engine.name, kind)
         path.write_text(json.dumps(kept, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
         sys.stderr.write(f"{len(kept['rows'])} rows in {path}\n")
@@ -78,8 +78,13 @@ def record_answers(engine: Engine) -> export.Record:
     return greeting.record(example.question, example.image, image, settings, views)
 
 
-def record_sweep(engine: Engine, planned: list[Settings]) -> dict[str, Any]:
-    """A sweep of the first example, as `sweep_record.keep`.
+def record_sweep(engine: Engine, planned: list[Settings], coverage: bool) -> dict[str, Any]:
+    """A sweep of the first example, as `sweep_results.keep`.
+
+    Args:
+        engine: with the model.
+        planned: the rows after the baseline.
+        coverage: whether to tell what each row keeps of what the stock answer looked at.
 
     Raises:
         ModelError: the model cannot be loaded.
@@ -88,7 +93,7 @@ def record_sweep(engine: Engine, planned: list[Settings]) -> dict[str, Any]:
     assert example is not None
     image = read_image(example.image)
     loaded, asked = engine.get(), (example.question, planned, threading.Event(), example.answer)
-    *_, done = sweep(loaded, image, *asked)
+    *_, done = sweep(loaded, image, *asked, coverage=coverage)
     size = uploads.keep_picture(example.image, image, example.key)
     facts = export.about(loaded.info, engine.versions())
     return sweep_results.keep(example.question, example.answer, size, "none", planned, done, facts)

@@ -11,8 +11,8 @@ from gradio.route_utils import delete_files_created_by_app
 from test_greeting import first_run
 
 from hired.web import form, pictures
+from hired.web.blocks import BROKEN
 from hired.web.engine import Engine
-from hired.web.errors import BROKEN
 from hired.web.explain_tab import _walk
 from hired.web.handlers import Handlers
 from hired.web.limits import Limits

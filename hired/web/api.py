@@ -13,9 +13,8 @@ from hired.errors import InputError, SettingError
 from hired.images import describe_image
 from hired.selectors import split_lane
 from hired.web import export
-from hired.web.blocks import path_of, take_as_sent
+from hired.web.blocks import path_of, plain_errors, take_as_sent
 from hired.web.engine import Engine, Stops
-from hired.web.errors import plain_errors
 from hired.web.export import Record
 from hired.web.lookback import check_here, cover, look_back
 from hired.web.pane_state import PaneState

@@ -1,29 +1,45 @@
-"""Gradio's Blocks around one engine: values of the page and of programs in, or one plain sentence.
+"""Gradio as this page uses it: Blocks around one engine, events by the names of components, and
+errors as one plain sentence for the visitor.
 
 Gradio would refuse a number out of range, and an empty box, before any of the page's handlers could
 say so in its own words; so number boxes reach the handlers as they were typed.
 """
 
+import errno
+import inspect
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import wraps
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import BlockContext
 from gradio.components import Component
 from gradio.data_classes import FileData
 from gradio.exceptions import InvalidPathError
 
+from hired.errors import HiredError
 from hired.web.engine import Engine
-from hired.web.errors import replace_surrogates, tell
+from hired.web.markup import escape
 from hired.web.queues import LOOKS
 
 log = logging.getLogger(__name__)
+TITLE = "That did not work"
+LONGEST = 600  # characters of a message; it may quote what was sent
+BROKEN = "Something went wrong on the server. Try again; if it stays, tell who runs it."
+FULL_DISK = "The disk of this server is full. Try again later."
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk or a quota
+_SURROGATE = re.compile("[\ud800-\udfff]")
 POLL_S = 0.02  # between two looks for requests
 NOT_SENT = (
     "The image was not uploaded to this server. Upload the file itself; paths of the server and "
     "addresses of other servers are not opened."
 )
 UPLOADED = "/gradio_api/file="  # then the path: the address of an uploaded file
+Parts = Mapping[str, Component | BlockContext]
+Values = dict[str, Any]  # by the names of components
 
 
 def take_as_sent(component: Component, take: Callable[[Any], Any]) -> None:
@@ -148,3 +164,89 @@ def fit_numbers(block_fn: Any, inputs: list[Any], typed: dict[int, Any], state: 
 
 def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+@contextmanager
+def plain_errors(html: bool = True) -> Iterator[None]:
+    """Errors as a sentence, without a trace for the visitor; unexpected ones go to the log.
+
+    `html` escapes it for the page; a program gets the text as it is.
+    """
+    try:
+        yield
+    except HiredError as error:
+        raise tell(str(error), html) from None
+    except gr.Error:
+        raise
+    except Exception as error:
+        full = isinstance(error, OSError) and error.errno in FULL
+        if not full:
+            log.error("a handler failed", exc_info=error)
+        raise tell(FULL_DISK if full else BROKEN, html) from None
+
+
+def tell(words: str, html: bool = False) -> gr.Error:
+    """The error gradio shows to whoever asked."""
+    cut = replace_surrogates(words if len(words) <= LONGEST else f"{words[:LONGEST]} …")
+    return gr.Error(escape(cut) if html else cut, title=TITLE, print_exception=False)
+
+
+def replace_surrogates(text: str, by: str = "?") -> str:
+    """The text with `by` for every lone surrogate, which no encoding knows."""
+    return _SURROGATE.sub(by, text)
+
+
+def listen(
+    event: Callable[..., Any],
+    handler: Callable[..., Any],
+    reads: Parts,
+    writes: Parts,
+    **options: Any,
+) -> Any:
+    """Let a handler answer an event; gives what further events can follow.
+
+    Args:
+        event: a listener of gradio's, such as `button.click` or `begun.success`.
+        handler: gives a `Values`, or is a generator of several.
+        reads: the handler's parameters; gradio refuses a name that it does not have.
+        writes: what it may name in its values; a component it does not name stays as it is.
+        options: of gradio's listeners.
+    """
+    place = _place_all if inspect.isgeneratorfunction(handler) else _place
+    work = place(handler, writes)
+    return event(work, None, list(writes.values()), inputs_kwargs=dict(reads), **options)
+
+
+def pick(parts: Parts, *names: str) -> Parts:
+    """The components with these names, in their order."""
+    return {name: parts[name] for name in names}
+
+
+def _place(handler: Callable[..., Values], writes: Parts) -> Callable[..., Any]:
+    @wraps(handler)
+    def work(*given: Any, **values: Any) -> Any:
+        return _in_order(handler(*given, **values), writes)
+
+    return work
+
+
+def _place_all(handler: Callable[..., Any], writes: Parts) -> Callable[..., Iterator[Any]]:
+    @wraps(handler)
+    def work(*given: Any, **values: Any) -> Iterator[Any]:
+        with closing(handler(*given, **values)) as frames:
+            for frame in frames:
+                yield _in_order(frame, writes)
+
+    return work
+
+
+def _in_order(values: Values, writes: Parts) -> Any:
+    """The values as gradio takes them: a list, or the only one itself.
+
+    Raises:
+        KeyError: a name that is none of `writes`.
+    """
+    if unknown := values.keys() - writes.keys():
+        raise KeyError(f"{sorted(unknown)} are not among {sorted(writes)}.")
+    found = [values.get(name, gr.skip()) for name in writes]
+    return found[0] if len(found) == 1 else found

@@ -9,7 +9,7 @@ import gradio as gr
 
 from hired.comparison.evidence import ENOUGH
 from hired.web import form, pictures, render, why_panel
-from hired.web.blocks import path_of, take_as_sent
+from hired.web.blocks import Parts, listen, path_of, pick, take_as_sent
 from hired.web.examples import Example
 from hired.web.form import Form
 from hired.web.form_changes import FormChanges
@@ -23,7 +23,6 @@ from hired.web.settings import MOST, Settings
 from hired.web.share_panel import Shared, add_share_panel
 from hired.web.storage import keep_form, note_run
 from hired.web.verdict import verdict
-from hired.web.wires import Parts, listen, pick
 
 SIDES = ("left", "right", "third", "fourth")
 REVEAL = """() => {  // a phone has the panes far below the button that fills them

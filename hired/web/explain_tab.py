@@ -14,6 +14,7 @@ from hired.errors import HiredError
 from hired.selectors import Selection, build
 from hired.tiles import TileGrid
 from hired.web import form, permalink
+from hired.web.blocks import Values, listen, pick
 from hired.web.engine import Loaded
 from hired.web.handlers import Handlers
 from hired.web.markup import fill
@@ -21,7 +22,6 @@ from hired.web.pictures import data_uri, lay_out
 from hired.web.queues import LOOK, QUIET
 from hired.web.settings import Settings
 from hired.web.uploads import read_image
-from hired.web.wires import Values, listen, pick
 
 
 def walked(settings: Settings) -> Any:

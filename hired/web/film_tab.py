@@ -15,6 +15,7 @@ from hired.budget import show_budget
 from hired.comparison.overlay import draw_plain
 from hired.errors import HiredError, InputError
 from hired.web import form, sweep_results
+from hired.web.blocks import Parts, Values, listen, pick
 from hired.web.engine import Loaded
 from hired.web.handlers import Handlers
 from hired.web.markup import fill, script
@@ -26,7 +27,6 @@ from hired.web.sweep import Progress, plan, sweep
 from hired.web.sweep_results import MARKS, WORDS, Row, outcome
 from hired.web.tab_run import TabRun, changes, show_progress
 from hired.web.uploads import read_image
-from hired.web.wires import Parts, Values, listen, pick
 
 LADDER = (100, 90, 80, 70, 60, 50, 45, 40, 35, 30, 25, 20, 16, 13, 10, 7, 5, 3, 2, 1)
 """Percent kept, the film's frames from first to last."""

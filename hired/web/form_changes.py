@@ -16,7 +16,7 @@ from PIL import Image
 from hired.errors import HiredError
 from hired.models.auto import real_model
 from hired.web import examples, form, render
-from hired.web.errors import plain_errors
+from hired.web.blocks import Parts, Values, listen, pick, plain_errors
 from hired.web.examples import Example
 from hired.web.export import Record
 from hired.web.handlers import Handlers, idle_views
@@ -25,7 +25,6 @@ from hired.web.pane_state import budget_of, budget_words
 from hired.web.queues import LOOK, NOTE, QUIET
 from hired.web.settings import Settings
 from hired.web.uploads import digest, read_image
-from hired.web.wires import Parts, Values, listen, pick
 
 SPACING_MS = 60  # the least time from one turn to the next
 # All changes that wait for the same moment are one turn: they give the same number.

@@ -16,8 +16,8 @@ from hired.errors import HiredError, InputError
 from hired.inputs import check_question
 from hired.selectors import ByHand
 from hired.web import by_hand, examples, export, form, permalink, pictures, render
+from hired.web.blocks import Values, plain_errors
 from hired.web.engine import Engine, Stops
-from hired.web.errors import plain_errors
 from hired.web.examples import Greeting
 from hired.web.export import Record
 from hired.web.markup import escape, fill
@@ -29,7 +29,6 @@ from hired.web.runs import run
 from hired.web.settings import MOST, Settings
 from hired.web.uploads import read_image, upload_folder
 from hired.web.verdict import may_measure, verdict
-from hired.web.wires import Values
 
 NO_IMAGE = "Upload, paste or choose an image to see which tokens stay."
 

@@ -29,7 +29,7 @@ from hired.web.asgi import (
     replay,
     too_long,
 )
-from hired.web.errors import FULL
+from hired.web.blocks import FULL
 from hired.web.limits import Limits, Rate, trim
 from hired.web.logs import mark
 from hired.web.queues import GPU, JOIN, STREAM, Listeners, gpu_queue, session_of

@@ -7,11 +7,11 @@ import gradio as gr
 
 from hired.errors import HiredError, ModelError
 from hired.metrics import size
+from hired.web.blocks import Values, listen
 from hired.web.handlers import Handlers
 from hired.web.markup import fill
 from hired.web.queues import GPU, OPEN, QUIET
 from hired.web.settings import Settings
-from hired.web.wires import Values, listen
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 FORWARDED = ("x-forwarded-for", "x-real-ip", "forwarded", "via", "cf-connecting-ip")

@@ -11,8 +11,8 @@ import gradio as gr
 
 from hired.errors import HiredError, InputError
 from hired.web import examples, export, form, permalink, storage, uploads
+from hired.web.blocks import Parts, Values, listen, pick, plain_errors
 from hired.web.card import draw_card
-from hired.web.errors import plain_errors
 from hired.web.examples import Example
 from hired.web.export import Record
 from hired.web.handlers import Handlers
@@ -20,7 +20,6 @@ from hired.web.pane_state import Case
 from hired.web.queues import FREE, LOOK, QUIET
 from hired.web.settings import Settings
 from hired.web.uploads import digest, read_image, upload_folder
-from hired.web.wires import Parts, Values, listen, pick
 
 
 class Recall:

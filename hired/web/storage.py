@@ -10,9 +10,9 @@ from typing import Any
 import gradio as gr
 
 from hired.web import examples, form
+from hired.web.blocks import Values, listen, pick
 from hired.web.handlers import Handlers
 from hired.web.queues import OPEN, QUIET
-from hired.web.wires import Values, listen, pick
 
 HISTORY = 12  # runs kept in the browser
 _STORE = """

@@ -10,7 +10,7 @@ import gradio as gr
 
 from hired.errors import HiredError, InputError
 from hired.web import export, form, sweep_results, uploads
-from hired.web.errors import plain_errors
+from hired.web.blocks import Parts, Values, listen, pick, plain_errors
 from hired.web.handlers import Handlers
 from hired.web.markup import fill
 from hired.web.pictures import small
@@ -20,7 +20,6 @@ from hired.web.sweep import AXES, METHODS, Progress, plan, sweep
 from hired.web.sweep_results import budget_of, grid, plot
 from hired.web.tab_run import TabRun, changes, show_progress
 from hired.web.uploads import read_image, upload_folder
-from hired.web.wires import Parts, Values, listen, pick
 
 COLUMNS = {
     "method": "method",

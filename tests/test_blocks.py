@@ -3,7 +3,7 @@
 import gradio as gr
 import pytest
 
-from hired.web.wires import listen, pick
+from hired.web.blocks import listen, pick
 
 
 def call(handler, reads=("one", "two"), writes=("two", "three"), given=(1, 2)):

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from conftest import make_image
+from starlette.exceptions import HTTPException
 
 from hired.errors import InputError
 from hired.shapes.scenes import render, scene_for
 from hired.web import form, permalink, uploads
-from hired.web.asgi import Refusal
 from hired.web.engine import Engine
 from hired.web.examples import Example
 from hired.web.export import from_json, to_json
@@ -87,7 +87,7 @@ def test_calls_of_what_is_not_there() -> None:
     for path in ("call/compare", "call/v2/compare", "queue/join"):
         _check_name(blocks, path)
     for path in ("call/nothing", "call/v2/nothing"):
-        with pytest.raises(Refusal, match="no such endpoint"):
+        with pytest.raises(HTTPException, match="no such endpoint"):
             _check_name(blocks, path)
 
 

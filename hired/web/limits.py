@@ -1,8 +1,10 @@
 """What one request, one client and one server may ask for; every refusal names its limit.
 
-Knows neither gradio nor a model. A flag can only tighten what the library itself allows.
+Knows neither gradio nor a model. A flag can only tighten what the library itself allows. Bodies of
+requests are read here, as each is read within its limit.
 """
 
+import json
 import re
 import threading
 from collections import OrderedDict
@@ -10,8 +12,12 @@ from collections.abc import Set
 from dataclasses import dataclass, fields
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from PIL import Image
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope
 
 from hired.errors import InputError, SettingError
 from hired.images import MAX_BYTES, MAX_PIXELS
@@ -158,3 +164,61 @@ def trim(folder: Path, most_bytes: int, kept: Set[str] = frozenset()) -> int:
         path.unlink(missing_ok=True)
         freed += size
     return freed
+
+
+def stated_length(scope: Scope) -> int:
+    """The length a request claims, -1 when it claims none."""
+    stated = Headers(scope=scope).get("content-length", "")
+    return int(stated) if stated.isdigit() else -1
+
+
+def too_long(most: int) -> HTTPException:
+    """Of a request with more bytes than `most`."""
+    return HTTPException(413, f"The request is longer than {most / 1e6:.0f} MB, the limit.")
+
+
+def parse_body(body: bytes) -> Any:
+    """The JSON of a body; None where there is none that can be read.
+
+    Raises:
+        HTTPException: it is nested too deeply.
+    """
+    try:
+        return json.loads(body) if body.strip() else None
+    except RecursionError:
+        raise HTTPException(400, "The JSON is nested too deeply.") from None
+    except ValueError:
+        return None  # gradio says what is wrong with it
+
+
+async def read_body(receive: Receive, most: int) -> bytes:
+    """The whole body."""
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
+            raise too_long(most)
+        if message["type"] == "http.disconnect" or not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def drain_body(receive: Receive, size: int, most: int) -> None:
+    """Read a body and throw it away: a client that is cut off never sees why."""
+    seen = 0
+    while size <= most and seen < size:
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if message["type"] == "http.disconnect" or not message.get("more_body"):
+            return
+
+
+def replay_body(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that hands the body out once more."""
+    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again

@@ -13,26 +13,25 @@ from time import perf_counter
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import PredictBody
 from gradio.route_utils import FnIndexInferError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import Message, Receive, Scope, Send
 
-from hired.web.asgi import (
-    Message,
-    Receive,
-    Refusal,
-    Send,
-    answer,
-    drain,
-    length,
-    parse,
-    read,
-    replay,
-    too_long,
-)
 from hired.web.blocks import FULL
-from hired.web.limits import Limits, Rate, trim
+from hired.web.limits import (
+    Limits,
+    Rate,
+    drain_body,
+    parse_body,
+    read_body,
+    replay_body,
+    stated_length,
+    too_long,
+    trim,
+)
 from hired.web.logs import mark
-from hired.web.queues import GPU, JOIN, STREAM, Listeners, gpu_queue, session_of
+from hired.web.queues import GPU, JOIN, STREAM, Listeners, asks_gpu, called, gpu_queue, session_of
 
 log = logging.getLogger(__name__)
 API = "/gradio_api/"
@@ -52,7 +51,7 @@ class Gate:
         self.listeners = Listeners(limits.unheard)
         self.entering: Counter[str] = Counter()  # let in, not yet seen in the queue; by client
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, whatever it is."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
@@ -67,14 +66,17 @@ class Gate:
         try:
             if _route(scope) == "/healthz":
                 state = health(scope["app"].get_blocks())
-                await answer(watched, 503 if state["status"] == "closing" else 200, state)
+                status_code = 503 if state["status"] == "closing" else 200
+                await JSONResponse(state, status_code)(scope, receive, watched)
             else:
                 await self._pass(scope, receive, watched)
         except Exception as error:  # the last line of defence: told, logged, survived
             refusal = explain(error)
             if status:
                 raise
-            await answer(watched, refusal.status, {"detail": refusal.detail}, refusal.headers)
+            content = {"detail": refusal.detail}
+            told = JSONResponse(content, refusal.status_code, refusal.headers)
+            await told(scope, receive, watched)
         finally:
             asked = scope["method"] == "POST" or status >= 400
             facts = {
@@ -86,7 +88,7 @@ class Gate:
             }
             log.log(logging.INFO if asked else logging.DEBUG, "request", extra={"facts": facts})
 
-    async def _pass(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _route(scope).removeprefix(API)
         name = path.strip("/")
         if scope["method"] == "POST":
@@ -100,14 +102,14 @@ class Gate:
                 await self._check_upload(scope, receive)
             else:
                 most = self.limits.body_mb * 1_000_000
-                if length(scope) > most:
-                    await drain(receive, length(scope), DRAIN * most)
+                if stated_length(scope) > most:
+                    await drain_body(receive, stated_length(scope), DRAIN * most)
                     raise too_long(most)
                 _check_name(scope["app"].get_blocks(), path)
-                body = await read(receive, most)
-                asked, receive = parse(body), replay(body, receive)
+                body = await read_body(receive, most)
+                asked, receive = parse_body(body), replay_body(body, receive)
                 with self.listeners.joining(asked if name == JOIN else None):
-                    if not _asks_gpu(scope["app"].get_blocks(), path, asked):
+                    if not asks_gpu(scope["app"].get_blocks(), path, asked):
                         await self.app(scope, receive, send)
                         return
                     if name in EVENTS:
@@ -126,25 +128,25 @@ class Gate:
                 return
         await self.app(scope, receive, send)
 
-    def _admit(self, scope: Message, rate: Rate) -> None:
+    def _admit(self, scope: Scope, rate: Rate) -> None:
         if scope["app"].get_blocks().engine.closing.is_set():
-            raise Refusal(503, "This server is shutting down. Try again in a minute.")
+            raise HTTPException(503, "This server is shutting down. Try again in a minute.")
         wait = rate.wait_s(_client(scope))
         if wait:
-            raise Refusal(
+            raise HTTPException(
                 429,
                 f"That is more than {rate.per_minute} requests a minute, the limit for one "
                 f"visitor. Wait a moment.",
-                **{"retry-after": str(int(wait) + 1)},
+                {"retry-after": str(int(wait) + 1)},
             )
 
-    async def _check_upload(self, scope: Message, receive: Receive) -> None:
-        most, size = self.limits.upload_mb * 1_000_000, length(scope)
+    async def _check_upload(self, scope: Scope, receive: Receive) -> None:
+        most, size = self.limits.upload_mb * 1_000_000, stated_length(scope)
         if size < 0:
-            raise Refusal(411, "An upload has to say its length (the header Content-Length).")
+            raise HTTPException(411, "An upload has to say its length (the header Content-Length).")
         if size > most + 100_000:  # what surrounds the file
-            await drain(receive, size, DRAIN * most)
-            raise Refusal(
+            await drain_body(receive, size, DRAIN * most)
+            raise HTTPException(
                 413,
                 f"The upload has {size / 1e6:.1f} MB; the limit is {self.limits.upload_mb} MB. "
                 f"Save the image smaller or as JPEG.",
@@ -156,7 +158,7 @@ class Gate:
             kept = {path for block in every for path in block.keep_in_cache}
             await asyncio.to_thread(trim, folder, most, kept)
 
-    async def _queue(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def _queue(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a comparison or sweep into the queue if there is a place left, for it and its client.
 
         Gradio's own limit counts previews too, and its page hides the 503 it answers with. Who is
@@ -167,13 +169,13 @@ class Gate:
         waiting = asked[free:]
         hosts = [network(event.request.client.host) for event in waiting if event.request.client]
         if hosts.count(client) + self.entering[client] >= self.limits.per_client:
-            raise Refusal(
+            raise HTTPException(
                 429,
                 f"At most {self.limits.per_client} of your requests may wait on this server. Wait "
                 f"for an answer first.",
             )
         if len(asked) + self.entering.total() >= self.limits.queue + free:
-            raise Refusal(
+            raise HTTPException(
                 429,
                 f"The queue is full: at most {self.limits.queue} may wait on this server. Try "
                 f"again in a minute.",
@@ -186,47 +188,27 @@ class Gate:
             self.entering -= Counter((client,))
 
 
-def explain(error: Exception) -> Refusal:
+def explain(error: Exception) -> HTTPException:
     """What a client is told of an error; unexpected ones go to the log with their trace."""
-    if isinstance(error, Refusal):
+    if isinstance(error, HTTPException):
         return error
     if isinstance(error, FnIndexInferError):
-        return Refusal(404, NOTHING)
+        return HTTPException(404, NOTHING)
     if isinstance(error, OSError) and error.errno in FULL:
-        return Refusal(507, "The disk of this server is full. Try again later.")
+        return HTTPException(507, "The disk of this server is full. Try again later.")
     log.error("request failed", exc_info=error)
-    return Refusal(500, "Something went wrong on the server. Try again.")
+    return HTTPException(500, "Something went wrong on the server. Try again.")
 
 
-def _is_page(scope: Message) -> bool:
+def _is_page(scope: Scope) -> bool:
     """Does a browser ask? It says how it fetches; gradio's clients in programs do not."""
     return any(name == b"sec-fetch-mode" for name, _ in scope["headers"])
 
 
 def _check_name(blocks: Any, path: str) -> None:
     """Refuse a call of what is not there; gradio's second version of the route would raise."""
-    if path.startswith("call/") and _called(path) not in {f.api_name for f in blocks.fns.values()}:
-        raise Refusal(404, NOTHING)
-
-
-def _called(path: str) -> str:
-    return path.removeprefix("call/").removeprefix("v2/").strip("/")
-
-
-def _asks_gpu(blocks: Any, path: str, body: Any) -> bool:
-    """Is this a call of something that waits for the GPU?"""
-    if not path.startswith(("call/", "queue/join")) or not isinstance(body, dict):
-        return False
-    name = _called(path)
-    try:  # as gradio reads it: "5" is 5
-        index = PredictBody(data=[], fn_index=body.get("fn_index")).fn_index
-    except ValueError:
-        return False  # gradio refuses it too
-    return any(
-        fn.concurrency_id == GPU["concurrency_id"]
-        for fn in blocks.fns.values()
-        if (fn._id == index if path.startswith("queue") else fn.api_name == name)
-    )
+    if path.startswith("call/") and called(path) not in {f.api_name for f in blocks.fns.values()}:
+        raise HTTPException(404, NOTHING)
 
 
 def health(blocks: Any) -> dict[str, Any]:
@@ -240,7 +222,7 @@ def health(blocks: Any) -> dict[str, Any]:
     }
 
 
-def _client(scope: Message) -> str:
+def _client(scope: Scope) -> str:
     return network((scope.get("client") or ("",))[0])
 
 
@@ -255,13 +237,13 @@ def network(host: str) -> str:
     return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
 
 
-def _route(scope: Message) -> str:
+def _route(scope: Scope) -> str:
     """The path below that of a proxy (GRADIO_ROOT_PATH), as the router takes it."""
     path, above = scope["path"], scope.get("root_path", "")
     return path.removeprefix(above) if path.startswith(f"{above}/") else path
 
 
-def _path_without_name(scope: Message) -> str:
+def _path_without_name(scope: Scope) -> str:
     """The path for the log: a file is named as the visitor named it."""
     before, mark_of_a_file, _ = scope["path"].partition("file=")
     return (before + mark_of_a_file)[:120]

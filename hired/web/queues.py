@@ -17,9 +17,10 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import gradio as gr
+from gradio.data_classes import PredictBody
 from gradio.server_messages import ProcessCompletedMessage
+from starlette.types import Message, Receive, Scope, Send
 
-from hired.web.asgi import Message, Receive, Send
 from hired.web.engine import Engine
 from hired.web.markup import fill
 
@@ -44,6 +45,27 @@ def gpu_queue(blocks: Any) -> tuple[int, list[Any]]:
     """(comparisons and sweeps that run, those that wait) of a served page."""
     queue = blocks._queue.event_queue_per_concurrency_id.get(GPU["concurrency_id"])
     return (queue.current_concurrency, list(queue.queue)) if queue else (0, [])
+
+
+def asks_gpu(blocks: Any, path: str, body: Any) -> bool:
+    """Is this a call of something that waits for the GPU?"""
+    if not path.startswith(("call/", "queue/join")) or not isinstance(body, dict):
+        return False
+    name = called(path)
+    try:  # as gradio reads it: "5" is 5
+        index = PredictBody(data=[], fn_index=body.get("fn_index")).fn_index
+    except ValueError:
+        return False  # gradio refuses it too
+    return any(
+        fn.concurrency_id == GPU["concurrency_id"]
+        for fn in blocks.fns.values()
+        if (fn._id == index if path.startswith("queue") else fn.api_name == name)
+    )
+
+
+def called(path: str) -> str:
+    """The endpoint that a path below gradio's API calls by name."""
+    return path.removeprefix("call/").removeprefix("v2/").strip("/")
 
 
 class Listeners:
@@ -95,7 +117,7 @@ class Listeners:
             self._joining -= Counter((session,))
 
     async def linger(
-        self, queue: Any, session: str, app: Any, scope: Message, receive: Receive, send: Send
+        self, queue: Any, session: str, app: Any, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Serve the event stream of a page, and go on with it when an event joins as it closes."""
         begun, closing = False, None

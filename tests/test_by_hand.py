@@ -19,7 +19,7 @@ from hired.selectors import ByHand, build, candidate_mask, parse
 from hired.selectors.by_hand import EXAMPLE, Patches, read_patches, write_patches
 from hired.serving.settings import make_selector, offered
 from hired.tiles import TileGrid
-from hired.web import by_hand, export, form, pane_state, permalink
+from hired.web import export, form, pane_state, permalink, pictures
 from hired.web.engine import Engine
 from hired.web.export import Record
 from hired.web.settings import Settings
@@ -197,7 +197,7 @@ def test_the_editor_is_the_same_whatever_is_picked_and_knows_what_to_start_from(
     kept = loaded.preview.select(image, parse("hired:budget=20"))
     one, other = ByHand.from_selection(kept), ByHand()
     shown, again = (
-        by_hand.edit(loaded, image, [build("full"), lane, build("random")], "hired:budget=20")
+        pictures.edit(loaded, image, [build("full"), lane, build("random")], "hired:budget=20")
         for lane in (one, other)
     )
     assert shown == again
@@ -217,5 +217,5 @@ def test_a_start_that_is_none_is_hired(start):
     assert form.start_of(panes) == "hired"
     panes = json.dumps({"lanes": ["full", f"hand:patches={ONE}"], "start": "random:budget=9"})
     assert form.start_of(panes) == "random:budget=9"
-    assert "Start again" in by_hand.offer_restart("broken", panes)
-    assert "Start again" not in by_hand.offer_restart("broken", json.dumps({"lanes": ["full"]}))
+    assert "Start again" in pictures.offer_restart("broken", panes)
+    assert "Start again" not in pictures.offer_restart("broken", json.dumps({"lanes": ["full"]}))

@@ -259,7 +259,7 @@ def test_the_log_says_what_happened_and_not_what_was_asked(tiny, caplog) -> None
         kind, values = caller.call("compare", [image, "is my secret safe ?", *SELECT, 3])
         assert kind == "complete"
         assert caller.http.get("file=/gone/my-secret-holiday.png").is_error
-    from hired.web.logs import JsonLines
+    from hired.web.serve import JsonLines
 
     lines = [JsonLines().format(record) for record in caplog.records if "hired" in record.name]
     events = [json.loads(line) for line in lines]

@@ -10,7 +10,8 @@ from conftest import make_image
 from hired.errors import InputError, SettingError
 from hired.web import limits as module
 from hired.web.limits import Limits, Rate, trim
-from hired.web.logs import JsonLines, mark
+from hired.web.middleware import _mark
+from hired.web.serve import JsonLines
 
 
 @pytest.mark.parametrize(
@@ -86,5 +87,5 @@ def test_log_lines_are_json_with_the_trace_of_an_error() -> None:
 
 
 def test_a_client_s_mark_does_not_give_it_away() -> None:
-    assert mark("10.0.0.1") == mark("10.0.0.1") != mark("10.0.0.2")
-    assert len(mark("10.0.0.1")) == 8
+    assert _mark("10.0.0.1") == _mark("10.0.0.1") != _mark("10.0.0.2")
+    assert len(_mark("10.0.0.1")) == 8

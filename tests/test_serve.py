@@ -27,7 +27,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from hired.errors import ModelError
 from hired.models import auto as choice
 from hired.models.auto import REAL, choose
-from hired.web import logs, serve
+from hired.web import serve
 from hired.web.engine import Engine
 from hired.web.flags import LIMITS, parse
 from hired.web.limits import Limits
@@ -268,6 +268,6 @@ def test_the_log_follows_standard_error(monkeypatch) -> None:
         monkeypatch.setattr(log, name, value)
     for _ in range(2):
         monkeypatch.setattr(sys, "stderr", io.StringIO())
-        logs.set_up()
+        serve.set_up_log()
         log.info("hello")
         assert json.loads(sys.stderr.getvalue())["event"] == "hello"

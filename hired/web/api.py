@@ -16,10 +16,9 @@ from hired.web import export
 from hired.web.blocks import path_of, plain_errors, take_as_sent
 from hired.web.engine import Engine, Stops
 from hired.web.export import Record
-from hired.web.lookback import check_here, cover, look_back
 from hired.web.pane_state import PaneState
 from hired.web.queues import GPU, LOOK
-from hired.web.runs import run
+from hired.web.runs import check_here, cover, look_back, run
 from hired.web.settings import Settings, from_mapping
 from hired.web.sweep import AXES, plan, sweep
 from hired.web.uploads import read_image

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from hired import threads
 from hired.errors import SettingError
 from hired.web.limits import Limits
-from hired.web.logs import LEVELS
 
 AUTO = "auto"
+LEVELS = ("debug", "info", "warning", "error")  # of the log
 LIMITS = {
     "queue": "requests that wait, all visitors together",
     "per_client": "comparisons and sweeps one visitor may have waiting",

@@ -24,10 +24,10 @@ from hired.web import zerogpu
 from hired.web.engine import Loaded
 from hired.web.export import Record
 from hired.web.handlers import Handlers
-from hired.web.lookback import cover, look_back
 from hired.web.markup import fill, script
 from hired.web.pictures import data_uri, lay_out
 from hired.web.queues import GPU, LOOK, QUIET
+from hired.web.runs import cover, look_back
 from hired.web.uploads import read_image
 
 

@@ -15,7 +15,7 @@ from hired.comparison.evidence import ENOUGH
 from hired.errors import HiredError, InputError
 from hired.inputs import check_question
 from hired.selectors import ByHand
-from hired.web import by_hand, examples, export, form, permalink, pictures, render
+from hired.web import examples, export, form, permalink, pictures, render
 from hired.web.blocks import Values, plain_errors
 from hired.web.engine import Engine, Stops
 from hired.web.examples import Greeting
@@ -149,7 +149,7 @@ class Handlers:
                 settings, image = form.read(**fields), read_image(path)
                 return self._preview(image, mode, settings, fields["panes"])
             except HiredError as error:
-                told = by_hand.offer_restart(str(error), fields["panes"])
+                told = pictures.offer_restart(str(error), fields["panes"])
                 return {"picture": told, "readout": "", "small": ""}
 
     def _preview(self, image: Image.Image, mode: str, settings: Settings, panes: str) -> Values:
@@ -165,7 +165,7 @@ class Handlers:
             both = (kept[pair[0]], kept[pair[1]]), (names[pair[0]], names[pair[1]])
             picture = pictures.difference(image, *both)
         elif mode == pictures.KEPT and isinstance(lane, ByHand):
-            picture = by_hand.edit(loaded, image, settings.lanes, form.start_of(panes))
+            picture = pictures.edit(loaded, image, settings.lanes, form.start_of(panes))
         else:
             shown = pictures.KEPT if mode == pictures.DIFFERENCE else mode
             picture = pictures.preview(loaded, image, lane, kept[seen], shown, names[seen])

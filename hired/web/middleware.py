@@ -5,7 +5,9 @@ gradio's own page and clients show it. Nothing a request brings can end in a bar
 """
 
 import asyncio
+import hashlib
 import logging
+import secrets
 from collections import Counter
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -30,7 +32,6 @@ from hired.web.limits import (
     too_long,
     trim,
 )
-from hired.web.logs import mark
 from hired.web.queues import GPU, JOIN, STREAM, Listeners, asks_gpu, called, gpu_queue, session_of
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ ASKING = ("call/", "run/", "api/", "upload")
 EVENTS = (JOIN, "run/predict")  # what gradio's page sends whenever something changes on it
 LOGINS = 30  # tries of one client per minute
 NOTHING = "There is no such endpoint. /gradio_api/info lists them."
+_SALT = secrets.token_bytes(16)
 DRAIN = 8  # times the limit of what is read and thrown away, so that the client hears the answer
 
 
@@ -84,7 +86,7 @@ class Gate:
                 "path": _path_without_name(scope),
                 "status": status,
                 "seconds": round(perf_counter() - begin, 3),
-                "client": mark(_client(scope)),
+                "client": _mark(_client(scope)),
             }
             log.log(logging.INFO if asked else logging.DEBUG, "request", extra={"facts": facts})
 
@@ -224,6 +226,11 @@ def health(blocks: Any) -> dict[str, Any]:
 
 def _client(scope: Scope) -> str:
     return network((scope.get("client") or ("",))[0])
+
+
+def _mark(client: str) -> str:
+    """A client's address as a mark that cannot be turned back."""
+    return hashlib.blake2b(client.encode(), key=_SALT, digest_size=4).hexdigest()
 
 
 def network(host: str) -> str:

@@ -1,15 +1,22 @@
-"""From the flags to a served page and back: load, launch, share, and end without losing answers."""
+"""Way from the flags to a served page and back: load, launch, share, log, end without lost answers.
+
+The log is one JSON object per line: who asked for what, how it ended, how long it took. Questions,
+answers and images are never in it; of a client only a mark that changes with every start.
+"""
 
 import argparse
+import json
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 from urllib.parse import urlsplit
 
 from gradio import networking
@@ -19,7 +26,6 @@ from hired.errors import HiredError, SettingError
 from hired.models.allowed import EMBEDDED
 from hired.models.auto import choose
 from hired.threads import Load, use_threads
-from hired.web import logs
 from hired.web.blocks import Page
 from hired.web.engine import Engine
 from hired.web.flags import AUTO, EXPOSED
@@ -62,7 +68,7 @@ DELIVERY_S = 5.0  # for the last words of a finished answer on their way to a cl
 
 def serve(demo: Page, options: argparse.Namespace, say: Say) -> int:
     """Serve the page until SIGTERM or Ctrl+C; the exit code. `say` tells the user what happens."""
-    logs.set_up(options.log)
+    set_up_log(options.log)
     engine, elsewhere = demo.engine, Load()
     trust_proxies()
     try:
@@ -219,3 +225,40 @@ def _end(engine: Engine) -> None:
 def print_error(error: object) -> None:
     """One sentence on standard error."""
     sys.stderr.write(f"{error}\n")
+
+
+class JsonLines(logging.Formatter):
+    """A record as one line of JSON; what was passed as `extra={"facts": …}` becomes its keys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        facts: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+            **getattr(record, "facts", {}),
+        }
+        if record.exc_info:
+            facts["trace"] = self.formatException(record.exc_info)
+        return json.dumps(facts, default=str)
+
+
+class _StandardError(logging.StreamHandler):
+    """Standard error as it is when something is logged; who embeds the app may exchange it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def set_up_log(level: str = "info") -> None:
+    """Send everything this package logs to standard error as JSON lines; safe to call twice."""
+    log = logging.getLogger("hired")
+    if not any(isinstance(handler.formatter, JsonLines) for handler in log.handlers):
+        handler = _StandardError()
+        handler.setFormatter(JsonLines())
+        log.addHandler(handler)
+    log.setLevel(level.upper())
+    log.propagate = False

@@ -23,9 +23,9 @@ from hired.images import describe_image
 from hired.selectors import SELECTORS, Selector, build, fitting, parse, settings_of
 from hired.web.engine import Loaded
 from hired.web.limits import MAX_ROWS, Limits
-from hired.web.lookback import check_here, cover, look_back
 from hired.web.pane_state import PaneState, median, show
 from hired.web.render import matches
+from hired.web.runs import check_here, cover, look_back
 from hired.web.settings import Settings
 
 log = logging.getLogger(__name__)

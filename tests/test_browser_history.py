@@ -21,7 +21,7 @@ from browsing import (
 )
 from playwright.sync_api import expect
 
-from hired.web.storage import HISTORY, LIST
+from hired.web.share_panel import HISTORY, LIST
 
 pytestmark = pytest.mark.browser
 SOON_MS = 15_000

@@ -12,7 +12,7 @@ from hired.web import form, pictures, render, why_panel
 from hired.web.blocks import Parts, listen, path_of, pick, take_as_sent
 from hired.web.examples import Example
 from hired.web.form import Form
-from hired.web.form_changes import FormChanges
+from hired.web.form_changes import FormChanges, keep_form, note_run
 from hired.web.gaze_panel import add_gaze_panel
 from hired.web.handlers import NO_IMAGE, Handlers
 from hired.web.markup import fill, script
@@ -21,7 +21,6 @@ from hired.web.pane_state import PaneState
 from hired.web.queues import FREE, GPU, OPEN, QUIET, add_place
 from hired.web.settings import MOST, Settings
 from hired.web.share_panel import Shared, add_share_panel
-from hired.web.storage import keep_form, note_run
 from hired.web.verdict import verdict
 
 SIDES = ("left", "right", "third", "fourth")

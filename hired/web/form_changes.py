@@ -1,8 +1,9 @@
-"""What a change of the form does to what is shown before anything runs again.
+"""Changes of the form: the picture and the notes that follow them, and the form after a reload.
 
 The last run is compared with the form, so a change taken back makes its answers fresh again.
 Gradio sends a request for every change, and two within milliseconds may be answered in either
-order; `take_turns` asks once for what follows them.
+order; `take_turns` asks once for what follows them. It also reloads the page when a connection was
+cut, and the server stops a run whose visitor is gone: so the browser keeps the form of each tab.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from hired.web.export import Record
 from hired.web.handlers import Handlers, idle_views
 from hired.web.markup import fill
 from hired.web.pane_state import budget_of, budget_words
-from hired.web.queues import LOOK, NOTE, QUIET
+from hired.web.queues import LOOK, NOTE, OPEN, QUIET
 from hired.web.settings import Settings
 from hired.web.uploads import digest, read_image
 
@@ -199,3 +200,61 @@ def _compared(asked: Any, last: gr.State) -> Parts:
 def _check(path: str | None) -> None:
     with plain_errors():
         read_image(path or "")
+
+
+LOST = (
+    "The connection was cut while your question was answered, so that answer is lost. Image, "
+    "question and settings are as they were: press Run."
+)
+KEEP = """(...values) => {
+  sessionStorage.setItem('hired-form', JSON.stringify({at: location.search, values}));
+}"""
+# `hiredKept` is what page.js found there before this page began to write.
+BACK = """(...inputs) => {
+  const kept = window.hiredKept, again = window.hiredAgain;
+  if (!again || !kept || kept.at !== location.search) return inputs;
+  if (kept.values.length + 1 !== inputs.length) return inputs;  // of a form of before
+  return [kept.ran, ...kept.values];
+}"""
+BEGUN = "() => { sessionStorage.setItem('hired-running', '1'); }"
+ENDED = "() => { sessionStorage.removeItem('hired-running'); }"
+STANDS = """() => requestAnimationFrame(() => {
+  document.documentElement.classList.add('ready');
+  const asked = new URLSearchParams(location.search).get('run') === '1';
+  if (asked && !window.hiredAgain) document.querySelector('#run')?.click();
+})"""
+
+
+def keep_form(handlers: Handlers, asked: Any, opened: Any) -> None:
+    """Keep what is asked at every change; put it back after `opened`, then show the page."""
+    kept = pick(asked.parts, "path", "question", *form.FIELDS)
+    ran = gr.Checkbox(visible=False)
+    changes = [asked.image.change, asked.question.change]
+    changes += [part.change for part in asked.form.all]
+    gr.on(changes, None, list(kept.values()), None, js=KEEP, **QUIET)
+    back = listen(
+        opened.then, restorer(handlers), {"ran": ran, **kept}, asked.parts, js=BACK, **OPEN, **QUIET
+    )
+    back.then(None, None, None, js=STANDS, **QUIET)
+
+
+def note_run(begun: Any, ended: Any) -> None:
+    """Remember in the browser that a run is under way, until it has ended."""
+    begun.success(None, None, None, js=BEGUN, **QUIET)
+    ended.then(None, None, None, js=ENDED, **QUIET)
+
+
+def restorer(handlers: Handlers) -> Callable[..., Values]:
+    """The handler that puts a form back: what the browser kept, else what there is."""
+
+    # No `gr.skip`: gradio would make the image anew, without what compare_tab changed in it.
+    def restore(ran: bool | None, path: str | None, question: str, **fields: Any) -> Values:
+        if ran:
+            gr.Warning(LOST)
+        example = handlers.greeting.shown(path) if path else None
+        own = example if example and example.question == question else None
+        known, note = (own.known, examples.note(own)) if own and own.known else ({}, "")
+        return {"path": path, "question": question, "known": known, "note": note, "brought": "",
+                **fields}  # fmt: skip
+
+    return restore

@@ -1,4 +1,8 @@
-"""The panel under the settings: link, export, import and history of runs."""
+"""The panel under the settings: link, export, import and history of runs.
+
+The browser stores the last runs for all its tabs. A tab reads what is stored at the moment it
+writes, so no tab undoes another's.
+"""
 
 import tempfile
 from collections.abc import Callable
@@ -10,7 +14,7 @@ from typing import Any
 import gradio as gr
 
 from hired.errors import HiredError, InputError
-from hired.web import examples, export, form, permalink, storage, uploads
+from hired.web import examples, export, form, permalink, uploads
 from hired.web.blocks import Parts, Values, listen, pick, plain_errors
 from hired.web.card import draw_card
 from hired.web.examples import Example
@@ -20,6 +24,47 @@ from hired.web.pane_state import Case
 from hired.web.queues import FREE, LOOK, QUIET
 from hired.web.settings import Settings
 from hired.web.uploads import digest, read_image, upload_folder
+
+HISTORY = 12  # runs kept in the browser
+_STORE = """
+  const key = 'hired-runs';
+  const stored = () => {
+    try {
+      const found = JSON.parse(localStorage.getItem(key) ?? '[]');
+      return Array.isArray(found) ? found.filter((kept) => kept?.run && kept.id) : [];
+    } catch { return []; }  // not ours, or storage is forbidden
+  };
+  const listed = (kept) => kept.map(({id, run: {date, question, settings}}) => (
+    {id, date, question, lanes: settings?.lanes, budget: settings?.budget}));
+"""
+LIST = f"() => {{{_STORE} return [listed(stored())]; }}"
+PICK = f"(_, id) => {{{_STORE} return [stored().find((kept) => kept.id === id)?.run, id]; }}"
+# Pictures may fill the storage before there are as many runs: the oldest go.
+REMEMBER = f"""(run) => {{{_STORE}
+  let runs = stored();
+  if (run) runs.unshift({{id: `${{Date.now()}}-${{Math.random()}}`, run}});
+  for (runs = runs.slice(0, {HISTORY}); runs.length; runs.pop()) {{
+    try {{ localStorage.setItem(key, JSON.stringify(runs)); break; }} catch {{ }}
+  }}
+  return [listed(runs)];
+}}"""
+
+
+def titles(runs: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """(what a run was, its name in the browser's history) for a list to choose from."""
+    shown = []
+    for kept in runs:
+        when = str(kept.get("date", ""))[:16].replace("T", " ")
+        words = str(kept.get("question", ""))[:60]
+        lanes = kept.get("lanes")
+        told = " | ".join(map(str, lanes)) if lanes else f"budget {kept.get('budget')}"
+        shown.append((f"{when} · {words} · {told}", str(kept.get("id"))))
+    return shown
+
+
+def choices(runs: list[dict[str, Any]] | None) -> Any:
+    """The list of `runs` as the browser told of them."""
+    return gr.update(choices=titles(runs or []), value=None)
 
 
 class Recall:
@@ -103,7 +148,7 @@ class Shared:
         """After a run: make its files and remember it."""
         made = ended.then(handlers.files, self.last, self.downloads, queue=False, **QUIET)
         told = made.then(_as_data, self.last, self.told, queue=False, **QUIET)
-        told.then(storage.choices, self.told, self.past, js=storage.REMEMBER, queue=False, **QUIET)
+        told.then(choices, self.told, self.past, js=REMEMBER, queue=False, **QUIET)
 
     def reopened(self, asked: Any, results: Parts) -> Parts:
         """What `Recall.show_record` fills."""
@@ -112,7 +157,7 @@ class Shared:
     def wire(self, demo: gr.Blocks, handlers: Handlers, asked: Any, results: Parts) -> None:
         """Link, import and history."""
         # When the page opens, and never again: it would race `keep` for what is stored.
-        demo.load(storage.choices, self.told, self.past, js=storage.LIST, queue=False, **QUIET)
+        demo.load(choices, self.told, self.past, js=LIST, queue=False, **QUIET)
         reads, link = pick(asked.parts, "path", "question", *form.FIELDS), {"link": self.link}
         copied = listen(self.copy.click, partial(_query, handlers), reads, link, **FREE, **QUIET)
         copied.then(None, self.link, self.link, js=COPY, **QUIET)
@@ -132,7 +177,7 @@ class Shared:
         )
         chosen = listen(
             self.picked.change, lambda run, name: recall.show_stored(run),
-            {"run": self.told, "name": self.past}, shown, js=storage.PICK, **FREE, **QUIET,
+            {"run": self.told, "name": self.past}, shown, js=PICK, **FREE, **QUIET,
         )  # fmt: skip
         for event in (imported, chosen):
             event.success(handlers.files, self.last, self.downloads, queue=False, **QUIET)

@@ -114,6 +114,7 @@ class Engine:
         closing: set when the server is about to end; no run begins any more.
         note: why this model, for the page.
         servers: what answers in place of a model of this machine, if anything does.
+        first_runs: the record of the first example, by the model that answered it.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class Engine:
         self.note = ""
         self.servers: Any = None
         self.choices = dict(ALLOWED)
+        self.first_runs: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
         self._stops: dict[str, Stops] = {}

@@ -97,7 +97,6 @@ class Greeting:
         self.documents = read_examples(REAL)
         self.every = [*self.posters, *self.documents]
         self._recorded = recorded
-        self._runs: dict[str, Record] = {}
 
     @property
     def embedded(self) -> bool:
@@ -124,7 +123,7 @@ class Greeting:
 
     def run(self) -> Record | None:
         """The first example answered by this model before, with these settings."""
-        return self._shipped() or self._runs.get(self.engine.name)
+        return self._shipped() or self.engine.first_runs.get(self.engine.name)
 
     def _shipped(self) -> Record | None:
         """The recorded answers; None where there are none, or of another question."""
@@ -183,7 +182,7 @@ class Greeting:
         if first is None or not whole or run.settings != self.settings or self._shipped():
             return
         if run.question == first.question and self.shown(path, image) is first:
-            self._runs[self.engine.name] = run
+            self.engine.first_runs[self.engine.name] = run
 
 
 def _same_picture(path: str, image: Image.Image | None, of_example: str) -> bool:

@@ -6,26 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hired import threads
 from hired.errors import SettingError
+from hired.settings import declarations
 from hired.web.limits import Limits
 
 AUTO = "auto"
 LEVELS = ("debug", "info", "warning", "error")  # of the log
-LIMITS = {
-    "queue": "requests that wait, all visitors together",
-    "per_client": "comparisons and sweeps one visitor may have waiting",
-    "rate": "uploads, calls by name and runs of one visitor per minute",
-    "events": "changes of the form by one visitor per minute; a key pressed is three",
-    "seconds": "the longest a comparison or sweep may run",
-    "unheard": "seconds that one runs before its event stream has to be open",
-    "new_tokens": "tokens of an answer",
-    "question": "characters of a question",
-    "rows": "runs of a sweep",
-    "upload_mb": "megabytes of an image file",
-    "pixels_mp": "megapixels of an image",
-    "body_mb": "megabytes of any other request",
-    "disk_mb": "megabytes of uploads and results kept on disk",
-    "grace": "seconds that running answers get when the server is told to end",
-}
+LIMITS = declarations(Limits)
 EXPOSED = "Everyone with the link can upload images and use this machine's processor and memory."
 
 
@@ -161,14 +147,14 @@ def _add_place(parser: argparse.ArgumentParser, environment: Mapping[str, str]) 
 def _add_limits(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     group = parser.add_argument_group("limits")
     usual = Limits()
-    for name, words in LIMITS.items():
+    for name, limit in LIMITS.items():
         group.add_argument(
             f"--max-{name}".replace("_", "-"),
             dest=name,
             type=_whole,
             default=environment.get(f"HIRED_MAX_{name.upper()}", str(getattr(usual, name))),
             metavar="N",
-            help=f"{words} (default: %(default)s)",
+            help=f"{limit.help} (default: %(default)s)",
         )
 
 

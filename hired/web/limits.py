@@ -9,7 +9,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Set
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -19,57 +19,55 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope
 
-from hired.errors import InputError, SettingError
+from hired.errors import InputError
 from hired.images import MAX_BYTES, MAX_PIXELS
 from hired.inputs import MAX_QUESTION
+from hired.settings import Whole, declarations, declared
 from hired.web.settings import MAX_NEW_TOKENS
 
 MAX_ROWS = 60  # runs of a sweep
 MAX_CLIENTS = 4096  # clients whose rate is remembered
 
 
+def _limit(usual: int, words: str, most: int = 10**6) -> Any:
+    """A field with its usual value, which is counted as `words` say, and the most it can be."""
+    return declared(usual, Whole(label=words, help=words, low=1, high=most))
+
+
+def _at_most(most: int, words: str) -> Any:
+    """A field that can only be tightened."""
+    return _limit(most, words, most)
+
+
 @dataclass(frozen=True)
 class Limits:
-    """The limits of one server.
+    """The limits of one server; each is a flag of the app."""
 
-    Attributes:
-        upload_mb: megabytes of one uploaded file.
-        pixels_mp: megapixels of an image.
-        question: characters.
-        new_tokens: per answer.
-        rows: runs of a sweep, the baseline aside.
-        queue: requests that wait, all clients together.
-        per_client: comparisons and sweeps that one client may have waiting.
-        rate: uploads, calls by name and runs of one client per minute.
-        events: changes of the page's form by one client per minute; a key pressed is three.
-        seconds: from the moment a comparison or sweep begins.
-        unheard: seconds that one runs before somebody has to listen to it.
-        body_mb: megabytes of a request that is no upload.
-        disk_mb: megabytes of uploads and results kept on disk.
-        grace: seconds that running answers get when the server is told to end.
-    """
-
-    upload_mb: int = MAX_BYTES // 1_000_000
-    pixels_mp: int = MAX_PIXELS // 1_000_000
-    question: int = MAX_QUESTION
-    new_tokens: int = MAX_NEW_TOKENS
-    rows: int = MAX_ROWS
-    queue: int = 24
-    per_client: int = 8
-    rate: int = 600
-    events: int = 3600
-    seconds: int = 1800
-    unheard: int = 5
-    body_mb: int = 2
-    disk_mb: int = 1000
-    grace: int = 60
+    queue: int = _limit(24, "requests that wait, all visitors together")
+    per_client: int = _limit(8, "comparisons and sweeps one visitor may have waiting")
+    rate: int = _limit(600, "uploads, calls by name and runs of one visitor per minute")
+    events: int = _limit(
+        3600, "changes of the form by one visitor per minute; a key pressed is three"
+    )
+    seconds: int = _limit(1800, "the longest a comparison or sweep may run")
+    unheard: int = _limit(5, "seconds that one runs before its event stream has to be open")
+    new_tokens: int = _at_most(MAX_NEW_TOKENS, "tokens of an answer")
+    question: int = _at_most(MAX_QUESTION, "characters of a question")
+    rows: int = _at_most(MAX_ROWS, "runs of a sweep")
+    upload_mb: int = _at_most(MAX_BYTES // 1_000_000, "megabytes of an image file")
+    pixels_mp: int = _at_most(MAX_PIXELS // 1_000_000, "megapixels of an image")
+    body_mb: int = _limit(2, "megabytes of any other request")
+    disk_mb: int = _limit(1000, "megabytes of uploads and results kept on disk")
+    grace: int = _limit(60, "seconds that running answers get when the server is told to end")
 
     def __post_init__(self) -> None:
-        """Check every limit against what the library allows."""
-        for name in (field.name for field in fields(self)):
-            value, most = getattr(self, name), _MOST.get(name, 10**6)
-            if not 1 <= value <= most:
-                raise SettingError(f"{name} is a whole number from 1 to {most}; got {value}.")
+        """Check every limit.
+
+        Raises:
+            SettingError: one is no whole number from 1 to the most it can be.
+        """
+        for name, limit in declarations(Limits).items():
+            limit.check(name, getattr(self, name))
 
     def check_image(self, image: Image.Image) -> Image.Image:
         """The image, unless it has too many pixels.
@@ -105,15 +103,6 @@ class Limits:
             f"Stopped after {self.seconds} s, the longest a request may take on this server. "
             f"Ask for fewer tokens or runs."
         )
-
-
-_MOST = {
-    "upload_mb": MAX_BYTES // 1_000_000,
-    "pixels_mp": MAX_PIXELS // 1_000_000,
-    "question": MAX_QUESTION,
-    "new_tokens": MAX_NEW_TOKENS,
-    "rows": MAX_ROWS,
-}
 
 
 class Rate:

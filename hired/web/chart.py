@@ -10,7 +10,7 @@ import gradio as gr
 from hired.bench.accuracy_tables import rank_of
 from hired.bench.plan import BASELINE
 from hired.selectors import SELECTORS
-from hired.web.markup import script
+from hired.web.markup import fill, script
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def add_plot(name: str) -> gr.HTML:
     """An empty plot; `draw` gives what it shows."""
     return gr.HTML(
         "", container=True, padding=True, visible=False, elem_id=name,
-        html_template='<figure class="chart"></figure>', js_on_load=script("chart"),
+        html_template=fill("page", "chart"), js_on_load=script("chart"),
     )  # fmt: skip
 
 

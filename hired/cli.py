@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hired.errors import HiredError, InputError, SettingError
+from hired.settings import nearest
 from hired.threads import AUTO, WORDS, Load, choose_threads, use_threads
 
 # Subcommand -> (module with `add_parser(subparsers)`, its line in the help). The parser it adds
@@ -48,7 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         parser = make_parser(argv)
-        args = parser.parse_args(argv)
+        args, unknown = parser.parse_known_args(argv)
+        if unknown:
+            flags = [f"--{name.replace('_', '-')}" for name in getattr(args, "setting_names", ())]
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}{nearest(unknown[0], flags)}")
         if "run" not in args:
             parser.print_help(sys.stderr)
             return 2
@@ -137,9 +141,9 @@ def _add_ask(commands: Any) -> None:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     """A flag for every setting that any method declares; text here, read by its method later."""
-    from hired.selectors import SELECTORS
+    from hired.selectors import every_setting
 
-    known = {key: one for method in SELECTORS.values() for key, one in method.settings().items()}
+    known = every_setting()
     for key, setting in known.items():
         words = f"{setting.help} ({setting.allowed})".replace("%", "%%")
         parser.add_argument(f"--{key.replace('_', '-')}", metavar="VALUE", help=words)

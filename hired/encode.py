@@ -64,15 +64,6 @@ class Vision:
     received: Mapping[int, Tensor] = field(default_factory=dict)
 
 
-def check_taps(tower: Tower, taps: Taps) -> None:
-    """Raise SettingError for a tap out of range."""
-    tower.check_layer("init_layer", taps.init)
-    tower.check_layer("final_layer", taps.final)
-    tower.check_layer("keys", taps.keys)
-    for layer in taps.received:
-        tower.check_layer("A layer whose attention is read", layer)
-
-
 def encode(
     tower: Tower,
     images: Sequence[Tensor],
@@ -95,7 +86,8 @@ def encode(
     Raises:
         SettingError: a tap is out of range.
     """
-    check_taps(tower, taps)
+    for layer in (taps.init, taps.final, taps.keys, *taps.received):
+        tower.check_layer("A layer that is read", layer)
     layers = _given(taps.final, *extra_taps)
     with torch.inference_mode():
         if plan is not None and taps.init is not None:

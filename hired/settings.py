@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 from hired.budget import check_budget, parse_budget
 from hired.errors import SettingError
@@ -24,10 +24,12 @@ class Setting(ABC):
     Attributes:
         label: its name for people, a few words.
         help: one line: what it does.
+        numbers: what of a vision tower its whole numbers stand for, "layer" or "head", if any.
     """
 
     label: str
     help: str
+    numbers: ClassVar[str] = ""
 
     @property
     @abstractmethod
@@ -191,6 +193,7 @@ class Layer(Whole):
         auto: may be None, the layer that the method says; `auto` as text.
     """
 
+    numbers = "layer"
     auto: bool = False
 
     @property
@@ -213,11 +216,7 @@ class Layer(Whole):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(Setting):
-    """One of a few words.
-
-    Attributes:
-        choices: the words.
-    """
+    """One of a few words, `choices`."""
 
     choices: tuple[str, ...]
 
@@ -237,6 +236,7 @@ class Choice(Setting):
 class Heads(Choice):
     """A way to join the attention heads, or the number of the one head that counts."""
 
+    numbers = "head"
     choices: tuple[str, ...] = ("sum", "max")
 
     @property

@@ -85,6 +85,7 @@ def look(
         InputError: pixels and sizes do not fit.
         NotFinite: the tower computed NaN or infinity, with the layer's name.
     """
+    selector.check_model(tower.last_tap + 1, tower.heads)
     with naming_layer(tower, pixel_values):
         with timed(VISION.name):
             images, grids = _fit(tower, pixel_values, image_sizes, grid)

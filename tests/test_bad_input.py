@@ -10,6 +10,8 @@ from conftest import make_image
 from PIL import Image
 from serving import SELECT, encoded
 
+from hired.selectors import every_setting
+
 QUESTION = "what colour is the circle ?"
 NOT_SENT = "was not uploaded to this server"
 GOOD = make_image(120, 160)
@@ -240,8 +242,9 @@ def test_an_image_that_is_no_file(caller, image) -> None:
 
 
 def test_too_few_values(caller, good) -> None:
-    refused(caller, "compare", [good], "takes 13 values")
-    refused(caller, "select", [], "takes 10 values")
+    settings = len(every_setting())
+    refused(caller, "compare", [good], f"takes {6 + settings} values")
+    refused(caller, "select", [], f"takes {3 + settings} values")
     refused(caller, "select", [None, *SELECT], "There is no image")
 
 

@@ -154,9 +154,9 @@ def test_the_model_reads_what_was_picked_and_several_images_alike(kind, position
 
 def test_it_is_left_out_where_pictures_differ():
     from hired.bench.plan import METHODS
-    from hired.web.sweep import AXES
+    from hired.web.sweep import axes
 
-    assert "hand" not in METHODS and "hand" not in offered() and "patches" not in AXES
+    assert "hand" not in METHODS and "hand" not in offered() and "patches" not in axes()
     with pytest.raises(SettingError, match=r"'hand' keeps .* picked on one image.*Use one of"):
         make_selector({"method": "hand"})
 

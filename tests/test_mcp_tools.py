@@ -1,11 +1,14 @@
 """MCP tools are an extra: asked for by flag or variable, a plain message where it is missing."""
 
 import pytest
+from gradio.utils import get_function_description
 from packaging.requirements import Requirement
 
 from hired.errors import SettingError
 from hired.web import serve
-from hired.web.api import WORDS, Endpoints
+from hired.web.api import describe_parameters
+from hired.web.engine import Engine
+from hired.web.page import build
 from hired.web.serve import NEEDS, mcp_options
 
 
@@ -37,9 +40,15 @@ def test_extra_is_of_the_gradio_the_app_needs() -> None:
     )
 
 
-def test_every_parameter_is_described_where_tools_read_it() -> None:
+def read_tool(demo, name: str):
+    """What a tool says of its parameters, and the names of those that its endpoint takes."""
+    work = next(one.fn for one in demo.fns.values() if one.api_name == name)
+    taken = demo.get_api_info()["named_endpoints"][f"/{name}"]["parameters"]
+    return get_function_description(work)[1], [one["parameter_name"] for one in taken]
+
+
+def test_every_parameter_is_described_where_tools_read_it(tiny) -> None:
+    words = describe_parameters()
     for name in ("compare", "select", "sweep"):
-        endpoint = getattr(Endpoints, name)
-        described = endpoint.__doc__.split("Args:\n")[1]
-        for parameter in endpoint.__code__.co_varnames[1 : endpoint.__code__.co_argcount]:
-            assert f"{parameter}: {WORDS[parameter]}" in described
+        described, asked = read_tool(build(Engine.holding(*tiny)), name)
+        assert len(asked) >= 8 and described == {one: words[one] for one in asked}

@@ -1,11 +1,9 @@
 """A setting is declared once, and one line of text brings a method back with all of them."""
 
 import json
-from dataclasses import dataclass, fields
-from typing import ClassVar
+from dataclasses import fields
 
 import pytest
-import torch
 from conftest import make_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +11,7 @@ from test_by_hand import picks
 
 from hired.cli import main
 from hired.errors import SettingError
-from hired.selectors import SELECTORS, Selector, build, method, parse
+from hired.selectors import SELECTORS, build, method, parse
 from hired.selectors.by_hand import Patches, write_patches
 from hired.settings import (
     Budget,
@@ -24,7 +22,6 @@ from hired.settings import (
     Number,
     Whole,
     declarations,
-    declared,
 )
 
 
@@ -118,55 +115,6 @@ def test_one_form_for_each_lane(text, same):
 def test_the_wrong_part_is_named(text, says):
     with pytest.raises(SettingError, match=says.replace("?", r"\?")):
         parse(text)
-
-
-@pytest.fixture
-def toy():
-    """A method of a new file, with a setting of every common kind."""
-
-    @dataclass(frozen=True)
-    class Toy(Selector):
-        """Keep by a weight."""
-
-        weight: float = declared(0.25, Number(low=-1, high=4, step=0.25, label="Weight", help="w"))
-        rounds: int = declared(3, Whole(low=1, high=9, label="Rounds", help="how often"))
-        order: str = declared("up", Choice(choices=("up", "down"), label="Order", help="which way"))
-        strict: bool = declared(False, Flag(label="Strict", help="no mercy"))
-
-        name: ClassVar[str] = "toy"
-        title: ClassVar[str] = "Toy"
-        paper: ClassVar[str] = "a toy"
-        summary: ClassVar[str] = "By a weight."
-
-        def scores(self, vision):
-            """All equal."""
-            return torch.zeros(vision.grid.tiles, vision.grid.patches)
-
-    yield Toy
-    del SELECTORS["toy"]
-
-
-def test_a_new_method_is_there_at_every_door(toy, capsys):
-    text = "toy:budget=30,weight=-0.5,rounds=9,order=down,strict=true"
-    selector = parse(text)
-    assert selector == toy(30, -0.5, 9, "down", True) and selector.text == text
-
-    from hired.bench.plan import parse_method
-    from hired.serving.settings import resolve
-
-    given = {"weight": -0.5, "rounds": 9, "order": "down", "strict": True}
-    assert parse_method(text.replace("budget=30,", "")).settings == given
-    server = resolve({"method": "toy", **given}, None)
-    usual = {"budget": 0.2, "newline": "none", "positions": "packed"}
-    assert server == {"method": "toy", **usual, **given}
-    with pytest.raises(SettingError, match=r"rounds is a whole number from 1 to 9; got 0"):
-        resolve({"method": "toy", "rounds": 0}, None)
-
-    with pytest.raises(SystemExit):
-        main(["ask", "--help"])
-    told = " ".join(capsys.readouterr().out.split())
-    assert "--weight VALUE w (a number from -1 to 4)" in told
-    assert "--strict VALUE no mercy (True or False)" in told
 
 
 def test_lanes_as_typed_are_the_lanes_that_run(tmp_path, capsys):

@@ -4,16 +4,16 @@ import pytest
 from test_web import STOCK
 
 from hired.errors import SettingError
-from hired.selectors import SELECTORS, build, settings_of
+from hired.selectors import SELECTORS, build, every_setting, settings_of
 from hired.web import render
-from hired.web.api import _settings
+from hired.web.api import read_panes
 from hired.web.pane_state import Case, PaneState
-from hired.web.settings import DECLARED, Settings, from_mapping
+from hired.web.settings import Settings, from_mapping
 
 
 def test_every_setting_of_every_method_is_reached_and_no_other_name_is_dropped() -> None:
     names = {name for method in SELECTORS for name in settings_of(method)}
-    assert names == set(DECLARED) and {"contextual", "fuse"} <= names
+    assert names == set(every_setting()) and {"contextual", "fuse"} <= names
     assert not names & set(Settings().as_dict()), "no second list of what methods declare"
     read = from_mapping({"right": "visionzip", "contextual": 0.5})
     assert read.lanes[1].contextual == 0.5
@@ -26,12 +26,14 @@ def test_every_setting_of_every_method_is_reached_and_no_other_name_is_dropped()
 
 
 def test_a_program_s_method_brings_its_own_settings() -> None:
-    chosen = _settings(
-        "visionzip:contextual=0.3,budget=64", "0.2", 0.5, 0, "none", "sum", "none", 0
-    )
-    assert chosen.lanes[1] == build("visionzip", contextual=0.3, budget=64)
-    with pytest.raises(SettingError, match="has no setting 'seed'"):
-        _settings("visionzip:seed=3", "0.2", 0.5, 0, "none", "sum", "none", 0)
+    usual = {"budget": "0.2", "alpha": 0.5, "init_layer": 0, "final_layer": "none", "seed": 0}
+    zipped = build("visionzip", contextual=0.3, budget=64)
+    for more in ({}, usual):  # which programs of before send with every method
+        assert read_panes("visionzip:contextual=0.3,budget=64", more)[1] == zipped
+    assert read_panes("visionzip", {"contextual": 0.3, "budget": "64", "alpha": None})[1] == zipped
+    for method, given in (("visionzip:seed=3", usual), ("visionzip", usual | {"seed": 3})):
+        with pytest.raises(SettingError, match="has no setting 'seed'"):
+            read_panes(method, given)
 
 
 def test_words_that_differ_are_marked_in_the_panes_and_told() -> None:

@@ -17,7 +17,7 @@ from transformers.generation import GenerationMode
 
 from hired.arguments import CACHES, check_options, greedy, read_config
 from hired.clip import Tower, read_tower
-from hired.encode import check_taps, naming_layer
+from hired.encode import naming_layer
 from hired.errors import HiredError, InputError, MemoryShortage, SettingError
 from hired.generate import devices_of, generate
 from hired.inputs import Inputs, prepare
@@ -26,7 +26,6 @@ from hired.models.hardware import explain_unsupported
 from hired.pack import Packed, pack
 from hired.phases import PREFILL, PREPROCESS
 from hired.selectors import Selector, as_selector
-from hired.selectors.hired import merge_heads
 from hired.wrapper import look
 
 log = logging.getLogger(__name__)
@@ -99,9 +98,8 @@ class Prompt:
 
 def check_lanes(tower: Tower, lanes: Sequence[Lane]) -> None:
     """Raise SettingError for a layer or head that is not there, before anything runs."""
-    for selector in (lane.selector for lane in lanes):
-        check_taps(tower, selector.taps(tower.feature_tap))
-        merge_heads(torch.empty(tower.heads, 0), getattr(selector, "heads", "sum"))
+    for lane in lanes:
+        lane.selector.check_model(tower.last_tap + 1, tower.heads)
 
 
 def check_generation(model: Any, options: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from hired.clip import read_tower
-from hired.encode import Vision, check_taps
+from hired.encode import Vision
 from hired.generate import input_device
 from hired.inputs import grid_for, prepare
 from hired.selectors import Selection, Selector
@@ -80,9 +80,8 @@ class Preview:
         Raises:
             SettingError: a layer or head does not exist in this model.
         """
-        taps = selector.taps(self.feature_tap)
-        check_taps(self.tower, taps)
-        return selector.select(self.look(image, *taps.received))
+        selector.check_model(self.layers, self.heads)
+        return selector.select(self.look(image, *selector.taps(self.feature_tap).received))
 
     def attention(self, image: Image.Image, layer: int, heads: str | int = "sum") -> Tensor:
         """CLS attention of one layer, (T, N) float32 on the CPU.

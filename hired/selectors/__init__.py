@@ -29,12 +29,14 @@ __all__ = [
     "build",
     "candidate_mask",
     "check_names",
+    "every_setting",
     "fitting",
     "method",
     "parse",
     "read_settings",
     "settings_of",
     "split_lane",
+    "usual_value",
 ]
 
 
@@ -58,6 +60,16 @@ def settings_of(name: str) -> dict[str, Setting]:
         SettingError: there is no such method.
     """
     return method(name).settings()
+
+
+def every_setting() -> dict[str, Setting]:
+    """The settings of all methods by name."""
+    return {key: one for each in SELECTORS.values() for key, one in each.settings().items()}
+
+
+def usual_value(key: str) -> Any:
+    """The default of a setting, in the first method that has it."""
+    return next(getattr(each(), key) for each in SELECTORS.values() if key in each.settings())
 
 
 def check_names(name: str, given: Iterable[str]) -> None:

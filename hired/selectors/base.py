@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hired.budget import total_budget
 from hired.encode import Taps, Vision
-from hired.errors import NotFinite
+from hired.errors import NotFinite, SettingError
 from hired.settings import Budget, Choice, Setting, declarations, declared
 from hired.tiles import TileGrid
 
@@ -153,6 +153,17 @@ class Selector(ABC):
     def settings(cls) -> dict[str, Setting]:
         """The settings by name: the declared fields that play a part."""
         return {key: one for key, one in declarations(cls).items() if key not in cls.unused}
+
+    def check_model(self, layers: int, heads: int) -> None:
+        """Raise SettingError for a layer or head that a vision tower with so many lacks."""
+        there = {"layer": layers, "head": heads}
+        for name, setting in self.settings().items():
+            value, count = getattr(self, name), there.get(setting.numbers)
+            if count is not None and isinstance(value, int) and value >= count:
+                raise SettingError(
+                    f"{name} must be a {setting.numbers} of this vision tower that runs, 0 to "
+                    f"{count - 1}; got {value}."
+                )
 
     @property
     def text(self) -> str:

@@ -24,8 +24,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--vllm-args='--gpu-memory-utilization 0.45'",
     )
     _add_model(parser)
-    parser.add_argument("--method", default="hired", help="the server's default method")
-    parser.add_argument("--budget", default="0.2", help="rate or count to keep (default: 0.2)")
+    words = "of the server: a method with its settings, such as hired:budget=10%%,alpha=0.3"
+    parser.add_argument("--lane", "--method", dest="lane", default="hired", help=words)
+    parser.add_argument("--budget", help="the lane's, in place of the one in it")
     parser.add_argument("--only", choices=["baseline", "hired"], help="one of the two")
     parser.add_argument("--dry-run", action="store_true", help="print the commands and stop")
     parser.set_defaults(run=serve)
@@ -67,12 +68,15 @@ def serve(args: argparse.Namespace) -> int:
     Raises:
         ModelError: a server does not start, or ends by itself.
     """
-    from hired.budget import parse_budget
     from hired.errors import ModelError
+    from hired.selectors import read_settings, split_lane
     from hired.serving.launch import Server, command, find_vllm
     from hired.serving.models import find_folder
 
-    settings = {"method": args.method, "budget": parse_budget(args.budget)}
+    method, given = split_lane(args.lane)
+    if args.budget is not None:
+        given |= read_settings(method, {"budget": args.budget})
+    settings = {"method": method, **given}
     vllm = (args.vllm or "vllm") if args.dry_run else find_vllm(args.vllm)
     folder, extra = find_folder(args.model), args.vllm_args
     made = {

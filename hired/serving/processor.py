@@ -51,12 +51,10 @@ class HiredInfo(Info):
         config = self.get_hf_config()
         settings = resolve(getattr(config, KEY, None), kwargs.get(KEY))
         vision = config.vision_config
-        _check("heads", settings.get("heads"), vision.num_attention_heads, "head")
         chosen = config.vision_feature_layer
         chosen = [chosen] if isinstance(chosen, int) else chosen
         depth = max(layer % (vision.num_hidden_layers + 1) for layer in chosen)
-        for name in ("init_layer", "final_layer"):
-            _check(name, settings.get(name), depth, "layer")
+        make_selector(settings).check_model(depth, vision.num_attention_heads)
         return settings
 
     def count(self, height: int, width: int, settings: Settings) -> int:
@@ -160,11 +158,3 @@ class HiredLlavaNextProcessor(HiredProcessor, LlavaNextMultiModalProcessor):
 
 class HiredLlavaProcessor(HiredProcessor, LlavaMultiModalProcessor):
     """LLaVA-1.5."""
-
-
-def _check(name: str, value: Any, count: int, what: str) -> None:
-    if isinstance(value, int) and value >= count:
-        raise SettingError(
-            f"{name} must be a {what} of this vision tower that runs, 0 to {count - 1}; got "
-            f"{value}."
-        )

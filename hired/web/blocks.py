@@ -106,9 +106,9 @@ class Page(gr.Blocks):
 
 
 def _complete(block_fn: Any, inputs: list[Any]) -> list[Any]:
-    """The values of a program written before an endpoint took lanes or told coverage: neither."""
+    """The values of a program written before an endpoint had its last parameters: none of them."""
     left = [getattr(field, "value", None) for field in block_fn.inputs[len(inputs) :]]
-    return [*inputs, *left] if all(one == "" or one is False for one in left) else inputs
+    return [*inputs, *left] if all(one in ("", None, False) for one in left) else inputs
 
 
 def _clean(value: Any) -> Any:
@@ -201,6 +201,7 @@ def listen(
     handler: Callable[..., Any],
     reads: Parts,
     writes: Parts,
+    words: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Any:
     """Let a handler answer an event; gives what further events can follow.
@@ -210,16 +211,32 @@ def listen(
         handler: gives a `Values`, or is a generator of several.
         reads: the handler's parameters; gradio refuses a name that it does not have.
         writes: what it may name in its values; a component it does not name stays as it is.
+        words: what each of `reads` is, for programs and MCP to read.
         options: of gradio's listeners.
     """
     place = _place_all if inspect.isgeneratorfunction(handler) else _place
     work = place(handler, writes)
+    if words:
+        _describe(work, reads, words)
     return event(work, None, list(writes.values()), inputs_kwargs=dict(reads), **options)
 
 
 def pick(parts: Parts, *names: str) -> Parts:
     """The components with these names, in their order."""
     return {name: parts[name] for name in names}
+
+
+def _describe(work: Callable[..., Any], reads: Parts, words: Mapping[str, str]) -> None:
+    """Put what is read into docstring and signature, where gradio looks for it.
+
+    What a handler takes without naming it may be left out, as None.
+    """
+    lines = "\n".join(f"    {name}: {words[name]}" for name in reads)
+    work.__doc__ = f"{inspect.getdoc(work)}\n\nArgs:\n{lines}"
+    own, kind = inspect.signature(work).parameters, inspect.Parameter.KEYWORD_ONLY
+    defaults = {name: own[name].default if name in own else None for name in reads}
+    named = [inspect.Parameter(name, kind, default=one) for name, one in defaults.items()]
+    vars(work)["__signature__"] = inspect.Signature(named)
 
 
 def _place(handler: Callable[..., Values], writes: Parts) -> Callable[..., Any]:

@@ -18,10 +18,10 @@ from typing import Any, get_args
 
 from hired.errors import HiredError, InputError, SettingError
 from hired.metrics import Metrics
-from hired.selectors import parse
+from hired.selectors import every_setting, parse
 from hired.web import uploads
 from hired.web.pane_state import MEASURED, PaneState, name_views
-from hired.web.settings import DECLARED, MAX_REPEATS, MOST, RUN, Settings, from_mapping
+from hired.web.settings import MAX_REPEATS, MOST, RUN, Settings, from_mapping
 
 MAX_BYTES, MAX_TEXT, FORMAT = 2_000_000, 20_000, "hired-comparison-1"
 _NUMBERS = {field.name: field.type for field in dataclasses.fields(Metrics)}
@@ -110,7 +110,7 @@ def to_csv(record: Record) -> str:
         | {"phase": view.phase, "text": view.text}
         | {name: (view.metrics or {}).get(name) for name in _NUMBERS}
         | {name: view.told_coverage.get(name) for name in ("coverage", "words")}
-        | {f"setting_{name}": _setting(view, name) for name in DECLARED}
+        | {f"setting_{name}": _setting(view, name) for name in every_setting()}
         | shared
         for view in name_views(record.views)
     ]
@@ -203,7 +203,7 @@ def _as_exported(found: dict[str, Any]) -> dict[str, Any]:
         settings["lanes"] = texts if len(texts) > 1 else [Settings().texts[0], *texts]
         lanes = [{"lane": text} | lane for text, lane in zip(asked["lanes"], lanes, strict=False)]
     else:
-        settings |= {key: value for key, value in asked.items() if key in DECLARED}
+        settings |= {key: value for key, value in asked.items() if key in every_setting()}
         settings["right"] = asked["method"]
     return found | facts | {"image": image, "settings": settings, "lanes": lanes}
 

@@ -11,11 +11,11 @@ from typing import Any
 import gradio as gr
 
 from hired.errors import SettingError
-from hired.selectors import SELECTORS, ByHand, Selector, as_selector
+from hired.selectors import SELECTORS, ByHand, Selector, as_selector, every_setting
 from hired.selectors.by_hand import Patches
 from hired.settings import Budget, Choice, Flag, Heads, Layer, Number, Setting, Whole
 from hired.web.markup import fill
-from hired.web.settings import COUNTS, DECLARED, HIGHEST, MOST, RUN, Settings
+from hired.web.settings import COUNTS, HIGHEST, MOST, RUN, Settings
 
 RATE, COUNT = "Share", "Count"
 RATE_LABEL, COUNT_LABEL = "Share of all patches, %", "Patches to keep, per image"
@@ -99,12 +99,13 @@ def _load(panes: str) -> dict[str, Any]:
 
 def _read_lane(text: str) -> Selector:
     """A lane as its row wrote it; what its boxes hold is refused in their words."""
+    known = every_setting()
     for part in text.partition(":")[2].split(","):
         key, _, value = part.partition("=")
         if key == "budget":
             _check_budget(value.strip())
-        elif key in DECLARED and not value.strip():
-            raise SettingError(f"{DECLARED[key].label}: the box is empty. Type a number.")
+        elif key in known and not value.strip():
+            raise SettingError(f"{known[key].label}: the box is empty. Type a number.")
     return as_selector(text)
 
 

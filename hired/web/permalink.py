@@ -9,10 +9,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from hired.errors import SettingError
-from hired.selectors import SELECTORS, Selector, build, settings_of
+from hired.selectors import SELECTORS, Selector, build, every_setting, settings_of
 from hired.settings import Budget, Heads, Layer, Setting, nearest
 from hired.web.examples import Example, Greeting
-from hired.web.settings import DECLARED, MOST, RUN, SIDES, Settings, share_settings
+from hired.web.settings import MOST, RUN, SIDES, Settings, known_names, share_settings
 
 OWN = "own"  # `image=own` in a link: made with an upload, which it cannot carry
 ASKED = ("q", "example", "image")  # what else a link says of what is asked
@@ -20,7 +20,6 @@ HERE = ("run", "stage")  # what the page itself does with a link; they ask for n
 MAX_QUESTION = 1000  # characters of a question in a link
 MAX_VALUE = 300  # characters of a setting in a link, unless it says more itself
 MAX_LANE = 20_000  # and of a lane
-KNOWN = ("lane", *RUN, *SIDES, *DECLARED)
 
 
 def to_query(settings: Settings, question: str = "", example: str = "") -> str:
@@ -66,16 +65,16 @@ def from_query(
         lanes, more = _read_lanes(query["lane"], layers, heads)
         left = query.keys() - {*RUN, *ASKED, "lane"}
     else:
-        shared, more = _fit(DECLARED, query, layers, heads)
+        shared, more = _fit(every_setting(), query, layers, heads)
         for index, side in enumerate(SIDES):
             if side in query and query[side] not in (*SELECTORS, *["none"] * (index == 2)):
                 more.append(f"{side}={str(query[side])[:60]}")
             elif side in query:
                 shared[side] = query[side]
         lanes = share_settings(shared)
-        left = query.keys() - {*KNOWN, *ASKED}
+        left = query.keys() - {*known_names(), *ASKED}
     for key in sorted(left):
-        hint = nearest(key[:60], KNOWN)
+        hint = nearest(key[:60], ["lane", *known_names()])
         more.append(f"{key[:60]}={str(query[key])[:60]}{hint and f' ({hint.strip()})'}")
     return Settings(lanes, **run), changed + more
 

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hired.errors import SettingError
-from hired.selectors import SELECTORS, Selector, as_selector, build, fitting
-from hired.settings import Flag, Setting, Whole, declarations, declared, nearest
+from hired.selectors import SELECTORS, Selector, as_selector, build, every_setting, fitting
+from hired.settings import Flag, Whole, declarations, declared, nearest
 
 LEAST, MOST = 2, 4  # panes
-DECLARED: dict[str, Setting] = {
-    name: setting for method in SELECTORS.values() for name, setting in method.settings().items()
-}  # every setting of every method
 SIDES = ("left", "right", "third")  # the panes of old links and files, which shared their settings
 NOBODY = "none"  # the third of them when there was none
 
@@ -67,7 +64,11 @@ RUN = declarations(Settings)
 COUNTS = {name: setting for name, setting in RUN.items() if isinstance(setting, Whole)}
 HIGHEST = {name: count.high for name, count in COUNTS.items() if count.high is not None}
 MAX_NEW_TOKENS, MAX_REPEATS = HIGHEST["max_new_tokens"], HIGHEST["repeats"]
-KNOWN = ("lanes", *RUN, *SIDES, *DECLARED)  # every name that a file or a program may give
+
+
+def known_names() -> tuple[str, ...]:
+    """Every name that a link, a file or a program may give."""
+    return ("lanes", *RUN, *SIDES, *every_setting())
 
 
 def from_mapping(values: Mapping[str, Any]) -> Settings:
@@ -79,9 +80,10 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
     Raises:
         SettingError: a name that no setting has, a value not of its kind or out of range.
     """
-    for name in (str(key)[:60] for key in values if key not in KNOWN):
+    known = known_names()
+    for name in (str(key)[:60] for key in values if key not in known):
         raise SettingError(
-            f"There is no setting {name!r}; there are {', '.join(KNOWN)}.{nearest(name, KNOWN)}"
+            f"There is no setting {name!r}; there are {', '.join(known)}.{nearest(name, known)}"
         )
     given = {key: value for key, value in values.items() if value is not None and value != ""}
     run = {key: RUN[key].read(key, given.pop(key)) for key in RUN if key in given}
@@ -113,7 +115,9 @@ def share_settings(given: Mapping[str, Any]) -> tuple[Selector, ...]:
     """
     usual = dict(zip(SIDES, (*Settings().texts, NOBODY), strict=True))
     names = [str(given.get(side, usual[side])) for side in SIDES]
-    shared = {key: one.read(key, given[key]) for key, one in DECLARED.items() if key in given}
+    shared = {
+        key: one.read(key, given[key]) for key, one in every_setting().items() if key in given
+    }
     return tuple(
         build(name, **(fitting(name, shared) if name in SELECTORS else {}))
         for side, name in zip(SIDES, names, strict=True)

@@ -20,7 +20,8 @@ from hired.comparison.explain import Explanation
 from hired.comparison.lane import Lane
 from hired.errors import HiredError, SettingError
 from hired.images import describe_image
-from hired.selectors import SELECTORS, Selector, build, fitting, parse, settings_of
+from hired.selectors import SELECTORS, Selector, build, fitting, parse
+from hired.settings import nearest
 from hired.web.engine import Loaded
 from hired.web.limits import MAX_ROWS, Limits
 from hired.web.pane_state import PaneState, median, show
@@ -30,9 +31,6 @@ from hired.web.settings import Settings
 
 log = logging.getLogger(__name__)
 TICK_S = 0.5  # after this long within a row a frame with nothing new asks who still listens
-METHODS = [name for name, method in SELECTORS.items() if method.general]
-SWEPT = dict.fromkeys(key for name in METHODS for key in settings_of(name) if key != "budget")
-AXES = ("none", "method", *SWEPT)
 NUMBERS = ("visual_tokens", "ttft_s", "tokens_per_s", "total_s", "kv_cache_bytes", "peak_bytes")
 
 
@@ -57,6 +55,17 @@ class Progress:
     gap: str = ""
 
 
+def swept() -> list[str]:
+    """What a sweep goes over: every method but those made for one image."""
+    return [name for name, method in SELECTORS.items() if method.general]
+
+
+def axes() -> tuple[str, ...]:
+    """What else it may go over: nothing, the method, or any setting beside the budget."""
+    keys = (key for name in swept() for key in SELECTORS[name].settings() if key != "budget")
+    return ("none", "method", *dict.fromkeys(keys))
+
+
 def plan(
     settings: Settings, budgets: str, axis: str, values: str, methods: Sequence[str] = ()
 ) -> list[Settings]:
@@ -71,8 +80,11 @@ def plan(
     """
     parts = re.split(r"[;\s]+|,(?=\s|$)|(?<=%),", re.sub(r"\s+%", "%", budgets))
     rates = [parse_budget(part) for part in parts if part]
-    if axis not in AXES:
-        raise SettingError(f"A sweep's second axis is one of {', '.join(AXES)}; got {axis!r}.")
+    if axis not in axes():
+        raise SettingError(
+            f"A sweep's second axis is one of {', '.join(axes())}; got {axis!r}."
+            f"{nearest(str(axis), axes())}"
+        )
     points: list[Any] = [None] if axis == "none" else values.replace(",", " ").split()
     if not rates or not points:
         raise SettingError("A sweep needs at least one budget and one value of the second axis.")
@@ -262,7 +274,7 @@ def _row(lane: Selector, view: PaneState) -> dict[str, Any]:
         "method": lane.name,
         "lane": lane.text,
         "budget": "stock" if lane.name == "full" else budget,
-        **{name: own.get(name) for name in AXES if name not in ("none", "method")},
+        **{name: own.get(name) for name in axes()[2:]},
         **{name: (view.metrics or {}).get(name) for name in ("kept_tokens", *NUMBERS)},
         "repeats": view.repeats,
         "text": view.text,

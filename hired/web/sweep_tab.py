@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from hired.errors import HiredError, InputError
+from hired.selectors import every_setting
 from hired.web import export, form, sweep_results, uploads
 from hired.web.blocks import Parts, Values, listen, pick, plain_errors
 from hired.web.handlers import Handlers
@@ -16,7 +17,7 @@ from hired.web.markup import fill
 from hired.web.pictures import small
 from hired.web.queues import FREE, LOOK, QUIET
 from hired.web.share_panel import Recall
-from hired.web.sweep import AXES, METHODS, Progress, plan, sweep
+from hired.web.sweep import Progress, axes, plan, sweep, swept
 from hired.web.sweep_results import budget_of, grid, plot
 from hired.web.tab_run import TabRun, changes, show_progress
 from hired.web.uploads import read_image, upload_folder
@@ -83,23 +84,29 @@ def _fields() -> Parts:
             elem_id="sweep-budgets", min_width=240,
         )  # fmt: skip
         methods = gr.Dropdown(
-            [choice for choice in form.method_choices() if choice[1] in METHODS[1:]],
+            [choice for choice in form.method_choices() if choice[1] in swept()[1:]],
             value=["hired", "random"], multiselect=True, label="Methods", elem_id="sweep-methods",
             min_width=240,
         )  # fmt: skip
         axis = gr.Dropdown(
-            [name for name in AXES if name != "method"], value="none", label="One more setting",
+            [name for name in axes() if name != "method"], value="none", label="One more setting",
             elem_id="sweep-axis", min_width=140,
         )  # fmt: skip
         values = gr.Textbox(
             "", label="Its values", placeholder="0.25 0.5 0.75", visible=False, min_width=140
         )
-    axis.change(lambda name: gr.update(visible=name != "none"), axis, values, queue=False, **QUIET)
+    listen(axis.change, _ask_values, {"axis": axis}, {"values": values}, queue=False, **QUIET)
     cover = gr.Checkbox(
         False, label="Coverage: how much of what the stock answer looked at does each run keep? "
         "(one pass more)", elem_id="sweep-cover",
     )  # fmt: skip
     return {"budgets": budgets, "methods": methods, "axis": axis, "values": values, "cover": cover}
+
+
+def _ask_values(axis: str) -> Values:
+    """The box for the values of a setting, with what they may be."""
+    one = every_setting().get(axis)
+    return {"values": gr.update(visible=one is not None, info=one and f"{one.help}: {one.allowed}")}
 
 
 def _results() -> dict[str, Any]:

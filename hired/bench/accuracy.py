@@ -123,7 +123,7 @@ class _Shown:
     words: list[tuple[Word, ...]]
 
     def judge(self, selection: Selection, answers: Sequence[str]) -> dict[str, Any]:
-        """What a record holds of one lane."""
+        """Entry of a record for one lane."""
         right = [is_right(*pair) for pair in zip(answers, self.questions, strict=True)]
         marks = "".join(str(int(one)) for one in right)
         result = {"right": marks, "visual_tokens": selection.visual_tokens}

@@ -76,7 +76,7 @@ def stock_words(
 
 
 def cover(words: Sequence[Word], question: Question, mask: Tensor) -> list[float] | None:
-    """What of a stock answer's attention lies on kept patches, in the order of `OVER`.
+    """Measure how much of a stock answer's attention is on kept patches, in the order of `OVER`.
 
     Args:
         words: of the stock answer; without any there is no coverage.

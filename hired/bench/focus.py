@@ -91,7 +91,7 @@ def make_record(
     device: torch.device,
     command: str,
 ) -> dict[str, Any]:
-    """What was measured of `posters` pictures of each split, with what it depends on."""
+    """Record what `posters` pictures of each split gave, with what it depends on."""
     rows = {
         split: {where: [asdict(one) for one in layers] for where, layers in parts.items()}
         for split, parts in found.items()

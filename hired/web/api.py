@@ -53,7 +53,7 @@ WORDS = {
 
 
 def describe_parameters() -> dict[str, str]:
-    """What each parameter of the endpoints is, for programs and MCP."""
+    """Describe each parameter of the endpoints, for programs and MCP."""
     settings = {
         key: f"{one.help} ({one.allowed}); left out: {one.write(usual_value(key)) or 'empty'}"
         for key, one in every_setting().items()
@@ -148,7 +148,7 @@ class Endpoints:
                 yield self._answers(image, question, settings, cover(views, found))
 
     def select(self, image: str, method: str = "hired", lane: str = "", **given: Any) -> Values:
-        """Which patches of an image a method keeps, without asking anything.
+        """Tell which patches of an image a method keeps, without asking anything.
 
         Gives `kept`, `nominal`, `stock`, `newlines`, the `grid`, `budgets` per partition (the
         overview first, crops row by row) and `patches`: the kept raster indices of each.
@@ -180,7 +180,7 @@ class Endpoints:
         methods: str = "",
         coverage: bool = False,
     ) -> Iterator[Values]:
-        """One prompt at many budgets, and at several values of one more setting if asked.
+        """Measure one prompt at many budgets, and at several values of one more setting if asked.
 
         Streams the rows measured so far, the stock baseline first. Cancelling the job ends it.
         """
@@ -208,7 +208,7 @@ class Endpoints:
 
 
 def read_panes(method: str, given: Mapping[str, Any], lanes: str = "") -> tuple[Selector, ...]:
-    """What an endpoint was asked: lanes as text, one alone beside stock, or one method's settings.
+    """Read the panes of a call: lanes as text, one alone beside stock, or one method's settings.
 
     Programs of before send every setting with every method, so that one at its default is as good
     as left out where the method does not have it.

@@ -67,7 +67,7 @@ class Page(gr.Blocks):
         super().__init__(**options)
 
     def queue(self, *args: Any, **options: Any) -> gr.Blocks:
-        """Gradio's own, as long as the engine's limits say; to call again when they change.
+        """Make gradio's queue as long as the engine's limits say; to call again when they change.
 
         It looks for requests every `POLL_S` instead of every millisecond: a thousand times a second
         it would take the interpreter from the thread that generates.
@@ -80,7 +80,7 @@ class Page(gr.Blocks):
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
     ) -> list[Any]:
-        """Gradio's own, on clean text, and with a sentence when the values do not fit.
+        """Check values as gradio does, on clean text, and say in a sentence where they do not fit.
 
         Number boxes reach the page's handlers as they were typed.
 
@@ -106,7 +106,10 @@ class Page(gr.Blocks):
 
 
 def _complete(block_fn: Any, inputs: list[Any]) -> list[Any]:
-    """The values of a program written before an endpoint had its last parameters: none of them."""
+    """Inputs of a call with the defaults of what it left out, if those are empty or off.
+
+    Programs written before an endpoint had its last parameters leave these out.
+    """
     left = [getattr(field, "value", None) for field in block_fn.inputs[len(inputs) :]]
     return [*inputs, *left] if all(one in ("", None, False) for one in left) else inputs
 
@@ -168,7 +171,7 @@ def _is_number(value: Any) -> bool:
 
 @contextmanager
 def plain_errors(html: bool = True) -> Iterator[None]:
-    """Errors as a sentence, without a trace for the visitor; unexpected ones go to the log.
+    """Turn errors into a sentence without a trace for the visitor; log the unexpected ones.
 
     `html` escapes it for the page; a program gets the text as it is.
     """
@@ -186,7 +189,7 @@ def plain_errors(html: bool = True) -> Iterator[None]:
 
 
 def tell(words: str, html: bool = False) -> gr.Error:
-    """The error gradio shows to whoever asked."""
+    """Make the error that gradio shows to the visitor."""
     cut = replace_surrogates(words if len(words) <= LONGEST else f"{words[:LONGEST]} …")
     return gr.Error(escape(cut) if html else cut, title=TITLE, print_exception=False)
 
@@ -258,7 +261,7 @@ def _place_all(handler: Callable[..., Any], writes: Parts) -> Callable[..., Iter
 
 
 def _in_order(values: Values, writes: Parts) -> Any:
-    """The values as gradio takes them: a list, or the only one itself.
+    """Values as gradio takes them: a list, or the only one itself.
 
     Raises:
         KeyError: a name that is none of `writes`.

@@ -27,7 +27,7 @@ MOST_LINES = 6  # of an answer; the export has all of it
 
 @dataclass(frozen=True, eq=False)
 class Pen:
-    """A canvas and how far down it is written."""
+    """Canvas and the pen that writes on it."""
 
     canvas: Image.Image
     draw: ImageDraw.ImageDraw
@@ -126,7 +126,7 @@ def _column(
     selection: Selection,
     known: str,
 ) -> int:
-    """One pane; gives the y below it."""
+    """Draw one pane; gives the y below it."""
     left, top = at
     y = pen.write((left, top), view.title, 24, width, bold=True, most=1)
     if known and view.phase == "done":
@@ -144,7 +144,7 @@ def _column(
 
 
 def figures(view: PaneState, selection: Selection) -> list[str]:
-    """What was counted and what was measured, with its spread or that it is one run."""
+    """Lines of what was counted and what was measured, with its spread or that it is one run."""
     metrics = view.metrics or {}
     tokens = metrics.get("visual_tokens", view.visual_tokens)
     lines = []

@@ -1,4 +1,4 @@
-"""The Compare tab: left what is asked, right what happens. Layout and wiring, no logic."""
+"""The Compare tab: left the question, right the answers. Layout and wiring, no logic."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -36,7 +36,7 @@ Chips = list[tuple[Example, gr.Button]]
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """The left column: what other tabs need to know of it.
+    """Left column: what other tabs need to know of it.
 
     Attributes:
         known: the right answer by the question it belongs to.
@@ -58,18 +58,18 @@ class Asked:
 
     @property
     def example(self) -> Parts:
-        """What a bundled example fills."""
+        """Components that a bundled example fills."""
         return {"path": self.image, "question": self.question, "known": self.known,
                 "note": self.note, "brought": self.brought}  # fmt: skip
 
     @property
     def parts(self) -> Parts:
-        """All of it by the names that handlers have for it."""
+        """Components by the names that handlers have for them."""
         return {**self.example, **self.form.fields}
 
     @property
     def model(self) -> Parts:
-        """What a model fills."""
+        """Components that a model fills."""
         posters, documents = self.examples
         return {"methods": self.methods, **self.form.fields, "posters": posters,
                 "documents": documents}  # fmt: skip
@@ -77,7 +77,7 @@ class Asked:
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """The right column.
+    """Right column.
 
     Attributes:
         results: what `Handlers.draw` fills.
@@ -100,7 +100,7 @@ class Shown:
 
     @property
     def sight(self) -> Parts:
-        """What `FormChanges.look` fills."""
+        """Components that `FormChanges.look` fills."""
         return {"picture": self.picture, "readout": self.readout, "small": self.keeps,
                 "stale": self.stale}  # fmt: skip
 
@@ -259,7 +259,7 @@ def _wire_opening(
 ) -> None:
     """Fill the page when a visitor comes, and answer the first example where nobody has yet."""
     outputs = {**shown.results, "last": shared.last}
-    wanted = gr.State(False)  # is the first example to be answered for this visitor?
+    wanted = gr.State(False)  # whether to answer the first example for this visitor
     fresh = {**asked.model, **asked.example, "mode": shown.mode, **outputs, "wanted": wanted}
     opened = listen(demo.load, handlers.open, {}, fresh, **OPEN, **QUIET)
     keep_form(handlers, asked, opened)

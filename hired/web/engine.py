@@ -1,4 +1,4 @@
-"""The one model behind the page, what it can be asked, and who may stop what.
+"""The one model behind the page, the limits of what is asked of it, and the stop signs of runs.
 
 Knows neither gradio nor HTML. Loading is lazy, so that importing the app costs nothing.
 """
@@ -33,7 +33,7 @@ PATIENCE_S = 10.0  # then a preview is worth more than the measurement beside it
 
 
 class Options(TypedDict, total=False):
-    """How `hired.load` is to load a model."""
+    """Keyword arguments of `hired.load`."""
 
     quantization: str | None
     device: str
@@ -71,28 +71,29 @@ class Loaded:
 
 
 class AsidePreview(Preview):
-    """Previews for a server: off its threads, which stay and would slow down the lanes on a CPU,
-    and not beside a lane that is measured.
+    """Previews for a server: on a thread of their own, and not beside a lane that is measured.
+
+    The server's threads stay alive, and computing on them would slow down the lanes on a CPU.
     """
 
     def look(self, image: Image.Image, *received: int) -> Vision:
-        """As `Preview`; a new image waits for a comparison to end, `PATIENCE_S` at most.
+        """Look as `Preview` does; a new image waits up to `PATIENCE_S` for a comparison to end.
 
-        On MPS to its very end: two threads there can end the process.
+        On MPS it waits as long as it takes: two threads there can end the process.
         """
         patience = None if self.device.type == "mps" else PATIENCE_S
         with nullcontext() if self.knows(image, *received) else device_turn(patience):
             return super().look(image, *received)
 
     def encode(self, image: Image.Image, *received: int) -> Vision:
-        """One pass of the tower over an RGB image, not cached; from MPS it comes to the CPU."""
+        """Run the tower once over an RGB image, not cached; a result of MPS comes to the CPU."""
         vision = run_aside(functools.partial(super().encode, image, *received))
         return from_arrays(to_arrays(vision)) if self.device.type == "mps" else vision
 
 
 @dataclass(eq=False)
 class Stops:
-    """The stop signs of one visitor's run: for all lanes and for each; has its turn come?"""
+    """Stop signs of one visitor's run, for all lanes and for each, and whether it has begun."""
 
     everything: threading.Event = field(default_factory=threading.Event)
     lanes: list[threading.Event] = field(
@@ -107,7 +108,7 @@ class Engine:
     Attributes:
         name: the model asked for.
         options: quantization, device and dtype for `hired.load`.
-        may_switch: may a visitor load another model of the allow-list?
+        may_switch: whether a visitor may load another model of the allow-list.
         limits: what a visitor may ask for.
         choices: models that can be switched to, in a few words: the allow-list, and what this
             server was started with.
@@ -149,7 +150,7 @@ class Engine:
 
     @property
     def ready(self) -> bool:
-        """Is the model there? Never waits."""
+        """True once the model is loaded; asking never waits."""
         return self._loaded is not None
 
     def start(self) -> Loaded:
@@ -221,7 +222,7 @@ class Engine:
         return Loaded(model, processor, look(model, processor), info)
 
     def versions(self) -> dict[str, str]:
-        """What a result depends on."""
+        """Versions of the packages that a result depends on."""
         return versions()
 
     @contextmanager
@@ -255,12 +256,12 @@ class Engine:
             self._stops.pop(next(iter(self._stops)), None)
 
     def waits(self, visitor: str | None) -> bool:
-        """Is a run of this visitor expected that has not begun?"""
+        """Tell whether a run of this visitor is expected and has not begun."""
         stops = self._stops.get(visitor or "")
         return stops is not None and not stops.begun
 
     def forget(self, visitor: str | None) -> None:
-        """Expect no longer a run that was refused on its way to the queue."""
+        """Drop the stop signs of a run that was refused on its way to the queue."""
         if self.waits(visitor):
             del self._stops[visitor or ""]
 
@@ -284,7 +285,7 @@ def _without_frames(error: Exception) -> Exception:
 
 @contextmanager
 def _changing_model() -> Iterator[None]:
-    """The old model may be collected meanwhile; what is there in the end settles, come what may."""
+    """Let the old model be collected while another loads; settle with the one there at the end."""
     gc.unfreeze()
     try:
         yield
@@ -293,6 +294,6 @@ def _changing_model() -> Iterator[None]:
 
 
 def _settle() -> None:
-    """Keep what is there by now out of the garbage collection before each lane: 0.4 s of it."""
+    """Take what is there by now out of the garbage collection, which costs a lane 0.4 s of it."""
     gc.collect()
     gc.freeze()

@@ -28,7 +28,7 @@ REAL = FOLDER / "real"  # for models that read photographs and documents
 
 @dataclass(frozen=True)
 class Example:
-    """One example.
+    """One example of the page.
 
     Attributes:
         key: short name for links.
@@ -57,7 +57,7 @@ class Example:
 
 
 def note(example: Example) -> str:
-    """What an example shows and its known answer."""
+    """Note under an example: what it shows, and its known answer."""
     return fill("page", "example", words=example.note, known=example.answer)
 
 
@@ -100,7 +100,7 @@ class Greeting:
 
     @property
     def embedded(self) -> bool:
-        """Is the model the one that only knows posters of shapes?"""
+        """True of the model that only knows posters of shapes."""
         return self.engine.get().info["origin"] == "embedded"
 
     def example(self, key: str = "") -> Example | None:
@@ -111,14 +111,14 @@ class Greeting:
 
     @property
     def settings(self) -> Settings:
-        """The usual ones, within the server's limits."""
+        """The usual settings, within the server's limits."""
         usual = Settings()
         most = self.engine.limits.new_tokens
         return replace(usual, max_new_tokens=min(usual.max_new_tokens, most))
 
     @property
     def file(self) -> Path:
-        """Where the recorded answers of this model are shipped, if they are."""
+        """Path of the recorded answers of this model; the file may be missing."""
         return self._recorded / (re.sub(r"[^\w.-]+", "-", self.engine.name) + ".json")
 
     def run(self) -> Record | None:
@@ -142,7 +142,7 @@ class Greeting:
         settings: Settings,
         views: list[PaneState],
     ) -> Record:
-        """A run that has ended, with its picture and the answer known of it."""
+        """Record of a run that has ended, with its picture and the answer known of it."""
         example = self.shown(path, image)
         kept = keep_picture(path, image, example.key if example else "")
         if self.foreign(path, image):
@@ -152,14 +152,14 @@ class Greeting:
         return Record(question, kept, settings, views, facts, known)
 
     def foreign(self, path: str, image: Image.Image) -> bool:
-        """Is a picture one that the embedded model knows nothing of?"""
+        """Tell whether the embedded model knows nothing of pictures like this one."""
         if not self.embedded:
             return False
         known = self.shown(path, image)
         return known not in self.posters if known else not looks_like_poster(image)
 
     def case(self, path: str, image: Image.Image, known: str) -> Case:
-        """What the panes of a run are about; `known` is the right answer."""
+        """Facts that the panes of a run are judged by; `known` is the right answer."""
         return Case(known, self.foreign(path, image))
 
     def shown(self, path: str, image: Image.Image | None = None) -> Example | None:
@@ -186,8 +186,9 @@ class Greeting:
 
 
 def _same_picture(path: str, image: Image.Image | None, of_example: str) -> bool:
-    """Does a file hold an example's picture? By its bytes, else by its pixels: it may have been
-    saved again, or be gone and only `image` be left of it.
+    """Compare a file with an example's picture: by its bytes, else by its pixels.
+
+    A picture may have been saved again, or its file be gone and only `image` be left of it.
     """
     if (found := digest(path)) and found == digest(of_example):
         return True

@@ -25,7 +25,7 @@ from hired.web.uploads import read_image
 
 
 def walked(settings: Settings) -> Any:
-    """The HiRED that is explained: that of the first pane that has it, else one as usual."""
+    """The HiRED to explain: that of the first pane that has it, else one of usual settings."""
     usual = build("hired")
     return next((lane for lane in settings.lanes if lane.name == usual.name), usual)
 
@@ -70,7 +70,7 @@ def walk(loaded: Loaded, image: Image.Image, settings: Settings) -> str:
 
 
 def _cut(grid: TileGrid) -> str:
-    """How an image is cut into tiles, in words."""
+    """Tiles and patches that an image is cut into, in words."""
     if grid.tiles == 1:
         return f"One square of {grid.nominal:,} patches. {cut_words(grid)}".strip()
     return (

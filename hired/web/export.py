@@ -48,12 +48,12 @@ class Record:
     known: str = ""
 
     def __hash__(self) -> int:
-        """By content, although its parts are lists and dictionaries: Gradio asks for it."""
+        """Hash by content, although its parts are lists and dictionaries: gradio asks for it."""
         return hash(json.dumps(as_dict(self), sort_keys=True))
 
 
 def about(info: dict[str, Any], versions: dict[str, str]) -> dict[str, Any]:
-    """What a result depends on, now."""
+    """Facts that a result depends on, now."""
     keys = ("device", "device_name", "dtype", "quantization")
     return {
         "model": info["name"],
@@ -91,7 +91,7 @@ def as_dict(record: Record) -> dict[str, Any]:
 
 
 def to_json(record: Record) -> str:
-    """Everything."""
+    """The whole record as JSON."""
     return json.dumps(as_dict(record), indent=2, ensure_ascii=False)
 
 
@@ -186,7 +186,7 @@ def from_json(data: bytes | str | dict[str, Any]) -> Record:
 
 
 def _as_exported(found: dict[str, Any]) -> dict[str, Any]:
-    """What `python -m hired ask --json` prints, in the words of an export."""
+    """Translate what `python -m hired ask --json` prints into the form of an export."""
     asked = found["settings"]
     if "method" not in asked:
         return found

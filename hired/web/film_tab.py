@@ -146,7 +146,7 @@ class FilmRuns(TabRun):
             yield {"bar": show_progress(progress, ended=True), "film": drawn}
 
     def open(self, film: str | None) -> Values:
-        """Where nothing was made yet, the recorded film of the first example."""
+        """Show the recorded film of the first example where none was made yet."""
         engine, example = self.engine, self.greeting.example()
         found = None if film else sweep_results.recorded(engine.name, "film")
         if not found or not example or example.question != found["question"]:

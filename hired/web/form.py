@@ -1,4 +1,4 @@
-"""The form: the panes, each a method with its own settings, and what is the run's.
+"""The form: panes, each a method with its own settings, and the settings of the run.
 
 The rows at the heads of the panes and the simple budget are drawn in the browser (`lanes.js`) from
 what the methods declare. All of them write one hidden text, which says what the panes are.
@@ -98,7 +98,7 @@ def _load(panes: str) -> dict[str, Any]:
 
 
 def _read_lane(text: str) -> Selector:
-    """A lane as its row wrote it; what its boxes hold is refused in their words."""
+    """Read a lane as its row wrote it; a wrong box is refused by the name of its label."""
     known = every_setting()
     for part in text.partition(":")[2].split(","):
         key, _, value = part.partition("=")
@@ -172,7 +172,7 @@ def describe_methods(layers: int, heads: int, feature: int | None = None) -> str
 
 
 def _control(setting: Setting, layers: int, heads: int, feature: int | None) -> dict[str, Any]:
-    """How a setting is asked for: its kind of control and what that can be set to."""
+    """Kind of control of a setting, and what it can be set to."""
     match setting:
         case Budget():
             return {"kind": "budget"}
@@ -205,7 +205,7 @@ def method_choices() -> list[tuple[str, str]]:
 
 
 def build_budget(parts: dict[str, Any]) -> None:
-    """How much is kept: a share of all patches or a count. It moves the right pane."""
+    """Build the simple budget, a share of all patches or a count; it moves the right pane."""
     words = {"rate": RATE, "count": COUNT, "rate_label": RATE_LABEL, "count_label": COUNT_LABEL}
     panes = write(Settings())["panes"]  # not in a closed box, where gradio would not draw it
     parts["panes"] = gr.Textbox(panes, label="Panes", elem_id="panes-text", visible="hidden")
@@ -213,7 +213,7 @@ def build_budget(parts: dict[str, Any]) -> None:
 
 
 def build_settings(parts: dict[str, Any]) -> None:
-    """The way of running, and the way back to the defaults; what the panes are is in their rows."""
+    """Build the settings of the run and the button that puts everything back to the defaults."""
     usual = write(Settings())
     with gr.Row():
         for name, most in HIGHEST.items():

@@ -54,14 +54,14 @@ def take_turns(name: str, changes: Sequence[Any]) -> Any:
 def changes_since(
     kept: Record, path: str | None, question: str, settings: Settings, small: bool
 ) -> list[str]:
-    """What the form asks otherwise than a run did, in words.
+    """Parts of the form that differ from a run, in words.
 
     Args:
         kept: the run.
         path: the picture of the form.
         question: of the form.
         settings: of the form.
-        small: does the run's own thumbnail stand in the place of a picture?
+        small: whether the run's own thumbnail stands in the place of a picture.
     """
     ran = kept.settings
     found = []
@@ -84,7 +84,7 @@ def changes_since(
 def notice(
     kept: Record | None, path: str | None, question: str, settings: Settings, small: bool
 ) -> str:
-    """What the panes are of, and Run, where the form asks something else; else nothing."""
+    """Note that the answers are of another form, with a button to run; empty where they are not."""
     found = changes_since(kept, path, question, settings, small) if kept else []
     if not kept or not found:
         return ""
@@ -102,8 +102,9 @@ class FormChanges:
         self.handlers = handlers
 
     def wire(self, asked: Any, shown: Any, last: gr.State) -> None:
-        """One listener for each change of the form: what it does to the picture, to the small ones
-        and to the answers of the last run comes at once.
+        """Wire one listener for each change of the form.
+
+        Its effect on the picture, the small pictures and the notes above the answers comes at once.
         """
         quiet = {"queue": False, **QUIET}
         told = pick(asked.parts, "known", "note", "brought")
@@ -144,14 +145,14 @@ class FormChanges:
         self, mode: str, last: Record | None, brought: str, path: str | None,
         question: str, **fields: Any,
     ) -> Values:  # fmt: skip
-        """Picture, read-out, small pictures, and what the answers are of where that has changed."""
+        """Draw picture, read-out and small pictures; say where the answers are of another form."""
         stale = self.compare_with_last(last, brought, path, question, **fields)
         if brought and not path:  # what a run brought with it where its picture is not here
             return {"picture": brought, "readout": "", "small": "", **stale}
         return {**self.handlers.preview(path, mode, **fields), **stale}
 
     def choose(self, example: Example, **fields: Any) -> Values:
-        """An example that was clicked, and panes that say nothing of the one before."""
+        """Fill the form with an example that was clicked, and empty the panes."""
         views = [replace(view, phase="queued") for view in idle_views(**fields)]
         return {
             "path": example.image,
@@ -164,8 +165,9 @@ class FormChanges:
         }
 
     def arrive(self, path: str | None, question: str) -> Values:
-        """After an upload: no known answer, no question of another picture, and a warning where the
-        model knows nothing of such pictures. What cannot be read is said.
+        """Answer an upload: no known answer, and no question that belongs to another picture.
+
+        A picture that cannot be read, or that the model knows nothing of, brings a note.
         """
         asked = {one.question for one in self.handlers.greeting.every}
         question = "" if question in asked else question
@@ -184,7 +186,7 @@ class FormChanges:
         self, last: Record | None, brought: str, path: str | None, question: str,
         **fields: Any,
     ) -> Values:  # fmt: skip
-        """What the panes are of, where the form asks something else by now."""
+        """Tell of which form the answers are, where the form has changed since."""
         try:
             settings = form.read(**fields)
         except HiredError:  # a number half typed
@@ -193,7 +195,7 @@ class FormChanges:
 
 
 def _compared(asked: Any, last: gr.State) -> Parts:
-    """What is compared with the last run."""
+    """Components that are compared with the last run."""
     return {"last": last, **pick(asked.parts, "brought", "path", "question", *form.FIELDS)}
 
 
@@ -245,7 +247,7 @@ def note_run(begun: Any, ended: Any) -> None:
 
 
 def restorer(handlers: Handlers) -> Callable[..., Values]:
-    """The handler that puts a form back: what the browser kept, else what there is."""
+    """Make the handler that puts a form back: what the browser kept, else what there is."""
 
     # No `gr.skip`: gradio would make the image anew, without what compare_tab changed in it.
     def restore(ran: bool | None, path: str | None, question: str, **fields: Any) -> Values:

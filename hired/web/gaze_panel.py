@@ -134,12 +134,12 @@ def add_gaze_panel(
 
 
 def offer(handlers: Handlers, path: str | None, kept: Record | None) -> str:
-    """The button, where a model of this machine has answered about the picture shown."""
+    """Offer the button where a model of this machine has answered about the picture shown."""
     return fill("why", "ask") if _is_shown(handlers, path, kept) else ""
 
 
 def answer(handlers: Handlers, path: str | None, kept: Record | None) -> list[Any]:
-    """What the answers looked at, or why that cannot be told; and the files that tell it too."""
+    """Show what the answers looked at, or why that cannot be told; and files that tell it too."""
     as_they_are = [gr.skip()] * 3
     try:
         if not path or not kept or not _is_shown(handlers, path, kept):
@@ -153,7 +153,7 @@ def answer(handlers: Handlers, path: str | None, kept: Record | None) -> list[An
 
 
 def _is_shown(handlers: Handlers, path: str | None, kept: Record | None) -> bool:
-    """Is the picture of the last run the one shown, and its model here?"""
+    """Tell whether the picture of the last run is the one shown, and its model is here."""
     if not path or not kept or zerogpu.BORROWED or handlers.engine.servers is not None:
         return False
     here = kept.image.get("name") == Path(path).name

@@ -1,4 +1,4 @@
-"""What happens on a click: thin functions between gradio and `runs`, errors as plain sentences."""
+"""Handlers of clicks: thin functions between gradio and `runs`, errors as plain sentences."""
 
 import tempfile
 import threading
@@ -51,7 +51,7 @@ class Handlers:
         self._first_lock = threading.Lock()
 
     def open(self, request: gr.Request) -> Values:
-        """A new visitor: the settings of the link, the example it names, or the first one."""
+        """Fill a new visitor's page: settings of the link, the example it names or the first."""
         query = permalink.read_query(request)
         with plain_errors():
             preview = self.engine.get().preview
@@ -88,12 +88,12 @@ class Handlers:
         return {**self.draw(kept.views, case), "last": kept}
 
     def _wants_first(self, asked: bool) -> bool:
-        """Is the first example to be answered for this visitor? The embedded model does so once."""
+        """Tell whether to answer the first example; the embedded model does so once."""
         greeting = self.greeting
         return greeting.embedded and not (asked or greeting.run()) and bool(greeting.example())
 
     def first(self) -> Iterator[Values]:
-        """The first example answered, once per server; who waited meanwhile is shown that run."""
+        """Answer the first example once per server; visitors who waited see that run."""
         greeting = self.greeting
         example = greeting.example()
         assert example is not None  # `_wants_first` asked for it
@@ -113,7 +113,7 @@ class Handlers:
         yield self._again(kept)
 
     def fit_examples(self) -> Values:
-        """Which row of examples suits the model: posters for the embedded one, else documents."""
+        """Show the examples that suit the model: posters for the embedded one, else documents."""
         toy = self.greeting.embedded
         return {"posters": gr.update(visible=toy), "documents": gr.update(visible=not toy)}
 
@@ -127,7 +127,7 @@ class Handlers:
         return form.write(settings) | {"max_new_tokens": tokens}
 
     def describe_methods(self) -> str:
-        """What the rows of the panes are made of, on this model."""
+        """Data from which the browser makes the rows of the panes on this model."""
         loaded = self.engine.get()
         seen = loaded.preview
         feature = seen.feature_tap if loaded.servers is None else None
@@ -174,7 +174,7 @@ class Handlers:
         return {"picture": picture, "readout": told, "small": pictures.draw_small(image, kept)}
 
     def begin(self, request: gr.Request, path: str | None, question: str, **fields: Any) -> Values:
-        """Before the queue: refuse what cannot run; panes say they wait, Run gives way to Stop."""
+        """Prepare a run that will queue: refuse what cannot run, empty the panes, offer Stop."""
         with plain_errors():
             settings = form.read(**fields)
             if not path:
@@ -215,24 +215,24 @@ class Handlers:
             yield {**self.draw(views, case), "last": kept}
 
     def measure(self, request: gr.Request, **asked: Any) -> Iterator[Values]:
-        """As `run`, as often as it takes to show a difference of times."""
+        """Run as often as it takes to show a difference of times."""
         yield from self.run(request, **asked | {"repeats": max(ENOUGH, asked["repeats"])})
 
     def end(self) -> Values:
-        """After a run, stopped or not."""
+        """Put the buttons back after a run, stopped or not."""
         return self.buttons(running=0)
 
     def fail(self, request: gr.Request, **fields: Any) -> Values:
-        """After a run that was refused: nothing waits any more."""
+        """Put panes and buttons back after a run that was refused."""
         self.engine.forget(request.session_hash)
         return {**self.draw(idle_views(**fields)), "last": None, **self.buttons(running=0)}
 
     def stop(self, request: gr.Request) -> None:
-        """All lanes, within one token; what was said stays."""
+        """Stop all lanes within one token; their text so far stays."""
         self.engine.stop(request.session_hash)
 
     def stop_lane(self, lane: int, request: gr.Request) -> None:
-        """One lane."""
+        """Stop one lane within one token."""
         self.engine.stop(request.session_hash, lane)
 
     def files(self, kept: Record | None) -> list[Any]:

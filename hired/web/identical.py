@@ -108,7 +108,7 @@ def measure(
 
 
 def claims(record: dict[str, Any]) -> dict[int, tuple[int, int]]:
-    """By the number of repeats: comparisons that claim a difference, and how many there are."""
+    """Count, by the number of repeats, the comparisons that claim a difference, and all of them."""
     found: dict[int, tuple[int, int]] = {}
     for one in record["comparisons"]:
         told = any(

@@ -1,4 +1,4 @@
-"""What one request, one client and one server may ask for; every refusal names its limit.
+"""Limits of what one request, one client and one server may ask for; a refusal names its limit.
 
 Knows neither gradio nor a model. A flag can only tighten what the library itself allows. Bodies of
 requests are read here, as each is read within its limit.
@@ -98,7 +98,7 @@ class Limits:
 
     @property
     def too_late(self) -> str:
-        """What is said of a run that was ended for its length."""
+        """Sentence for a run that was ended for its length."""
         return (
             f"Stopped after {self.seconds} s, the longest a request may take on this server. "
             f"Ask for fewer tokens or runs."
@@ -162,7 +162,7 @@ def stated_length(scope: Scope) -> int:
 
 
 def too_long(most: int) -> HTTPException:
-    """Of a request with more bytes than `most`."""
+    """Refusal of a request with more bytes than `most`."""
     return HTTPException(413, f"The request is longer than {most / 1e6:.0f} MB, the limit.")
 
 
@@ -194,7 +194,7 @@ async def read_body(receive: Receive, most: int) -> bytes:
 
 
 async def drain_body(receive: Receive, size: int, most: int) -> None:
-    """Read a body and throw it away: a client that is cut off never sees why."""
+    """Read a body and throw it away, as a client that is cut off would not read the refusal."""
     seen = 0
     while size <= most and seen < size:
         message = await receive()

@@ -1,4 +1,4 @@
-"""What stands between the network and gradio: sizes, rates, places in the queue, `/healthz`, logs.
+"""Gate between the network and gradio: sizes, rates, places in the queue, `/healthz`, logs.
 
 A plain ASGI middleware. Every refusal is JSON with one sentence in `detail` that says the limit;
 gradio's own page and clients show it. Nothing a request brings can end in a bare "500".
@@ -161,10 +161,10 @@ class Gate:
             await asyncio.to_thread(trim, folder, most, kept)
 
     async def _queue(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a comparison or sweep into the queue if there is a place left, for it and its client.
+        """Let a comparison or sweep into the queue if it and its client have a place left.
 
-        Gradio's own limit counts previews too, and its page hides the 503 it answers with. Who is
-        about to be taken by a free GPU does not wait.
+        Gradio's own limit counts previews too, and its page hides the 503 it answers with. A
+        request that a free GPU is about to take does not count as waiting.
         """
         client, (running, asked) = _client(scope), gpu_queue(scope["app"].get_blocks())
         free = GPU["concurrency_limit"] - running
@@ -191,7 +191,7 @@ class Gate:
 
 
 def explain(error: Exception) -> HTTPException:
-    """What a client is told of an error; unexpected ones go to the log with their trace."""
+    """Refusal that a client gets for an error; unexpected ones go to the log with their trace."""
     if isinstance(error, HTTPException):
         return error
     if isinstance(error, FnIndexInferError):
@@ -203,7 +203,7 @@ def explain(error: Exception) -> HTTPException:
 
 
 def _is_page(scope: Scope) -> bool:
-    """Does a browser ask? It says how it fetches; gradio's clients in programs do not."""
+    """Tell whether a browser asks: it says how it fetches, gradio's clients in programs do not."""
     return any(name == b"sec-fetch-mode" for name, _ in scope["headers"])
 
 
@@ -214,7 +214,7 @@ def _check_name(blocks: Any, path: str) -> None:
 
 
 def health(blocks: Any) -> dict[str, Any]:
-    """Is the model there, who waits, and is the server about to end?"""
+    """State of the server: the model, the queue, and whether it is about to end."""
     engine, (running, waiting) = blocks.engine, gpu_queue(blocks)
     state = "closing" if engine.closing.is_set() else "ok" if engine.ready else "loading"
     return {
@@ -234,7 +234,7 @@ def _mark(client: str) -> str:
 
 
 def network(host: str) -> str:
-    """Who asks: an address, of IPv6 the 64 bits that one line is given."""
+    """Network of a client: its address, or of IPv6 the 64 bits that one line is given."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Which model answers: what it is, what it weighs, what it can be asked; and switching it."""
+"""The panel of the model: its name, size, what to ask it, and a switch to another one."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -82,7 +82,7 @@ def add_model_panel(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.
 
 
 def is_here(request: gr.Request) -> bool:
-    """Does a visitor sit at this machine?  Who comes through a proxy or a tunnel on it does not."""
+    """Tell whether a visitor sits at this machine, not behind a proxy or a tunnel."""
     client = request.client.host if request.client else ""
     asked = urlsplit(f"//{request.headers.get('host', '')}").hostname
     return client in LOCAL and asked in LOCAL and not any(map(request.headers.get, FORWARDED))
@@ -108,7 +108,7 @@ def describe(info: dict[str, Any]) -> str:
 
 
 def head(info: dict[str, Any] | None, note: str = "") -> str:
-    """Title, which model answers, and a note on why it is this one."""
+    """Head of the page: title, name of the model, and a note on why it is this one."""
     if info is None:
         return fill("page", "head", model="loading the model …", toy="", note=note)
     quantized = f", {info['quantization']}" if info["quantization"] else ""

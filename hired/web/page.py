@@ -1,4 +1,4 @@
-"""The page: its tabs around one engine, and how it is launched."""
+"""The page: its tabs around one engine, and the options of its launch."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ MONO = ["ui-monospace", "SF Mono", "Menlo", "Consolas", "monospace"]
 
 
 def make_theme() -> gr.themes.Base:
-    """Slate on white or near-black, one indigo accent."""
+    """Theme of the page: slate on white or near-black, one indigo accent."""
     return gr.themes.Base(
         primary_hue="indigo",
         secondary_hue="emerald",
@@ -98,7 +98,7 @@ def build(engine: Engine) -> Page:
 
 
 def launch_options(limits: Limits | None = None) -> dict[str, Any]:
-    """What `launch` has to be told for this page: looks, limits, and nothing that leaks."""
+    """Options of `launch` for this page: looks, limits, and nothing that leaks."""
     limits = limits or Limits()
     return {
         "theme": make_theme(),

@@ -1,4 +1,4 @@
-"""What a pane shows of a lane, whether it runs now, ran before or was imported."""
+"""State of a pane: a lane that runs now, ran before or was imported."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ MEASURED = ("ttft_s", "tokens_per_s", "total_s", "peak_bytes")  # what differs f
 
 @dataclass(frozen=True)
 class PaneState:
-    """One pane.
+    """State of one pane.
 
     Attributes:
         lane: the method with its settings as text, or only the name of one unknown here.
@@ -74,7 +74,7 @@ class PaneState:
 
     @property
     def title(self) -> str:
-        """What people call the pane."""
+        """Name of the pane for people."""
         return self.name or title_of(self.lane)
 
     @property
@@ -88,17 +88,17 @@ class PaneState:
 
     @property
     def ended(self) -> bool:
-        """Is there nothing more to come?"""
+        """True once nothing more is to come."""
         return self.phase in FINAL
 
 
 @dataclass(frozen=True)
 class Case:
-    """What the panes are about, as far as judging them needs it.
+    """Facts about the picture and the question that the panes are judged by.
 
     Attributes:
         known: the right answer to the question; empty where nobody knows it.
-        foreign: does the model know nothing of such pictures?
+        foreign: whether the model knows nothing of such pictures.
         about: where and when a run was made that is shown again.
     """
 
@@ -108,14 +108,15 @@ class Case:
 
 
 def title_of(lane: str) -> str:
-    """What people call the method of a lane."""
+    """Name of a lane's method for people."""
     known = SELECTORS.get(lane.partition(":")[0])
     return known.title if known else lane.partition(":")[0]
 
 
 def name_lanes(lanes: Sequence[str]) -> list[str]:
-    """What people call each lane: its method, where that stands twice what they differ in, and
-    where they do not differ their place.
+    """Name each lane for people: by its method, and where that stands twice by what they differ in.
+
+    Lanes that do not differ are named by their place.
     """
     return list(_names_of(tuple(lanes)))
 
@@ -149,7 +150,7 @@ def _differing(lane: str, twins: Sequence[str]) -> str:
 
 
 def budget_of(lane: Selector | None) -> float | int | None:
-    """What a lane keeps, as a rate or a count; None where its method finds its own."""
+    """Rate or count that a lane keeps; None where its method finds its own."""
     return lane.budget if lane is not None and "budget" in lane.settings() else None
 
 
@@ -182,8 +183,9 @@ def show(lane: str, step: Step) -> PaneState:
 
 
 def median(views: Sequence[PaneState]) -> PaneState:
-    """The last finished one of several runs of a lane, with the median of their numbers; without
-    one, or where a run failed, the last.
+    """Last finished one of several runs of a lane, with the median of their numbers.
+
+    Without a finished one, or where a run failed, the last run as it is.
     """
     done = [view for view in views if view.phase == "done" and view.metrics]
     numbers = [view.metrics for view in done if view.metrics]

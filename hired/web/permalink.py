@@ -1,4 +1,4 @@
-"""A link that carries settings, the code that says the same, and a visitor who comes by a link.
+"""Links that carry settings, code that says the same, and the form of a link's visitor.
 
 A link is untrusted: it is clamped, not refused, and what was changed is told in words.
 """
@@ -145,7 +145,7 @@ def _clamp(setting: Setting, text: str, layers: int | None) -> str:
 
 
 def _clamp_budget(text: str, number: float) -> str:
-    """A rate above 1 becomes everything, one below 1 % that, a count below 1 one patch."""
+    """Clamp a rate to between 1 % and everything, and a count to one patch at least."""
     if text.lstrip("+-").isdigit():
         return text if number >= 1 else "1"
     if number > 1:
@@ -187,7 +187,7 @@ NOT_IN_LINK = (
 
 @dataclass(frozen=True)
 class Arrival:
-    """What the form of a new visitor holds.
+    """Form of a new visitor.
 
     Attributes:
         settings: of the link, with what makes no sense replaced.
@@ -205,7 +205,7 @@ class Arrival:
 
 
 def arrive(query: Mapping[str, str], greeting: Greeting, layers: int, heads: int) -> Arrival:
-    """What a link's query asks for, on a model with these layers and heads."""
+    """Read from a link's query what it asks for, on a model with these layers and heads."""
     settings, changed = from_query(query, layers, heads)
     key, own = query.get("example", ""), query.get("image") == OWN
     example = None if own else greeting.example(key)

@@ -60,7 +60,7 @@ def shown_lane(settings: Settings) -> int:
 
 
 def select(loaded: Loaded, image: Image.Image, settings: Settings) -> list[Selection]:
-    """What every pane keeps of an image.
+    """Selections of all panes on an image.
 
     Raises:
         SettingError: a layer or head does not exist in this model.
@@ -111,7 +111,7 @@ def preview(
 def difference(
     image: Image.Image, pair: tuple[Selection, Selection], titles: tuple[str, str]
 ) -> str:
-    """Where two panes differ in what they keep, with the three counts."""
+    """Picture of where two panes differ in what they keep, with the three counts."""
     layout = lay_out(image, pair[0].grid)
     both, one, two = count_difference(*pair)
     width, height = layout.size
@@ -178,7 +178,7 @@ def readout(
     title: str = "It",
     others: Sequence[tuple[str, Selection]] = (),
 ) -> str:
-    """What a budget means for this image: tokens read instead of stock's, the sum on demand.
+    """Read-out of a budget on this image: tokens read instead of stock's, the sum on demand.
 
     `budget` is None where a method finds its own count; `title` names the pane, `others` the
     counts of the panes that the picture does not show. A count beyond what the image has is
@@ -278,7 +278,7 @@ def edit(loaded: Loaded, image: Image.Image, lanes: Sequence[Selector], start: s
 
 
 def offer_restart(told: str, panes: str) -> str:
-    """What is wrong in the picture's place, and a way on where patches were picked by hand."""
+    """Error in the picture's place, with a way on where patches were picked by hand."""
     return fill("pictures", "fault", words=told, again=f"{ByHand.name}:" in panes)
 
 

@@ -1,4 +1,4 @@
-"""Queues that the parts of the page share: who waits in which, at what place, and who listens.
+"""Queues that the parts of the page share: their names, places in them, and open event streams.
 
 A client starts a job with one request and reads it with another. Gradio ends the job of a client
 that leaves its stream, but runs one whose stream was never opened to its end. It closes a stream
@@ -48,7 +48,7 @@ def gpu_queue(blocks: Any) -> tuple[int, list[Any]]:
 
 
 def asks_gpu(blocks: Any, path: str, body: Any) -> bool:
-    """Is this a call of something that waits for the GPU?"""
+    """Tell whether a request calls something that waits for the GPU."""
     if not path.startswith(("call/", "queue/join")) or not isinstance(body, dict):
         return False
     name = called(path)
@@ -141,7 +141,7 @@ class Listeners:
         await send({"type": "http.response.body"})
 
     async def _goes_on(self, queue: Any, session: str) -> bool:
-        """Whether an event of a session has joined, is joining or joins within `LINGER_S`."""
+        """Wait until an event of a session joins, `LINGER_S` at most; tell whether one has."""
         if self._joining[session] or queue.pending_event_ids_session.get(session):
             return True
         joined = self._joined[session] = asyncio.Event()
@@ -204,14 +204,14 @@ RUNS = ("run", "measure")  # the handlers whose place it is; a sweep of the same
 
 
 def add_place(demo: gr.Blocks, engine: Engine) -> gr.Timer:
-    """Build the clock that tells the place; who starts a run sets it going."""
+    """Build the clock that tells the place; a run that starts sets it going."""
     told, clock = gr.HTML("", elem_id="place"), gr.Timer(EVERY_S, active=False)
     clock.tick(_teller(demo, engine), None, [told, clock], queue=False, **QUIET)
     return clock
 
 
 def count_before(demo: gr.Blocks, visitor: str | None) -> int | None:
-    """How many runs and sweeps come before a visitor's run; None where it does not wait."""
+    """Count the runs and sweeps before a visitor's run; None where it does not wait."""
     running, waiting = gpu_queue(demo)
     for place, event in enumerate(waiting):
         if event.session_hash == visitor and event.fn.name in RUNS:

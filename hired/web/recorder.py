@@ -1,4 +1,4 @@
-"""`python -m hired record`: what the page shows before anything ran, measured and written down.
+"""`python -m hired record`: measure and write down what the page shows before anything ran.
 
 The first example's answers, by alternating runs enough to compare their times, its sweep, its film.
 """
@@ -63,7 +63,7 @@ def command(args: argparse.Namespace) -> int:
 
 
 def record_answers(engine: Engine) -> export.Record:
-    """The first example answered as on the page, as often as times need.
+    """Answer the first example as the page does, as often as times need.
 
     Raises:
         ModelError: the model cannot be loaded, or a run did not end well.
@@ -79,7 +79,7 @@ def record_answers(engine: Engine) -> export.Record:
 
 
 def record_sweep(engine: Engine, planned: list[Settings], coverage: bool) -> dict[str, Any]:
-    """A sweep of the first example, as `sweep_results.keep`.
+    """Sweep the first example, as `sweep_results.keep` has it.
 
     Args:
         engine: with the model.

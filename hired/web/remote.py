@@ -1,4 +1,4 @@
-"""The page on top of two servers: what stands in for a model that lives elsewhere.
+"""Two servers behind the page, in place of a model on this machine.
 
 Knows no gradio. What servers do not tell is unknown, and shown as that.
 """
@@ -27,7 +27,7 @@ MOST = 64  # layers offered in the form; a server refuses those it has not
 
 
 class Servers:
-    """A stock server and one with HiRED, asked as one model.
+    """Stock server and one with HiRED, asked as one model.
 
     Attributes:
         pair: the two.
@@ -39,7 +39,7 @@ class Servers:
         self.models = ("", "")
 
     def load(self) -> Loaded:
-        """Ask both what they serve.
+        """Ask both for the name of their model.
 
         Raises:
             ModelError: one of them cannot be reached.
@@ -61,19 +61,19 @@ class Unseen(Preview):
         self.layers, self.heads = MOST, 0
 
     def fit(self, image: Image.Image) -> NoReturn:
-        """Raises ModelError: only the server knows."""
+        """Raise ModelError: only the server knows."""
         raise ModelError(UNSEEN)
 
     def look(self, image: Image.Image, *received: int) -> NoReturn:
-        """Raises ModelError: only the server knows."""
+        """Raise ModelError: only the server knows."""
         raise ModelError(UNSEEN)
 
     def select(self, image: Image.Image, selector: Selector) -> NoReturn:
-        """Raises ModelError: only the server knows."""
+        """Raise ModelError: only the server knows."""
         raise ModelError(UNSEEN)
 
     def attention(self, image: Image.Image, layer: int, heads: str | int = "sum") -> NoReturn:
-        """Raises ModelError: only the server knows."""
+        """Raise ModelError: only the server knows."""
         raise ModelError(UNSEEN)
 
 
@@ -83,7 +83,7 @@ def attach(engine: Engine, servers: Servers) -> None:
 
 
 def describe(models: tuple[str, str], pair: Pair) -> dict[str, Any]:
-    """What the page says about the two; the keys of `hired.models.describe`."""
+    """Description of the two for the page; the keys of `hired.models.describe`."""
     name = models[0] if models[0] == models[1] else " | ".join(models)
     known = {
         "name": name,

@@ -38,7 +38,7 @@ FOREIGN = "This small model only knows shape posters. The kept tokens are real, 
 def pane(
     view: PaneState, index: int, case: Case | None = None, others: Sequence[PaneState] = ()
 ) -> str:
-    """One side: method, phase, answer, numbers; the same height at every phase.
+    """Pane as HTML: method, phase, answer, numbers; the same height at every phase.
 
     A known answer marks it right or wrong, unless the model knows nothing of such pictures.
     Words that differ from the answers of `others` are marked once all have ended.
@@ -68,7 +68,7 @@ def pane(
 
 @cache
 def no_pane(index: int) -> str:
-    """A pane that stands for nothing; every frame of a run has one where no lane is."""
+    """Empty pane, in every frame of a run where there is no lane."""
     return pane(PaneState(""), index)
 
 
@@ -114,8 +114,10 @@ def _compared(view: PaneState, others: Sequence[PaneState]) -> Markup:
 
 
 def mark_words(text: str, others: Sequence[str]) -> Markup:
-    """A text as HTML; what differs from any of the others is marked, and told at its end to those
-    who hear it. Only words count, not the space between them.
+    """Text as HTML; words that differ from any of the others are marked.
+
+    They are told once more at its end, for people who hear it. Only words count, not the space
+    between them.
     """
     words = text.split()
     differs: set[int] = set()
@@ -129,7 +131,7 @@ def mark_words(text: str, others: Sequence[str]) -> Markup:
 
 
 def _pieces(text: str, chosen: set[int]) -> list[tuple[bool, str]]:
-    """A text cut where marked words begin and end; (is it marked, the piece)."""
+    """Text cut where marked words begin and end; (is it marked, the piece)."""
     if not chosen:
         return [(False, text)]
     marked, place = [], 0
@@ -149,7 +151,7 @@ def count_words(tokens: int) -> str:
 
 
 def matches(text: str, answer: str) -> bool:
-    """Does an answer say what it should, word for word, whatever stands around it?
+    """Tell whether an answer says what it should, word for word, whatever stands around it.
 
     Punctuation and case do not count.
     """
@@ -223,7 +225,7 @@ def _spent(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 
 def announcement(views: Sequence[PaneState]) -> str:
-    """What a screen reader may say of each lane, a line each; the page reads out the new ones."""
+    """Lines that a screen reader may say, one a lane; the page reads out the new ones."""
     return fill("panes", "announcement", lines=map(_news, views))
 
 

@@ -81,8 +81,9 @@ def _repeat(
 
 
 def order_of(settings: Settings, turn: int) -> list[int]:
-    """The order in which the panes run in one repeat: who begins changes from turn to turn, as
-    whoever begins is often slower.
+    """Order in which the panes run in one repeat.
+
+    The first one is often slower, so another begins in every turn.
     """
     order = list(range(len(settings.lanes)))
     if settings.swap:
@@ -126,20 +127,22 @@ def _once(
 
 
 class Pace:
-    """When the next frame is due: at once for a first word, for another phase where the last frame
-    could be seen, else so that frames cost little. A small model prepares, looks, selects and
-    reads in less time than a frame is shown.
+    """Rate of the frames that a browser is told.
+
+    A frame is due at once for a first word, for another phase where the last frame could be seen,
+    else so that frames cost little. A small model prepares, looks, selects and reads in less time
+    than a frame is shown.
     """
 
     def __init__(self) -> None:
         self.last = self.cost = 0.0
 
     def took(self, seconds: float) -> None:
-        """How long the consumer of a frame was busy with it."""
+        """Note how long the consumer of a frame was busy with it."""
         self.last, self.cost = perf_counter(), seconds
 
     def due(self, told: list[PaneState], views: list[PaneState]) -> bool:
-        """Is what changed since the frame `told` worth another one now?"""
+        """Tell whether what changed since the frame `told` is worth another one now."""
         pairs = list(zip(told, views, strict=True))
         changed = [new.phase for old, new in pairs if old.phase != new.phase]
         if DECODE.name in changed:
@@ -153,7 +156,7 @@ class Pace:
 
 
 def _log(views: list[PaneState], seconds: float) -> None:
-    """How a comparison ended; nothing of what was asked or answered."""
+    """Log how a comparison ended, and nothing of what was asked or answered."""
     lanes = [
         {"method": view.method, "phase": view.phase, "new_tokens": view.new_tokens}
         for view in views
@@ -193,7 +196,7 @@ def look_back(
 
 
 def cover(views: Sequence[PaneState], found: Explanation) -> list[PaneState]:
-    """The panes with what their lanes keep, word by word; those it does not tell of as they are."""
+    """Add to the panes what their lanes keep, word by word; others stay as they are."""
     return [
         replace(view, coverage=found.shares(view.lane)) if view.lane in found.kept else view
         for view in views

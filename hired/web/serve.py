@@ -1,4 +1,4 @@
-"""Way from the flags to a served page and back: load, launch, share, log, end without lost answers.
+"""Serving: load, launch, share, log, and end without losing answers.
 
 The log is one JSON object per line: who asked for what, how it ended, how long it took. Questions,
 answers and images are never in it; of a client only a mark that changes with every start.
@@ -40,7 +40,7 @@ PLACE = "/gradio_api/mcp/"  # below the page's address
 
 
 def mcp_options(asked: bool = False) -> dict[str, bool]:
-    """What `launch` is told about MCP: on if asked for, here or by GRADIO_MCP_SERVER=True.
+    """Options of `launch` for MCP: on if asked for, here or by GRADIO_MCP_SERVER=True.
 
     Raises:
         SettingError: the packages it needs are not installed.
@@ -55,7 +55,7 @@ def mcp_options(asked: bool = False) -> dict[str, bool]:
 
 
 def _short(path: Path) -> Path:
-    """Relative to where we are, if it lies below."""
+    """Path relative to the current folder, if it lies below."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
@@ -112,7 +112,7 @@ def serve(demo: Page, options: argparse.Namespace, say: Say) -> int:
 
 
 def trust_proxies(environment: MutableMapping[str, str] = os.environ) -> None:
-    """On a Space, take visitors' addresses from its proxies; else all would be one visitor.
+    """Take visitors' addresses from the proxies of a Space; else all would be one visitor.
 
     uvicorn takes the last entry of X-Forwarded-For that is no proxy's: forged ones come before.
     """
@@ -122,7 +122,7 @@ def trust_proxies(environment: MutableMapping[str, str] = os.environ) -> None:
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
-    """SIGTERM and Ctrl+C end the process without a word: nobody is served while a model loads.
+    """Let SIGTERM and Ctrl+C end the process at once: nobody is served while a model loads.
 
     The first process of a container ignores a SIGTERM it has no handler for, and a download in
     other threads would be awaited.
@@ -167,7 +167,10 @@ def _load(engine: Engine, options: argparse.Namespace, say: Say) -> None:
 
 
 def share(demo: Page, guarded: bool, say: Say) -> str | None:
-    """A public link to the page, or None with the reason told; the page is served either way."""
+    """Ask for a public link to the page; None, with the reason told, where there is none.
+
+    The page is served either way.
+    """
     say(f"Asking Gradio for a public link. {EXPOSED}")
     say("A name and a password are asked for." if guarded else "No password is asked for.")
     try:
@@ -223,15 +226,15 @@ def _end(engine: Engine) -> None:
 
 
 def print_error(error: object) -> None:
-    """One sentence on standard error."""
+    """Write one sentence to standard error."""
     sys.stderr.write(f"{error}\n")
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON; what was passed as `extra={"facts": …}` becomes its keys."""
+    """Formatter of one line of JSON; what was passed as `extra={"facts": …}` becomes its keys."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Format a record as its line."""
         facts: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -245,7 +248,7 @@ class JsonLines(logging.Formatter):
 
 
 class _StandardError(logging.StreamHandler):
-    """Standard error as it is when something is logged; who embeds the app may exchange it."""
+    """Handler of standard error as it is at the time; an app around this one may exchange it."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""

@@ -1,4 +1,4 @@
-"""What a comparison is asked to do, read from a form, a link, a file or an API call, and checked.
+"""Settings of a comparison, read from a form, a link, a file or an API call, and checked.
 
 Knows neither gradio nor a model; what only a model can judge (layers, heads) is checked later.
 """
@@ -18,7 +18,7 @@ NOBODY = "none"  # the third of them when there was none
 
 @dataclass(frozen=True)
 class Settings:
-    """One comparison: a method with its own settings in each pane, and what is the run's.
+    """Settings of one comparison: a method with its own in each pane, and those of the run.
 
     Attributes:
         lanes: two to four, the baseline first by convention; a line of text such as

@@ -51,7 +51,7 @@ REMEMBER = f"""(run) => {{{_STORE}
 
 
 def titles(runs: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """(what a run was, its name in the browser's history) for a list to choose from."""
+    """Entries of the history to choose from: (words for a run, its name in the browser)."""
     shown = []
     for kept in runs:
         when = str(kept.get("date", ""))[:16].replace("T", " ")
@@ -68,13 +68,13 @@ def choices(runs: list[dict[str, Any]] | None) -> Any:
 
 
 class Recall:
-    """Brings back runs with all that belongs to them: picture, question, known answer, settings."""
+    """Brings back runs with all that belongs to them: picture, question, answer, settings."""
 
     def __init__(self, handlers: Handlers) -> None:
         self.handlers = handlers
 
     def show_stored(self, run: dict[str, Any] | None) -> Values:
-        """A run of the browser's history, shown again."""
+        """Show a run of the browser's history again."""
         with plain_errors():
             if not run:
                 raise InputError(
@@ -84,13 +84,13 @@ class Recall:
         return self.show_record(found)
 
     def import_record(self, path: str) -> Values:
-        """An exported file, shown again."""
+        """Show an exported file again."""
         with plain_errors():
             found = export.from_json(Path(path).read_bytes()[: export.MAX_BYTES + 1])
         return self.show_record(found)
 
     def show_record(self, found: Record, path: str | None = None) -> Values:
-        """A run of before: panes, what was asked, what stands for its picture, settings.
+        """Show a run of before again: panes, question, a stand-in for its picture, settings.
 
         `path` is the image that is there; it stays if it is the run's own.
         """
@@ -145,17 +145,17 @@ class Shared:
     card: gr.DownloadButton
 
     def keep(self, handlers: Handlers, ended: Any) -> None:
-        """After a run: make its files and remember it."""
+        """Make the files of a run that has ended, and remember it."""
         made = ended.then(handlers.files, self.last, self.downloads, queue=False, **QUIET)
         told = made.then(_as_data, self.last, self.told, queue=False, **QUIET)
         told.then(choices, self.told, self.past, js=REMEMBER, queue=False, **QUIET)
 
     def reopened(self, asked: Any, results: Parts) -> Parts:
-        """What `Recall.show_record` fills."""
+        """Components that `Recall.show_record` fills."""
         return {**results, **asked.parts, "last": self.last}
 
     def wire(self, demo: gr.Blocks, handlers: Handlers, asked: Any, results: Parts) -> None:
-        """Link, import and history."""
+        """Wire link, import and history."""
         # When the page opens, and never again: it would race `keep` for what is stored.
         demo.load(choices, self.told, self.past, js=LIST, queue=False, **QUIET)
         reads, link = pick(asked.parts, "path", "question", *form.FIELDS), {"link": self.link}
@@ -212,7 +212,7 @@ def _as_data(kept: Record | None) -> dict[str, Any] | None:
 
 
 def _query(handlers: Handlers, path: str | None, question: str, **fields: Any) -> Values:
-    """The link's query; whoever opens it sees the run at once where it can carry the picture."""
+    """Query of the link; its visitor sees the run at once where it can carry the picture."""
     with plain_errors():
         example = handlers.greeting.shown(path) if path else None
         settings = form.read(**fields)

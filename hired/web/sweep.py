@@ -1,4 +1,4 @@
-"""One prompt at many budgets: rows as they are measured, and agreement with the baseline.
+"""Sweeps: one prompt at many budgets, rows as they are measured, agreement with the baseline.
 
 Knows no gradio. Each row is a real comparison of one lane.
 """
@@ -36,7 +36,7 @@ NUMBERS = ("visual_tokens", "ttft_s", "tokens_per_s", "total_s", "kv_cache_bytes
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a sweep stands.
+    """State of a sweep.
 
     Attributes:
         rows: what has been measured, the baseline first.
@@ -56,12 +56,12 @@ class Progress:
 
 
 def swept() -> list[str]:
-    """What a sweep goes over: every method but those made for one image."""
+    """Methods that a sweep goes over: all but those made for one image."""
     return [name for name, method in SELECTORS.items() if method.general]
 
 
 def axes() -> tuple[str, ...]:
-    """What else it may go over: nothing, the method, or any setting beside the budget."""
+    """Second axes it may have: nothing, the method, or any setting beside the budget."""
     keys = (key for name in swept() for key in SELECTORS[name].settings() if key != "budget")
     return ("none", "method", *dict.fromkeys(keys))
 
@@ -100,7 +100,7 @@ def plan(
 
 
 def has_budget(lane: Selector) -> bool:
-    """Does a method keep what it is told, rather than its own count?"""
+    """Tell whether a method keeps what it is told, and not a count of its own."""
     return "budget" in lane.settings()
 
 
@@ -165,7 +165,7 @@ def _frames(
     rows: list[dict[str, Any]],
     look: Callable[[], Explanation | str] | None,
 ) -> Generator[Progress]:
-    """Where the sweep stands, again and again, while `rows` fills."""
+    """States of the sweep while `rows` fills."""
     begin, views, looked = perf_counter(), list[PaneState](), None
     shown = Progress([], len(jobs), None)
     yield shown
@@ -207,7 +207,7 @@ def _frames(
 def _looker(
     loaded: Loaded, image: Image.Image, question: str, jobs: Sequence[tuple[Selector, Settings]]
 ) -> Callable[[], Explanation | str]:
-    """Tells what the stock answer looked at, or why that cannot be told.
+    """Make the function that tells what the stock answer looked at, or why that cannot be told.
 
     Raises:
         SettingError: the model is not on this machine.

@@ -71,7 +71,7 @@ _OWN = ("format", "answer", "axis", "rows", "planned", "lanes", "settings")
 
 
 def recorded(model: str, kind: str = "sweep", folder: Path = RECORDED) -> dict[str, Any] | None:
-    """What is shipped of a kind for a model, if anything."""
+    """Sweep or film that is shipped for a model; None where there is none."""
     path = folder / recorded_name(model, kind)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -111,7 +111,7 @@ def outcome(row: Row) -> str:
 
 
 def line_of(row: Row, axis: str = "none") -> str:
-    """What a row belongs to beside its budget: the method, and the value of the second axis."""
+    """Words for a row beside its budget: the method, and the value of the second axis."""
     found = SELECTORS.get(row["method"])
     title = found.title if found else str(row["method"])
     return title if axis in ("none", "method") else f"{title}, {axis} {row[axis]}"
@@ -145,7 +145,7 @@ def grid(rows: Sequence[Row], axis: str = "none") -> str:
 
 
 def _cell(rows: Sequence[Row], index: int | None, line: str) -> dict[str, Any] | None:
-    """What a cell of the grid says of a row; None where a method has no such budget."""
+    """Contents of a cell of the grid; None where a method has no such budget."""
     if index is None:
         return None
     row = rows[index]

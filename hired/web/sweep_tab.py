@@ -77,7 +77,7 @@ def add_sweep_tab(handlers: Handlers, asked: Any, tabs: gr.Tabs, tab: gr.Tab) ->
 
 
 def _fields() -> Parts:
-    """Budgets, methods, and one more setting with its values."""
+    """Build the fields for budgets, methods, and one more setting with its values."""
     with gr.Row():
         budgets = gr.Textbox(
             "5 % 10 % 20 % 40 % 60 % 100 %", label="Budgets, shares or counts",
@@ -110,7 +110,7 @@ def _ask_values(axis: str) -> Values:
 
 
 def _results() -> dict[str, Any]:
-    """How far a sweep is, what it found, and that as data."""
+    """Build the bar, the results, and the state that keeps them as data."""
     bar = gr.HTML(show_progress(None), elem_id="sweep-bar")
     cells = gr.HTML("", elem_id="sweep-grid", js_on_load=OPENS)
     picture = gr.Image(
@@ -167,7 +167,7 @@ class SweepRuns(TabRun):
     def open(
         self, path: str | None, question: str, known: dict[str, str], kept: dict[str, Any] | None
     ) -> Values:
-        """What would be asked; where nothing ran yet, a recorded sweep of the first example."""
+        """Show what would be asked, and the recorded sweep of the first example until one ran."""
         about = {"about": _asked(path, question, known)}
         found = sweep_results.recorded(self.engine.name) if kept is None else None
         if not found:
@@ -181,7 +181,7 @@ class SweepRuns(TabRun):
     def open_run(
         self, event: gr.EventData, path: str | None, kept: dict[str, Any] | None
     ) -> Values:
-        """The run behind a cell of the grid, on the Compare tab."""
+        """Open the run behind a cell of the grid on the Compare tab."""
         with plain_errors():
             row = getattr(event, "row", None)
             if not kept or not isinstance(row, int) or not 0 <= row < len(kept["rows"]):

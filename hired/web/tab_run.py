@@ -1,6 +1,4 @@
-"""A measurement that has a tab of its own: the button that starts it, the one that ends it, and
-how far it is.
-"""
+"""Measurements that have a tab of their own: buttons that start and end one, and its progress."""
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
@@ -48,7 +46,7 @@ class TabRun:
         return listen(run.then, self.end, {}, buttons, **now)
 
     def begin(self, request: gr.Request) -> Values:
-        """Before the queue: refuse a second run beside one that is not over."""
+        """Refuse a second run beside one that is not over, before it queues."""
         with plain_errors():
             self.engine.expect(self._place(request))
         return {"start": gr.update(interactive=False), "stop": gr.update(interactive=True)}
@@ -66,7 +64,7 @@ class TabRun:
         self.engine.stop(self._place(request))
 
     def end(self, request: gr.Request) -> Values:
-        """After a run, also one that was refused."""
+        """Put the buttons back after a run, also after one that was refused."""
         self.engine.forget(self._place(request))
         return {"start": gr.update(interactive=True), "stop": gr.update(interactive=False)}
 
@@ -75,7 +73,7 @@ class TabRun:
 
 
 def changes(frames: Generator[Progress]) -> Iterator[tuple[Progress, bool]]:
-    """Each frame of a sweep, and whether it says anything new; closes them at the end."""
+    """Give each frame of a sweep, and whether it says anything new; close them at the end."""
     told = None
     with closing(frames):
         for progress in frames:
@@ -84,7 +82,7 @@ def changes(frames: Generator[Progress]) -> Iterator[tuple[Progress, bool]]:
 
 
 def show_progress(progress: Progress | None, ended: bool = False) -> str:
-    """How far a sweep is, as a bar and in words."""
+    """Progress of a sweep, as a bar and in words."""
     done, total = (len(progress.rows), progress.total) if progress else (0, 0)
     words = "Nothing measured yet."
     if progress and ended:

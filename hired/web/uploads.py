@@ -46,8 +46,9 @@ def read_image(path: str) -> Image.Image:
 
 @lru_cache(maxsize=64)
 def digest(path: str) -> str | None:
-    """SHA-256 of an uploaded file; gradio's folders are named by content, so a path has one. None
-    where it is no longer there.
+    """SHA-256 of an uploaded file; None where the file is no longer there.
+
+    It is kept by path, as gradio names the folders of uploads by their content.
     """
     try:
         with open(path, "rb") as file:
@@ -76,7 +77,7 @@ _DIGEST, _KEY = re.compile(r"[0-9a-f]{64}"), re.compile(r"[\w.-]{1,60}")
 
 
 def keep_picture(path: str, image: Image.Image, example: str = "") -> dict[str, Any]:
-    """What a run keeps of its picture: `image`, decoded from the file `path`.
+    """Facts that a run keeps of its picture: `image`, decoded from the file `path`.
 
     `example` is the key of the bundled example that it is, if it is one.
     """
@@ -118,9 +119,7 @@ def _is_thumbnail(text: Any) -> bool:
 
 
 def show_picture(image: Mapping[str, Any]) -> str:
-    """What stands in the picture's place where only a run of it is here: the thumbnail, or why not
-    even that.
-    """
+    """Stand-in for a picture of which only a run is here: its thumbnail, or why not even that."""
     about = str(image.get("name") or "without a name")
     if image.get("width") and image.get("height"):
         about += f", {image['width']} × {image['height']} px"

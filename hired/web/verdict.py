@@ -1,4 +1,4 @@
-"""The verdict: what one pane bought against another, in figures and words, as HTML.
+"""The verdict: one pane against another in figures and words, as HTML.
 
 Counts and bytes, which are exact, stand apart from what is measured;
 `hired.comparison.evidence` says which measured difference may be claimed.
@@ -14,11 +14,11 @@ from hired.web.pane_state import Case, PaneState, budget_words
 from hired.web.render import count_words, matches
 
 SAME, UNKNOWN, NO_DIFFERENCE = "No change", "Unknown", "No difference"
-Figure = tuple[str, str, bool]  # a figure, what it is of, is it worse?
+Figure = tuple[str, str, bool]  # a figure, its name, whether it is worse
 
 
 def same_tokens(base: PaneState, other: PaneState) -> bool:
-    """Do both sides read the very same tokens, so that no difference of time can be theirs?"""
+    """Tell whether both sides read the very same tokens, so no difference of time is theirs."""
     a, b = base.metrics or {}, other.metrics or {}
     count = a.get("visual_tokens")
     if count is None or count != b.get("visual_tokens"):
@@ -27,7 +27,7 @@ def same_tokens(base: PaneState, other: PaneState) -> bool:
 
 
 def compare_times(base: PaneState, other: PaneState, name: str) -> Contrast | None:
-    """What the runs of both sides say of one measured quantity; None where nothing can be said."""
+    """Contrast of one measured quantity of both sides; None where nothing can be said."""
     if name == "tokens_per_s" and any(
         ((view.metrics or {}).get("new_tokens") or 0) < SPEED_TOKENS for view in (base, other)
     ):
@@ -36,7 +36,7 @@ def compare_times(base: PaneState, other: PaneState, name: str) -> Contrast | No
 
 
 def counted(base: PaneState, other: PaneState) -> list[Figure]:
-    """What is exact."""
+    """Figures that are exact."""
     a, b = metrics_of(base, other)
     figures = [
         (_change(a["visual_tokens"], b["visual_tokens"], "fewer"), "visual tokens"),
@@ -46,7 +46,7 @@ def counted(base: PaneState, other: PaneState) -> list[Figure]:
 
 
 def measured(base: PaneState, other: PaneState) -> list[Figure]:
-    """What differs from run to run, with its spread."""
+    """Figures that differ from run to run, with their spread."""
     a, b = metrics_of(base, other)
     if a["contended"] or b["contended"]:
         return [("Raced", name, False) for name in ("to first token", "tokens/s", "peak memory")]
@@ -73,7 +73,7 @@ def _figure(
     show: Callable[[float], str],
     claim: Callable[[float], str],
 ) -> Figure:
-    """One measured quantity: a claim where the runs show it, else what was measured."""
+    """Figure of one measured quantity: a claim where the runs show it, else what was measured."""
     a, b = metrics_of(base, other)
     if name == "tokens_per_s" and min(a["new_tokens"], b["new_tokens"]) < SPEED_TOKENS:
         return "–", f"{title}, from {SPEED_TOKENS} new tokens on", False
@@ -100,7 +100,7 @@ def spread(seen: Contrast, name: str = "ttft_s") -> str:
 
 
 def metrics_of(base: PaneState, other: PaneState) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The numbers of both, which are there."""
+    """The numbers of both sides."""
     assert base.metrics is not None and other.metrics is not None
     return base.metrics, other.metrics
 
@@ -126,7 +126,7 @@ def _percent(ratio: float, down: str) -> str:
 
 
 def verdict(views: Sequence[PaneState], case: Case | None = None) -> str:
-    """What each further pane bought against the first: is it right, figures, a sentence."""
+    """Verdict on each further pane against the first: is it right, figures, a sentence."""
     case = case or Case()
     origin = _origin(case.about) if case.about else ""
     if len(views) < 2:
@@ -164,14 +164,14 @@ def _pair(base: PaneState, other: PaneState, case: Case, title: str, origin: str
 
 
 def may_measure(views: Sequence[PaneState]) -> bool:
-    """Would more runs say more of the times of these?"""
+    """Tell whether more runs would say more about the times of these panes."""
     done = len(views) > 1 and all(view.phase == "done" and view.metrics for view in views)
     few = min(view.repeats for view in views) < ENOUGH if views else False
     return done and few and not any((view.metrics or {}).get("contended") for view in views)
 
 
 def judge(base: PaneState, other: PaneState, case: Case) -> tuple[str, str]:
-    """What the known answer says of both sides, and the colour of that: good, bad or none."""
+    """Judge both sides by the known answer: a sentence, and its colour: good, bad or none."""
     if case.foreign or not base.phase == other.phase == "done":
         return "", ""
     if not case.known:
@@ -188,7 +188,7 @@ def judge(base: PaneState, other: PaneState, case: Case) -> tuple[str, str]:
 
 
 def _at(view: PaneState) -> str:
-    """Where an answer was lost: a budget, or the method that finds its own."""
+    """Place where an answer was lost: a budget, or the method that finds its own."""
     budget = budget_words(view.selector)
     return f" at {budget}" if budget else f" by {view.title}"
 
@@ -236,7 +236,7 @@ def sentence(base: PaneState, other: PaneState) -> str:
 
 
 def _gained_nothing(base: PaneState, other: PaneState) -> bool:
-    """Whether fewer tokens were read and no time was seen to be gained."""
+    """Tell whether fewer tokens were read and no time was seen to be gained."""
     a, b = metrics_of(base, other)
     seen = compare_times(base, other, "ttft_s")
     fewer = (b["visual_tokens"] or 0) < (a["visual_tokens"] or 0)

@@ -1,6 +1,7 @@
 """The panel that says why an answer was lost or kept, and tries a larger budget.
 
-Only where the place of every object is known: the bundled posters, whose maker wrote it down.
+It works where the place of every object is known: on the bundled posters, whose maker wrote it
+down.
 """
 
 import re
@@ -35,7 +36,7 @@ Patches = NDArray[np.bool_]  # (T, N)
 
 
 def read_scene(example: Example) -> Scene | None:
-    """Where the objects of an example stand, if it says so."""
+    """Read where the objects of an example stand, if it says so."""
     if not example.scene:
         return None
     things = tuple(Thing(**thing) for thing in example.scene["things"])
@@ -43,7 +44,7 @@ def read_scene(example: Example) -> Scene | None:
 
 
 def asked_about(things: Sequence[Thing], question: str) -> list[int]:
-    """Which objects a question is about: by name, digit, shape or colour; else all of them."""
+    """Find the objects a question is about: by name, digit, shape or colour; else all of them."""
     words = re.findall(r"[a-z]+|\d", question.lower())
     words = [word[:-1] if word.endswith("s") else word for word in words]
     pairs = set(pairwise(words))
@@ -65,7 +66,7 @@ def why(
     question: str,
     views: Sequence[PaneState],
 ) -> str:
-    """What every pane that drops something kept of what was asked about, as HTML.
+    """Tell what every pane that drops something kept of what was asked about, as HTML.
 
     Raises:
         SettingError: a layer or head does not exist in this model.
@@ -125,7 +126,7 @@ def _remedy(
     place: int,
     shown: Patches,
 ) -> dict[str, Any] | None:
-    """From which budget it is there again, the one to try, and in which pane."""
+    """Find the budget from which on it is there again, the one to try, and its pane."""
     lane = view.selector
     if lane is None or budget_of(lane) is None:
         return None
@@ -154,7 +155,7 @@ TRIES = """element.addEventListener('click', (event) => {
 
 
 def add_why_panel() -> gr.HTML:
-    """The box, empty until a run is over."""
+    """Build the box, empty until a run is over."""
     return gr.HTML("", elem_id="why", js_on_load=TRIES)
 
 
@@ -166,7 +167,7 @@ def wire(handlers: Handlers, asked: Any, last: gr.State, box: gr.HTML) -> Any:
 
 
 def explain(handlers: Handlers, path: str | None, kept: Record | None) -> str:
-    """Why the last run went as it did; nothing where no place of an object is known."""
+    """Say why the last run went as it did; nothing where no place of an object is known."""
     if not path or not kept or not handlers.greeting.embedded:
         return ""
     try:

@@ -112,7 +112,7 @@ def borrow(
 
 
 def _explain(error: Error) -> HiredError:
-    """What ZeroGPU says in a notice of its own, as an error like all others here.
+    """Turn what ZeroGPU says in a notice of its own into an error like all others here.
 
     A quota used up, no GPU free, or a worker ended because the time asked for was over.
     """
@@ -126,7 +126,7 @@ class BorrowedPreview(Preview):
     """Looks through a borrowed GPU once per image; sliders then move on the CPU."""
 
     def encode(self, image: Image.Image, *received: int) -> Vision:
-        """One pass of the tower, in the worker."""
+        """Run the tower once, in the worker."""
         try:
             with closing(work("look", _plain(image), *received)) as found:
                 return from_arrays(next(found))

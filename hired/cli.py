@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hired.errors import HiredError, InputError, SettingError
-from hired.settings import nearest
+from hired.settings import EXAMPLE, nearest
 from hired.threads import AUTO, WORDS, Load, choose_threads, use_threads
 
 # Subcommand -> (module with `add_parser(subparsers)`, its line in the help). The parser it adds
@@ -121,8 +121,8 @@ def _add_ask(commands: Any) -> None:
         action="append",
         dest="lanes",
         metavar="LANE",
-        help="a method with its settings, "
-        "such as hired:budget=10%%,alpha=0.3; once per lane (default: full, and the one below)",
+        help=f"a method with its settings, such as {EXAMPLE}; once per lane (default: full, and "
+        "the one below)".replace("%", "%%"),
     )
     add("--method", help="of the second lane: a name from `methods` (default: hired)")
     _add_settings(ask_parser)
@@ -177,7 +177,7 @@ def make_lanes(args: argparse.Namespace) -> list[Any]:
         flag = "method" if args.method else next(iter(given)).replace("_", "-")
         raise SettingError(
             f"--lane says all of a lane, and --{flag} is of the one without --lane. Write it into "
-            f"the lane, such as --lane hired:budget=10%,alpha=0.3."
+            f"the lane, such as --lane {EXAMPLE}."
         )
     return [Lane(selector.text, selector) for selector in map(parse, args.lanes)]
 

@@ -16,6 +16,8 @@ from typing import Any, ClassVar
 from hired.budget import check_budget, parse_budget
 from hired.errors import SettingError
 
+EXAMPLE = "hired:budget=10%,alpha=0.3"  # a lane as text, for help and for errors
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setting(ABC):

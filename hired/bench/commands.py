@@ -163,7 +163,7 @@ def add_measuring(
         "Ctrl-C and call again with the same --out to go on.",
     )
     add = parser.add_argument
-    add("--methods", nargs="+", metavar="NAME", help="such as hired:fuse=True (default: all)")
+    add("--methods", nargs="+", metavar="NAME", help="or NAME:SETTING=VALUE (default: all)")
     add("--budgets", nargs="+", metavar="KEEP", help=f"default: {budgets}")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     return parser

@@ -19,7 +19,7 @@ from torch import Tensor
 from hired.budget import total_budget
 from hired.encode import Taps, Vision
 from hired.errors import NotFinite, SettingError
-from hired.settings import Budget, Choice, Setting, declarations, declared
+from hired.settings import Budget, Choice, Heads, Setting, declarations, declared
 from hired.tiles import TileGrid
 
 SELECTORS: dict[str, type["Selector"]] = {}
@@ -164,6 +164,12 @@ class Selector(ABC):
                     f"{name} must be a {setting.numbers} of this vision tower that runs, 0 to "
                     f"{count - 1}; got {value}."
                 )
+
+    @property
+    def joined_heads(self) -> str | int:
+        """The way its setting joins the attention heads; their sum for a method without one."""
+        known = (key for key, one in self.settings().items() if isinstance(one, Heads))
+        return next((getattr(self, key) for key in known), "sum")
 
     @property
     def text(self) -> str:

@@ -12,6 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from hired.settings import EXAMPLE
+
 RESULTS = Path("assets") / "results" / "serving.jsonl"
 
 
@@ -24,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--vllm-args='--gpu-memory-utilization 0.45'",
     )
     _add_model(parser)
-    words = "of the server: a method with its settings, such as hired:budget=10%%,alpha=0.3"
+    words = f"of the server: a method with its settings, such as {EXAMPLE}".replace("%", "%%")
     parser.add_argument("--lane", "--method", dest="lane", default="hired", help=words)
     parser.add_argument("--budget", help="the lane's, in place of the one in it")
     parser.add_argument("--only", choices=["baseline", "hired"], help="one of the two")

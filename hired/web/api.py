@@ -19,7 +19,7 @@ from hired.selectors import (
     split_lane,
     usual_value,
 )
-from hired.settings import Number, Setting, Whole
+from hired.settings import EXAMPLE, Number, Setting, Whole
 from hired.web import export
 from hired.web.blocks import Values, listen, path_of, pick, plain_errors, take_as_sent
 from hired.web.engine import Engine, Stops
@@ -37,13 +37,12 @@ WORDS = {
     "image": "a picture: a file uploaded to this server, or a data: URL over MCP",
     "question": "what is asked about it",
     "method": "a name in hired.SELECTORS, such as hired, visionzip or random, or a lane as text: "
-    "visionzip:contextual=0.3,newline=rows",
+    f"{EXAMPLE}",
     "max_new_tokens": RUN["max_new_tokens"].help,
     "lanes": "all panes as text, parted by spaces, in place of the parameters of one method: "
-    "full hired:budget=20% hired:budget=40%,alpha=0.3",
-    "lane": "a method with its settings as text, in place of the other parameters: "
-    "hired:budget=20%,alpha=0.3",
-    "methods": "what is swept, parted by spaces: names, or lanes as text such as hired:alpha=0.3",
+    f"full hired {EXAMPLE}",
+    "lane": "a method with its settings as text, in place of the other parameters: " + EXAMPLE,
+    "methods": "what is swept, parted by spaces: names, or lanes as text such as " + EXAMPLE,
     "budgets": "rates and counts, parted by spaces",
     "axis": "what else is swept",
     "values": "values of the axis, parted by spaces",
@@ -226,7 +225,7 @@ def read_panes(method: str, given: Mapping[str, Any], lanes: str = "") -> tuple[
     for name in ["method"] * (method != "hired") + list(said):
         raise SettingError(
             f"lanes say all of a pane, and {name} is of the form without them. Write it into the "
-            f"lane, such as hired:budget=10%,alpha=0.3."
+            f"lane, such as {EXAMPLE}."
         )
     chosen = read_lanes(lanes)
     return chosen if len(chosen) > 1 else (Settings().lanes[0], *chosen)

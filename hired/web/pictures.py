@@ -93,13 +93,12 @@ def preview(
         picture, words = draw_kept(layout, selection), describe_kept(selection)
         caption = f"{title}: what the model will read"
     else:
-        usual = HiRED()  # for a method that reads no attention
-        layer = vars(lane if "init_layer" in lane.settings() else usual)["init_layer"]
-        if mode == FINAL:
-            final = getattr(lane, "final_layer", usual.final_layer)
-            layer = loaded.preview.feature_tap if final is None else final
-        heads = getattr(lane, "heads", usual.heads)
-        attention = loaded.preview.attention(image, layer, heads).numpy()
+        name = "final" if mode == FINAL else "init"
+        feature = loaded.preview.feature_tap
+        layer = getattr(lane.taps(feature), name)
+        if layer is None:  # for a method that reads no such attention
+            layer = getattr(HiRED().taps(feature), name)
+        attention = loaded.preview.attention(image, layer, lane.joined_heads).numpy()
         picture = draw_attention(layout, selection.grid, attention)
         words = describe_attention(selection.grid, attention)
         caption = f"CLS attention of layer {layer}: bright is where the model looks"

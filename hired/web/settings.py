@@ -9,7 +9,7 @@ from typing import Any
 
 from hired.errors import SettingError
 from hired.selectors import SELECTORS, Selector, as_selector, build, every_setting, fitting
-from hired.settings import Flag, Whole, declarations, declared, nearest
+from hired.settings import EXAMPLE, Flag, Whole, declarations, declared, nearest
 
 LEAST, MOST = 2, 4  # panes
 SIDES = ("left", "right", "third")  # the panes of old links and files, which shared their settings
@@ -93,7 +93,7 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
     for name in given:
         raise SettingError(
             f"lanes say all of a pane, and {name!r} is of the form without them. Write it into the "
-            f"lane, such as hired:budget=10%,alpha=0.3."
+            f"lane, such as {EXAMPLE}."
         )
     return Settings(read_lanes(lanes), **run)
 

@@ -142,7 +142,8 @@ def test_sweep_is_measured_live_and_can_be_cancelled(visit, picture) -> None:
     page.fill("#sweep-budgets textarea, #sweep-budgets input", "50 %")
     page.click("#sweep-run")
     expect(page.locator("#sweep-bar")).to_contain_text("3 of 3 runs measured.", timeout=PATIENCE_MS)
-    expect(page.locator("#sweep-plot img")).to_be_visible()
+    expect(page.locator("#sweep-ttft-s g.line")).to_have_count(3)  # stock, HiRED, Random
+    expect(page.locator("#sweep-coverage")).to_be_hidden()  # was not asked for
     expect(page.locator("#sweep-csv")).to_be_enabled(timeout=PATIENCE_MS)
     page.get_by_role("button", name="Random at 50 %").click()  # opens its run
     expect(page.locator("#pane-1 h3")).to_have_text("Random", timeout=PATIENCE_MS)

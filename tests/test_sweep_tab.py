@@ -12,6 +12,7 @@ from hired.web import export, sweep_results
 from hired.web.examples import read_examples
 from hired.web.pane_state import PaneState
 from hired.web.sweep import Progress, plan
+from hired.web.sweep_plots import draw_sweep
 from hired.web.sweep_results import grid, outcome, plot
 
 LINES = [("full", "stock", 166, True), ("hired", 0.1, 18, False), ("hired", 0.2, 36, True),
@@ -66,6 +67,19 @@ def test_the_legend_stands_beside_the_lines(monkeypatch) -> None:
     assert not any(axes.get_legend() for axes in figure.axes)
     titles = [text.get_text() for text in legend.get_texts()]
     assert titles == ["HiRED", "Random", "PruMerge, adaptive", "Stock"]
+
+
+def test_plots_have_a_line_per_method_and_hollow_marks_where_it_is_wrong() -> None:
+    plots = draw_sweep([row | {"coverage": row["visual_tokens"] / 166} for row in ROWS], "none")
+    assert all(one["visible"] for one in plots.values())
+    stock, hired, *others = json.loads(plots["plot_coverage"]["value"])["lines"]
+    assert (stock["name"], stock["style"], stock["points"][0]["y"]) == ("Stock", "level", 100)
+    assert [line["name"] for line in others] == ["Random", "PruMerge, adaptive"]
+    assert [(one["x"], one["hollow"]) for one in hired["points"]] == [(18, True), (36, False)]
+    assert "10.8 % at 10 %, 18 visual tokens ✗ wrong" in hired["points"][0]["words"]
+    assert json.loads(plots["plot_kv_cache_bytes"]["value"])["lines"][1]["points"][1]["y"] == 0.036
+    assert not draw_sweep(ROWS, "none")["plot_coverage"]["visible"]
+    assert not draw_sweep([ROWS[0] | {"ttft_s": None}, *ROWS[1:]], "none")["plot_ttft_s"]["visible"]
 
 
 def test_a_cell_opens_the_run_behind_it() -> None:

@@ -1,5 +1,5 @@
 // A plot of lines from the plain data of chart.py. A line that is pointed at, in any plot or in a
-// legend, stands out in all and shows how far its points may be off; the legend switches lines.
+// legend, stands out in all and shows how far its points may be off; a legend switches lines in all.
 // Bars look as those of the panes do.
 const SVG = 'http://www.w3.org/2000/svg';
 const HEIGHT = 340, EDGE = {left: 62, right: 16, top: 12, bottom: 44}, REACH = 48;
@@ -7,7 +7,7 @@ const MARKS = [
   'M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0', 'M-3.5-3.5h7v7h-7z', 'M0-5l5 5l-5 5l-5-5z', 'M0-5l5 9h-10z',
   'M0 5l5-9h-10z', 'M-4-2h2v-2h4v2h2v4h-2v2h-4v-2h-2z', 'M-5 0l3-4h4l3 4l-3 4h-4z',
 ];
-let data, pointed, off = new Set();
+let data, pointed, off = new Set();  // names switched off stay so when the data change
 
 const make = (tag, attributes, parent, text) => {
   const node = document.createElementNS(SVG, tag);
@@ -87,12 +87,15 @@ const drawLine = (svg, at, line, width) => {
     if (point.low !== null) {
       make('line', {class: 'spread', x1: x, x2: x, y1: at.y(point.low), y2: at.y(point.high)}, group);
     }
-    mark(line, x, y, group);
+    mark(line, x, y, group).classList.toggle('hollow', point.hollow);
   });
 };
 
 const point = (name) => {  // here and in the other plots
   if (name !== pointed) document.dispatchEvent(new CustomEvent('chart-point', {detail: name}));
+};
+const switchOff = (names) => {
+  document.dispatchEvent(new CustomEvent('chart-off', {detail: names}));
 };
 const fade = () => {
   const known = data?.lines.some((line) => line.name === pointed && !off.has(line.name));
@@ -127,15 +130,14 @@ const drawLegend = (figure) => {
     return made;
   };
   if (data.lines.length > 3) {
-    button(off.size ? 'All' : 'None', null, () => {
-      off = new Set(off.size ? [] : data.lines.map((line) => line.name));
-      redraw();
+    const some = data.lines.some((line) => off.has(line.name));
+    button(some ? 'All' : 'None', null, () => {
+      switchOff(some ? [] : data.lines.map((line) => line.name));
     });
   }
   data.lines.forEach((line) => {
     const one = button(line.name, !off.has(line.name), () => {
-      off.delete(line.name) || off.add(line.name);
-      redraw();
+      switchOff([...off].filter((name) => name !== line.name).concat(off.has(line.name) ? [] : line.name));
       element.querySelector(`button[data-name="${CSS.escape(line.name)}"]`).focus();
     });
     one.dataset.name = line.name;
@@ -189,15 +191,15 @@ const redraw = () => {
     if (!off.has(line.name)) drawLine(svg, at, line, width);
   });
   follow(svg, html('p', {className: 'told', hidden: true}, frame), at, shown);
-  drawLegend(figure);
+  if (data.legend) drawLegend(figure);
   fade();
 };
 const read = () => {
   data = props.value ? JSON.parse(props.value) : undefined;
-  off = new Set();
   redraw();
 };
 document.addEventListener('chart-point', ({detail}) => { pointed = detail; fade(); });
+document.addEventListener('chart-off', ({detail}) => { off = new Set(detail); redraw(); });
 new ResizeObserver(redraw).observe(element);
 watch('value', read);
 read();

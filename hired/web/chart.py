@@ -15,13 +15,16 @@ from hired.web.markup import fill, script
 
 @dataclass(frozen=True)
 class Point:
-    """One point: where it lies, how far it may be off, and what is told where it is pointed at."""
+    """One point: where it lies, what is told where it is pointed at, how far it may be off, and
+    whether its mark is hollow.
+    """
 
     x: float
     y: float
     words: str
     low: float | None = None
     high: float | None = None
+    hollow: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,19 @@ def line_of(what: str, points: Sequence[Point]) -> Line:
 def add_plot(name: str) -> gr.HTML:
     """An empty plot; `draw` gives what it shows."""
     return gr.HTML(
-        "", container=True, padding=True, visible=False, elem_id=name,
+        "", container=True, padding=True, visible=False, elem_id=name, min_width=320,
         html_template=fill("page", "chart"), js_on_load=script("chart"),
     )  # fmt: skip
 
 
 def draw(
-    title: str, lines: Sequence[Line], x: str, y: str, log: bool = False, zero: bool = False
+    title: str,
+    lines: Sequence[Line],
+    x: str,
+    y: str,
+    log: bool = False,
+    zero: bool = False,
+    legend: bool = True,
 ) -> Any:
     """The update of a plot; it is hidden where there is nothing to draw.
 
@@ -67,8 +76,9 @@ def draw(
         x, y: what the axes show.
         log: whether a step to the right is a factor.
         zero: whether the upward axis begins at 0.
+        legend: whether it has one; another plot of the same lines may have it.
     """
-    axes = {"title": title, "x": x, "y": y, "log": log, "zero": zero}
+    axes = {"title": title, "x": x, "y": y, "log": log, "zero": zero, "legend": legend}
     data = axes | {"lines": [asdict(line) for line in lines]}
     return gr.update(value=json.dumps(data), visible=bool(lines))
 

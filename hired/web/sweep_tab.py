@@ -18,6 +18,7 @@ from hired.web.pictures import small
 from hired.web.queues import FREE, LOOK, QUIET
 from hired.web.share_panel import Recall
 from hired.web.sweep import Progress, axes, plan, sweep, swept
+from hired.web.sweep_plots import add_sweep_plots, draw_sweep
 from hired.web.sweep_results import budget_of, grid, plot
 from hired.web.tab_run import TabRun, changes, show_progress
 from hired.web.uploads import read_image, upload_folder
@@ -113,16 +114,12 @@ def _results() -> dict[str, Any]:
     """Build the bar, the results, and the state that keeps them as data."""
     bar = gr.HTML(show_progress(None), elem_id="sweep-bar")
     cells = gr.HTML("", elem_id="sweep-grid", js_on_load=OPENS)
-    picture = gr.Image(
-        label="Plots", type="pil", interactive=False, elem_id="sweep-plot", visible=False,
-        alt_text="Time to first token, KV cache, speed and agreement over visual tokens; "
-        "the table below has the numbers", buttons=["download", "fullscreen"],
-    )  # fmt: skip
+    plots = add_sweep_plots()
     table = gr.Dataframe(
         headers=list(COLUMNS.values()), label="Every run", elem_id="sweep-table", wrap=True,
         interactive=False, visible=False,
     )  # fmt: skip
-    return {"bar": bar, "cells": cells, "plots": picture, "table": table, "kept": gr.State(None)}
+    return {"bar": bar, "cells": cells, **plots, "table": table, "kept": gr.State(None)}
 
 
 class SweepRuns(TabRun):
@@ -209,7 +206,7 @@ def _draw(progress: Progress, axis: str, ended: bool = False) -> Values:
     if rows:
         drawn |= {"cells": grid(rows, axis), "table": gr.update(value=_table(rows), visible=True)}
     if len(rows) > 1:
-        drawn["plots"] = gr.update(value=plot(rows, axis), visible=True)
+        drawn |= draw_sweep(rows, axis)
     return drawn
 
 

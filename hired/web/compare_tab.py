@@ -43,6 +43,7 @@ class Asked:
         brought: what stands in the picture's place where a run came without its file.
         methods: what the rows of the panes are made of.
         examples: a row for the embedded model and one for all others.
+        another: draws a picture like the example that is shown.
         reopened: what `Recall.show_record` fills, in both columns.
     """
 
@@ -54,6 +55,7 @@ class Asked:
     form: Form
     methods: gr.HTML
     examples: list[gr.Row]
+    another: gr.Button
     reopened: Parts = field(default_factory=dict)
 
     @property
@@ -142,6 +144,9 @@ def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, Chips]:
                 if chip.icon:
                     chip.keep_in_cache.add(chip.icon["path"])  # as gradio does with values
                 chips.append((one, chip))
+            if examples is handlers.greeting.posters:
+                words = "Another one like this"
+                another = gr.Button(words, size="sm", elem_id="another")
     question = gr.Textbox(
         label="Question",
         lines=1,
@@ -161,7 +166,8 @@ def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, Chips]:
     methods = gr.HTML(
         "", elem_id="methods", elem_classes="hidden", js_on_load=script("by_hand", "lanes")
     )
-    asked = Asked(image, question, gr.State({}), note, gr.State(""), Form(parts), methods, rows)
+    asked = Asked(image, question, gr.State({}), note, gr.State(""), Form(parts), methods, rows,
+                  another)  # fmt: skip
     return asked, start, stop, chips
 
 
@@ -222,6 +228,7 @@ def _wire_runs(
         "stop": stop,
         **{f"halt_{index}": halt for index, halt in enumerate(shown.halts)},
         **{f"example_{index}": chip for index, (_, chip) in enumerate(chips)},
+        "another": asked.another,
         "clock": add_place(demo, handlers.engine),
     }
     read, whole = pick(asked.parts, "path", "question", *form.FIELDS), {**outputs, **every}
@@ -242,10 +249,11 @@ def _wire_runs(
     follow(begin(asks))
     follow(begin(shown.measure.click), handlers.measure)
     follow(begin(why_panel.wire(handlers, asked, shared.last, shown.why).then))
-    for example, chip in chips:
-        choose = partial(changes.choose, example)
-        filled = {**asked.example, **outputs}
-        chosen = listen(chip.click, choose, asked.form.fields, filled, queue=False, **QUIET)
+    filled, reads = {**asked.example, **outputs}, asked.form.fields
+    choices: list[Any] = [(chip, partial(changes.choose, one), reads) for one, chip in chips]
+    choices.append((asked.another, changes.draw_another, pick(asked.parts, "path", *form.FIELDS)))
+    for button, choose, reads in choices:
+        chosen = listen(button.click, choose, reads, filled, queue=False, **QUIET)
         # Looked at before it runs, so that the preview doesn't disturb what is measured.
         follow(begin(changes.listen(chosen.then, asked, shown, shared.last, **QUIET).then))
     stop.click(handlers.stop, None, None, queue=False, **QUIET)

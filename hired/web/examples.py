@@ -15,6 +15,7 @@ from PIL import Image
 
 from hired.errors import HiredError
 from hired.shapes.likeness import looks_like_poster
+from hired.web.afresh import Afresh
 from hired.web.engine import Engine
 from hired.web.export import Record, about, from_json
 from hired.web.markup import fill
@@ -89,13 +90,14 @@ RECORDED = FOLDER / "recorded"
 
 
 class Greeting:
-    """The examples around one engine and the recorded run of the first."""
+    """The examples around one engine, more like them, and the recorded run of the first."""
 
     def __init__(self, engine: Engine, recorded: Path = RECORDED) -> None:
         self.engine = engine
         self.posters = read_examples()
         self.documents = read_examples(REAL)
         self.every = [*self.posters, *self.documents]
+        self.afresh = Afresh([one.key for one in self.posters])
         self._recorded = recorded
 
     @property
@@ -105,9 +107,29 @@ class Greeting:
 
     def example(self, key: str = "") -> Example | None:
         """The example a link names, else the first of those that suit the model."""
-        named = [one for one in self.every if one.key == key]
         fitting = self.posters if self.embedded else self.documents
-        return next(iter(named or fitting), None)
+        return self.named(key) or next(iter(fitting), None)
+
+    def named(self, key: str) -> Example | None:
+        """The example of a key: a bundled one, or one drawn afresh after it."""
+        bundled = {one.key: one for one in self.every}
+        drawn = None if key in bundled else self.afresh.draw(key)
+        if drawn is None:
+            return bundled.get(key)
+        like, number = key.split("-")
+        told = f"Drawn afresh, number {number}; not seen in training."
+        return Example(key, bundled[like].title, drawn.image, drawn.question, drawn.answer, told,
+                       drawn.scene)  # fmt: skip
+
+    def asks(self, question: str) -> bool:
+        """Test whether a question is an example's."""
+        return question in self.afresh.questions or any(one.question == question
+                                                        for one in self.every)  # fmt: skip
+
+    def another(self, path: str | None) -> str | None:
+        """The key of a picture to be drawn like the one shown: the embedded model's alone."""
+        shown = self.shown(path) if path and self.embedded else None
+        return self.afresh.another(shown.key) if shown else None
 
     @property
     def settings(self) -> Settings:
@@ -156,7 +178,7 @@ class Greeting:
         if not self.embedded:
             return False
         known = self.shown(path, image)
-        return known not in self.posters if known else not looks_like_poster(image)
+        return known in self.documents if known else not looks_like_poster(image)
 
     def case(self, path: str, image: Image.Image, known: str) -> Case:
         """Facts that the panes of a run are judged by; `known` is the right answer."""
@@ -168,10 +190,10 @@ class Greeting:
         Raises:
             InputError: it has an example's name and cannot be used.
         """
-        for one in self.every:
-            if Path(one.image).name == Path(path).name and _same_picture(path, image, one.image):
-                return one
-        return None
+        one = self.named(Path(path).stem)
+        if one is None or Path(one.image).name != Path(path).name:
+            return None
+        return one if _same_picture(path, image, one.image) else None
 
     def keep(self, run: Record, path: str, image: Image.Image) -> None:
         """Show a run to those who come later, if it is whole and of the first example; `path` was

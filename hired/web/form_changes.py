@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from hired.errors import HiredError
+from hired.errors import HiredError, InputError
 from hired.models.auto import real_model
 from hired.web import examples, form, render
 from hired.web.blocks import Parts, Values, listen, pick, plain_errors
@@ -139,17 +139,37 @@ class FormChanges:
     ) -> Any:
         """Let `look` answer an event."""
         reads = {"mode": shown.mode, **_compared(asked, last)}
-        return listen(event, self.look, reads, shown.sight, **LOOK, **options)
+        writes = {**shown.sight, "another": asked.another}
+        return listen(event, self.look, reads, writes, **LOOK, **options)
 
     def look(
         self, mode: str, last: Record | None, brought: str, path: str | None,
         question: str, **fields: Any,
     ) -> Values:  # fmt: skip
-        """Draw picture, read-out and small pictures; say where the answers are of another form."""
-        stale = self.compare_with_last(last, brought, path, question, **fields)
+        """Draw picture, read-out and small pictures; say where the answers are of another form, and
+        offer another one like the picture where it is an example.
+        """
+        told = self.compare_with_last(last, brought, path, question, **fields)
+        told |= self._offer_another(path)
         if brought and not path:  # what a run brought with it where its picture is not here
-            return {"picture": brought, "readout": "", "small": "", **stale}
-        return {**self.handlers.preview(path, mode, **fields), **stale}
+            return {"picture": brought, "readout": "", "small": "", **told}
+        return {**self.handlers.preview(path, mode, **fields), **told}
+
+    def _offer_another(self, path: str | None) -> Values:
+        try:
+            offered = self.handlers.greeting.another(path) is not None
+        except HiredError:  # the picture's place says what went wrong
+            offered = False
+        return {"another": gr.update(visible=offered)}
+
+    def draw_another(self, path: str | None, **fields: Any) -> Values:
+        """Draw a picture like the one that is shown, and take it as an example that was clicked."""
+        with plain_errors():
+            greeting = self.handlers.greeting
+            drawn = greeting.named(greeting.another(path) or "")
+            if drawn is None:
+                raise InputError("There is no example here to draw another one like it.")
+        return self.choose(drawn, **fields)
 
     def choose(self, example: Example, **fields: Any) -> Values:
         """Fill the form with an example that was clicked, and empty the panes."""
@@ -169,8 +189,7 @@ class FormChanges:
 
         A picture that cannot be read, or that the model knows nothing of, brings a note.
         """
-        asked = {one.question for one in self.handlers.greeting.every}
-        question = "" if question in asked else question
+        question = "" if self.handlers.greeting.asks(question) else question
         try:
             note = self._warning(path or "", read_image(path or ""))
         except HiredError as error:

@@ -273,5 +273,6 @@ class Handlers:
                 f"example_{index}": gr.update(interactive=not running)
                 for index in range(len(self.greeting.every))
             },
+            "another": gr.update(interactive=not running),
             "clock": gr.update(active=bool(running)),
         }

@@ -112,9 +112,8 @@ class Recall:
             "last": found,
         }
 
-    def _example(self, found: Record) -> Any:
-        key = found.image.get("example")
-        return next((one for one in self.handlers.greeting.every if one.key == key), None)
+    def _example(self, found: Record) -> Example | None:
+        return self.handlers.greeting.named(found.image.get("example", ""))
 
 
 COPY = """(query) => {

@@ -1,0 +1,92 @@
+"""Pictures like the bundled examples, drawn afresh: each has a number, which a link can carry.
+
+The same number draws the same picture again, so nothing is lost with a file.
+"""
+
+import re
+import tempfile
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import randbelow
+from typing import Any
+
+from hired.shapes.pictures import render
+from hired.shapes.points import NUMBERS, POSTERS, READING, SCALE, draw_like, places
+from hired.shapes.scoring import conclusion
+from hired.web.uploads import upload_folder
+
+FILES = 64  # drawn pictures kept; the oldest goes
+_KEY = re.compile(r"([a-z]+)-(0|[1-9]\d*)")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture that was drawn.
+
+    Attributes:
+        image: path of the file.
+        question: about it.
+        answer: the right one.
+        scene: places of a poster's objects; None for a document.
+    """
+
+    image: str
+    question: str
+    answer: str
+    scene: dict[str, Any] | None
+
+
+class Afresh:
+    """The pictures drawn after the points of some bundled examples, given by their keys."""
+
+    def __init__(self, keys: Collection[str]) -> None:
+        points = {Path(point.file).stem: point for point in POSTERS + READING}
+        self._points = {key: point for key, point in points.items() if key in keys}
+        self._drawn: dict[str, Drawn] = {}
+        self._drawing = threading.Lock()
+
+    def read(self, key: str) -> tuple[str, int] | None:
+        """The example and the number that a key such as `sparse-17` names; None for any other."""
+        found = _KEY.fullmatch(key[:60])
+        if not found or found[1] not in self._points or int(found[2]) >= NUMBERS:
+            return None
+        return found[1], int(found[2])
+
+    def draw(self, key: str) -> Drawn | None:
+        """The picture of a key; None where it names none."""
+        named = self.read(key)
+        if named is None:
+            return None
+        with self._drawing:
+            drawn = self._drawn.pop(key, None)
+            if drawn is None or not Path(drawn.image).exists():
+                drawn = self._make(key, *named)
+            self._drawn[key] = drawn
+            while len(self._drawn) > FILES:
+                Path(self._drawn.pop(next(iter(self._drawn))).image).unlink(missing_ok=True)
+        return drawn
+
+    @property
+    def questions(self) -> set[str]:
+        """Those about the pictures that are kept."""
+        with self._drawing:
+            return {drawn.question for drawn in self._drawn.values()}
+
+    def another(self, key: str) -> str | None:
+        """The key of a new picture like the example `key`, bundled or drawn; None without one."""
+        like, number = self.read(key) or (key, None)
+        if like not in self._points:
+            return None
+        drawn = number
+        while drawn == number:
+            drawn = randbelow(NUMBERS)
+        return f"{like}-{drawn}"
+
+    def _make(self, key: str, like: str, number: int) -> Drawn:
+        picture, question = draw_like(self._points[like], number)
+        file = Path(tempfile.mkdtemp(prefix="drawn-", dir=upload_folder())) / f"{key}.png"
+        render(picture, SCALE).save(file)
+        answer = conclusion(question.answer)
+        return Drawn(str(file), question.text, answer, places(picture))

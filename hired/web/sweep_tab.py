@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from hired.errors import HiredError, InputError
-from hired.selectors import every_setting
+from hired.selectors import every_setting, usual_value
 from hired.web import export, form, sweep_results, uploads
 from hired.web.blocks import Parts, Values, listen, pick, plain_errors
 from hired.web.handlers import Handlers
@@ -79,6 +79,7 @@ def add_sweep_tab(handlers: Handlers, asked: Any, tabs: gr.Tabs, tab: gr.Tab) ->
 
 def _fields() -> Parts:
     """Build the fields for budgets, methods, and one more setting with its values."""
+    known = every_setting()
     with gr.Row():
         budgets = gr.Textbox(
             "5 % 10 % 20 % 40 % 60 % 100 %", label="Budgets, shares or counts",
@@ -90,12 +91,10 @@ def _fields() -> Parts:
             min_width=240,
         )  # fmt: skip
         axis = gr.Dropdown(
-            [name for name in axes() if name != "method"], value="none", label="One more setting",
-            elem_id="sweep-axis", min_width=140,
+            ["none", *((known[name].label, name) for name in axes()[2:])], label="One more setting",
+            value="none", elem_id="sweep-axis", min_width=140,
         )  # fmt: skip
-        values = gr.Textbox(
-            "", label="Its values", placeholder="0.25 0.5 0.75", visible=False, min_width=140
-        )
+        values = gr.Textbox("", label="Its values", visible=False, min_width=140)
     listen(axis.change, _ask_values, {"axis": axis}, {"values": values}, queue=False, **QUIET)
     cover = gr.Checkbox(
         False, label="Coverage: how much of what the stock answer looked at does each run keep? "
@@ -106,8 +105,11 @@ def _fields() -> Parts:
 
 def _ask_values(axis: str) -> Values:
     """The box for the values of a setting, with what they may be."""
-    one = every_setting().get(axis)
-    return {"values": gr.update(visible=one is not None, info=one and f"{one.help}: {one.allowed}")}
+    if axis == "none":
+        return {"values": gr.update(visible=False)}
+    one = every_setting()[axis]
+    usual, words = one.write(usual_value(axis)), f"{one.help}: {one.allowed}"
+    return {"values": gr.update(visible=True, placeholder=usual, info=words)}
 
 
 def _results() -> dict[str, Any]:

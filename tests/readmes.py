@@ -19,6 +19,7 @@ from model_card import OF_CARD, answers  # noqa: E402
 
 from hired.bench import accuracy_tables as accuracy  # noqa: E402
 from hired.bench.accuracy_summary import summarise  # noqa: E402
+from hired.bench.coverage import cases_in, coverage_table, kinds_table  # noqa: E402
 from hired.bench.focus import describe_focus  # noqa: E402
 from hired.bench.results import read_lines, rounds_in  # noqa: E402
 from hired.bench.select_times import describe_selecting  # noqa: E402
@@ -154,6 +155,10 @@ def _scored(table: Callable[[Any], str]) -> Callable[[Lines, Path], str]:
     return lambda lines, _: table(summarise(rounds_in(lines)))
 
 
+def _covered(table: Callable[[Any], str]) -> Callable[[Lines, Path], str]:
+    return lambda lines, _: table(cases_in(rounds_in(lines), "sparse"))
+
+
 def _timed(table: Callable[[Any], str]) -> Callable[[Lines, Path], str]:
     return lambda lines, _: table(summarise_rounds(rounds_in(lines)))
 
@@ -179,6 +184,8 @@ OF_RECORD: dict[str, Callable[[Lines, Path], str]] = {
     "partitions": _scored(accuracy.partition_table),
     "ablations": _scored(accuracy.ablation_table),
     "answers": _scored(answers),
+    "coverage": _covered(coverage_table),
+    "covered-kinds": _covered(kinds_table),
     "speed": speed,
     "brief": brief,
     "batches": _timed(batch_table),

@@ -7,7 +7,7 @@ import pytest
 
 from hired.bench.accuracy import run_plan
 from hired.bench.accuracy_plan import Plan
-from hired.bench.coverage import Case, cases_in, cover, coverage_table, separate
+from hired.bench.coverage import Case, cases_in, cover, coverage_table, kinds_table, separate
 from hired.bench.plan import expand
 from hired.bench.results import read_lines, rounds_in
 from hired.cli import main
@@ -72,8 +72,10 @@ def test_nothing_is_separated_where_nothing_breaks():
 def test_only_answers_to_the_same_kind_of_question_are_compared():
     cases = [case(0, True, 0.2), case(1, False, 0.1), case(2, False, 0.9, "describe")]
     assert separate(cases).value == 1
-    assert separate(cases, alike=False).value == 0.5
     assert separate([cases[0], cases[2]]) is None
+    assert [row.split(" | ")[1:3] for row in kinds_table(cases).splitlines()[2:]] == [
+        ["1", "1"], ["0", "1"], ["1", "2"],
+    ]  # fmt: skip
 
 
 def test_without_coverage_a_record_has_no_cases(rounds):
@@ -138,4 +140,4 @@ def test_the_report_has_a_line_per_lane(path, capsys):
     told = capsys.readouterr().out.split("### Coverage on sparse posters\n\n")[1]
     assert re.search(r"^\| `hired` 10 % \| \d+ \| \d+ \| \d+ / ", told, re.MULTILINE)
     assert "| `random` 10 % |" in told and "`full`" not in told.split("\n\n")[0]
-    assert "| all together |" in told and "bootstrap over posters" in told
+    assert "\n| digit |" in told and "\n| all |" in told and "bootstrap over posters" in told

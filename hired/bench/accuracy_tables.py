@@ -6,7 +6,7 @@ from typing import Any
 
 from hired.bench.accuracy_plan import EVEN
 from hired.bench.accuracy_summary import Place, Score, compare, summarise
-from hired.bench.coverage import cases_in, coverage_table
+from hired.bench.coverage import cases_in, coverage_table, kinds_table
 from hired.bench.plan import BASELINE, METHODS
 from hired.bench.results import rounds_in
 from hired.bench.tables import describe_sessions, markdown, show_kept
@@ -59,7 +59,7 @@ def make_report(lines: Sequence[dict[str, Any]]) -> str:
         parts.append(f"### By kind of question, {TESTED[split]}, %\n\n{kind_table(mine)}")
         if cases := cases_in(rounds_in(lines), split):
             parts.append(f"### Coverage on {TESTED[split]}\n\n{coverage_table(cases)}")
-            parts.append(COVERAGE)
+            parts += [f"By kind of question:\n\n{kinds_table(cases)}", COVERAGE]
     return "\n\n".join([*parts, _notes(scores)]) + "\n"
 
 

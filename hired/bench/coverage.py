@@ -2,7 +2,7 @@
 answer breaks where that is little. Measured by `python -m hired eval --coverage`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,19 +117,20 @@ def cases_in(rounds: Iterable[dict[str, Any]], split: str) -> list[Case]:
     ]  # fmt: skip
 
 
-def separate(cases: Sequence[Case], over: int = 0, alike: bool = True) -> Separation | None:
+def separate(cases: Sequence[Case], over: int = 0) -> Separation | None:
     """Measure how well coverage tells right from broken; None where nothing can be compared.
+
+    Only answers to the same kind of question are compared: kinds differ in both, how much of the
+    image their words look at and how easily they break.
 
     Args:
         cases: of one lane or several.
         over: which of `OVER`.
-        alike: compare only answers to the same kind of question; kinds differ in both, how much
-            of the image their words look at and how easily they break.
     """
     posters = list(dict.fromkeys(case.poster for case in cases))
     groups: dict[str, list[Case]] = {}
     for case in cases:
-        groups.setdefault(case.kind if alike else "", []).append(case)
+        groups.setdefault(case.kind, []).append(case)
     draws = np.random.default_rng(0).multinomial(
         len(posters), [1 / len(posters)] * len(posters), size=RESAMPLES
     )
@@ -162,15 +163,23 @@ def _count_pairs(
 
 
 def coverage_table(cases: Sequence[Case]) -> str:
-    """Lanes down, then kinds of question; coverage of right and of broken answers in %, areas."""
+    """Lanes down; coverage of right and of broken answers in %, and areas, across."""
     titles = dict.fromkeys(case.title for case in cases)
-    parts = [(_name(title), [case for case in cases if case.title == title]) for title in titles]
-    parts.append(("all together", list(cases)))
-    parts += [(f"all on {kind}", [case for case in cases if case.kind == kind])
-              for kind in dict.fromkeys(case.kind for case in cases)]  # fmt: skip
+    return _table(
+        {_name(title): [case for case in cases if case.title == title] for title in titles}
+    )
+
+
+def kinds_table(cases: Sequence[Case]) -> str:
+    """Kinds of question down, all lanes together; the same across."""
+    kinds = dict.fromkeys(case.kind for case in cases)
+    parts = {kind: [case for case in cases if case.kind == kind] for kind in kinds}
+    return _table(parts | {"all": list(cases)})
+
+
+def _table(parts: Mapping[str, Sequence[Case]]) -> str:
     head = ["", "Right", "Broken", *(f"{what}, {over}" for over in OVER for what in SHOWN)]
-    head.append(f"AUC over all kinds, {OVER[1]}")
-    return markdown(head, [[name, *_row(mine)] for name, mine in parts])
+    return markdown(head, [[name, *_row(mine)] for name, mine in parts.items()])
 
 
 def _name(title: str) -> str:
@@ -183,7 +192,7 @@ def _row(cases: Sequence[Case]) -> list[str]:
     cells = [str(len(group)) for group in groups]
     for over in range(len(OVER)):
         cells += [" / ".join(_mean(group, over) for group in groups), _show(separate(cases, over))]
-    return [*cells, _show(separate(cases, 1, alike=False))]
+    return cells
 
 
 def _mean(cases: Sequence[Case], over: int) -> str:

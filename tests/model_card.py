@@ -138,12 +138,13 @@ def schedule() -> str:
     tiles = f"{vision.steps:,} steps of {vision.size} tiles"
     tiles += f", {vision.documents} of them from documents" if vision.documents else ""
     rows = [
-        ["vision", f"{tiles}; rate up to {vision.peak:g}"],
+        ["vision", f"{tiles}, each batch twice, {vision.apart} steps apart; rate up to "
+                   f"{vision.peak:g}"],
         ["projector onto word embeddings", f"{language.align:,} steps"],
         ["first lesson, pictures of one tile", _course(language.lesson)],
         ["whole pictures", f"{_course(language.whole)}; {language.pictures:,} different pictures"],
         [f"of {len(language.mixture)} whole pictures", mixture],
-    ]
+    ]  # fmt: skip
     return markdown(["stage", "plan"], rows)
 
 

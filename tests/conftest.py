@@ -3,9 +3,12 @@
 import gc
 import logging
 import os
+import tempfile
 from functools import cache
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+# Before a page is served: `import app` would move the uploads away from under it.
+os.environ.setdefault("GRADIO_TEMP_DIR", os.path.join(tempfile.gettempdir(), "hired-tests"))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import numpy as np

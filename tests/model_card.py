@@ -17,7 +17,7 @@ from hired.bench.tables import markdown
 from hired.budget import show_budget
 from hired.shapes import documents, scenes
 from hired.shapes.lettering import FONTS
-from hired.shapes.lexicon import WORDS
+from hired.shapes.lexicon import WORDS, knows_documents
 from hired.shapes.page_phrases import PAGE_PHRASES
 from hired.shapes.page_questions import PAGE_KINDS
 from hired.shapes.phrases import PHRASES
@@ -98,7 +98,7 @@ def _tokens() -> int:
 
 def reads() -> bool:
     """Test whether the model that ships has the documents' words."""
-    return set(WORDS) <= _vocabulary().keys()
+    return knows_documents(_vocabulary())
 
 
 def world() -> str:

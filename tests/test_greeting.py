@@ -14,7 +14,10 @@ from conftest import make_tiny
 from PIL import Image
 from test_web import ABOUT, HIRED, STOCK
 
+import hired
 from hired.errors import MemoryShortage, ModelError
+from hired.shapes.pictures import picture_for, render
+from hired.shapes.words import build_tokenizer
 from hired.web import engine as engine_module
 from hired.web import form, permalink
 from hired.web.engine import Engine
@@ -210,3 +213,16 @@ def test_shipped_answers_come_before_a_visitor_s_and_are_of_alternating_runs() -
     run, *shown = first_run(greeting)
     greeting.keep(run, *shown)
     assert greeting.run() == shipped
+
+
+def test_a_document_is_foreign_only_to_a_model_that_does_not_read(monkeypatch, tmp_path) -> None:
+    toy = Greeting(Engine.holding(*hired.load("shapes")), tmp_path)
+    own = tmp_path / "own.png"
+    render(picture_for("examples", "board", 3, 1)).save(own)
+    image = read_image(str(own))
+    assert not toy.reads and toy.foreign(str(own), image)
+    tokenizer = build_tokenizer()
+    monkeypatch.setattr(toy.engine.get().processor, "tokenizer", tokenizer)
+    assert toy.reads and not toy.foreign(str(own), image)
+    photograph = toy.documents[0]
+    assert toy.foreign(photograph.image, read_image(photograph.image))

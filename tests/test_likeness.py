@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hired.shapes.likeness import looks_like_poster
+from hired.shapes.documents import KINDS
+from hired.shapes.likeness import looks_like_page, looks_like_poster
+from hired.shapes.pictures import picture_for
+from hired.shapes.pictures import render as render_any
 from hired.shapes.scenes import SPLITS, render, scene_for
 from hired.web.examples import REAL, read_examples
 
@@ -35,6 +38,7 @@ def test_bundled_posters_are_and_bundled_documents_are_not() -> None:
     ]
     assert [looks_like_poster(image) for image in opened] == [True] * 6 + [False] * 4
     assert not any(looks_like_poster(jpeg(image, 90)) for image in opened[6:])
+    assert not any(map(looks_like_page, opened[6:]))
 
 
 @pytest.mark.parametrize("change", ["as it is", "small", "grey"])
@@ -44,12 +48,22 @@ def test_a_photograph_is_not(change) -> None:
         image = image.resize((200, 240))
     elif change == "grey":
         image = image.convert("L").convert("RGB")
-    assert not looks_like_poster(image)
+    assert not looks_like_poster(image) and not looks_like_page(image)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_documents_are_known_by_their_maker_s_look(kind) -> None:
+    pages = [picture_for("test", kind, 11, index) for index in range(12)]
+    assert all(looks_like_page(render_any(page)) for page in pages)
+    assert all(looks_like_page(jpeg(render_any(page), 85)) for page in pages[:4])
+    assert all(looks_like_page(render_any(page, 2)) for page in pages[:4])
 
 
 def test_flat_and_noisy_pictures_are_not() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
     ground = np.random.default_rng(0).normal(240, 3, (200, 200, 1)).clip(0, 255).astype(np.uint8)
     for pixels in (noise, np.full_like(noise, 255), np.zeros_like(noise), ground.repeat(3, 2)):
-        assert not looks_like_poster(Image.fromarray(pixels))
-    assert not looks_like_poster(Image.new("RGB", (1, 1), "white"))
+        image = Image.fromarray(pixels)
+        assert not looks_like_poster(image) and not looks_like_page(image)
+    dot = Image.new("RGB", (1, 1), "white")
+    assert not looks_like_poster(dot) and not looks_like_page(dot)

@@ -10,11 +10,11 @@ from typing import Any
 
 from hired.selectors import build
 from hired.shapes.evaluate import answer, is_right
+from hired.shapes.lexicon import knows_documents
 from hired.shapes.pictures import Picture, render
 from hired.shapes.points import POSTERS, READING, SCALE, Point, candidates, places
 from hired.shapes.questions import Question
 from hired.shapes.scoring import conclusion
-from hired.shapes.words import reads_documents
 
 LADDER = tuple(percent / 100 for percent in range(5, 101, 5))
 """Budgets at which it is tried how far an example survives."""
@@ -22,7 +22,7 @@ LADDER = tuple(percent / 100 for percent in range(5, 101, 5))
 
 def points_for(processor: Any) -> tuple[Point, ...]:
     """The points that examples for a model can make: with documents where it knows their words."""
-    return READING if reads_documents(processor.tokenizer) else POSTERS
+    return READING if knows_documents(processor.tokenizer.get_vocab()) else POSTERS
 
 
 def fits(model: Any, processor: Any, point: Point, picture: Picture, question: Question) -> bool:

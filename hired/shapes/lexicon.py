@@ -1,6 +1,7 @@
 """The closed list of words that documents are written with, and the forms of their open numbers."""
 
 import re
+from collections.abc import Collection
 
 GOODS = (
     "apples", "bananas", "beans", "bread", "butter", "cake", "carrots", "cheese", "chicken",
@@ -41,3 +42,8 @@ def number(text: str) -> tuple[int, tuple[int, ...]] | None:
             digits = [int(c) for c in text if c.isdigit()]
             return form, (*[BLANK] * (SLOTS - len(digits)), *digits)
     return None
+
+
+def knows_documents(vocabulary: Collection[str]) -> bool:
+    """Test whether a model's tokens have all words of documents."""
+    return set(WORDS) <= set(vocabulary)

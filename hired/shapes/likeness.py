@@ -1,8 +1,9 @@
-"""A test of whether a picture could be one of this world's posters, by the look they share.
+"""Tests of whether a picture could be one of this world's, by the look that its makers give all.
 
-A rule for warnings, not a classifier: it asks for the three things that `scenes.background` and
-`sprites` put into every poster. Light ground fills what objects leave, fine grain lies on it, and
-there are solid areas of the eight colours.
+Rules for warnings, no classifiers. A poster has what `scenes.background` and `sprites` put into
+every one: light ground fills what objects leave, fine grain lies on it, and there are solid areas
+of the eight colours. A document has what `printing` does: one ground, ink that stands out from it
+on a small part of the page, and grain.
 """
 
 import numpy as np
@@ -17,6 +18,10 @@ EXPLAINED = 0.95  # share of a poster's pixels that is ground, its grey clutter 
 GROUND = 0.6  # least share of ground
 SOLID = 60  # least number of pixels with eight neighbours of the same known colour
 GRAIN = (0.6, 9.0)  # root mean square between neighbours on the ground, in grey levels
+PAGE_GROUND = 0.6  # least share of a document's pixels within `PLAIN` of their median, in RGB
+PLAIN = 40.0
+INK = (0.003, 0.4)  # share of the pixels nearer to the ink than to the ground
+APART = 90.0  # least distance of ink and ground
 
 
 def looks_like_poster(image: Image.Image) -> bool:
@@ -28,6 +33,32 @@ def looks_like_poster(image: Image.Image) -> bool:
         and look["solid"] >= SOLID
         and GRAIN[0] <= look["grain"] <= GRAIN[1]
     )
+
+
+def looks_like_page(image: Image.Image) -> bool:
+    """Test whether an RGB picture has the ground, the ink and the grain of a document."""
+    look = measure_page(image)
+    return (
+        look["ground"] >= PAGE_GROUND
+        and look["apart"] >= APART
+        and INK[0] <= look["ink"] <= INK[1]
+        and GRAIN[0] <= look["grain"] <= GRAIN[1]
+    )
+
+
+def measure_page(image: Image.Image) -> dict[str, float]:
+    """Measure the ground's share, the ink's, their distance, and the grain in grey levels."""
+    pixels = np.asarray(_middle(image), np.float32)
+    away = np.linalg.norm(pixels - np.median(pixels.reshape(-1, 3), axis=0), axis=2)
+    apart = float(np.quantile(away, 0.995))
+    ground = away <= PLAIN
+    steps = np.abs(np.diff(pixels.mean(2), axis=1))[ground[:, 1:] & ground[:, :-1]]
+    return {
+        "ground": float(ground.mean()),
+        "apart": apart,
+        "ink": float((away > apart / 2).mean()),
+        "grain": float(np.quantile(steps, 0.75)) if steps.size else 0.0,  # drawn larger: half are 0
+    }
 
 
 def measure(image: Image.Image) -> dict[str, float]:

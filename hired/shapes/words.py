@@ -8,7 +8,7 @@ other characters become `<unk>`.
 import re
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from hired.shapes.lexicon import CITIES, DAYS, WORDS
 from hired.shapes.page_phrases import KNOWS_PAGES, PAGE_PHRASES
@@ -85,8 +85,3 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
     fast.chat_template = CHAT_TEMPLATE
     return fast
-
-
-def reads_documents(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Test whether a tokenizer has all words of documents; one made for posters alone has not."""
-    return set(WORDS) <= tokenizer.get_vocab().keys()

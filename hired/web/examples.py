@@ -14,7 +14,8 @@ from typing import Any
 from PIL import Image
 
 from hired.errors import HiredError
-from hired.shapes.likeness import looks_like_poster
+from hired.shapes.lexicon import knows_documents
+from hired.shapes.likeness import looks_like_page, looks_like_poster
 from hired.web.afresh import Afresh
 from hired.web.engine import Engine
 from hired.web.export import Record, about, from_json
@@ -105,6 +106,12 @@ class Greeting:
         """True of the model that only knows posters of shapes."""
         return self.engine.get().info["origin"] == "embedded"
 
+    @property
+    def reads(self) -> bool:
+        """True of an embedded model that reads documents as well."""
+        processor = self.engine.get().processor
+        return self.embedded and knows_documents(processor.tokenizer.get_vocab())
+
     def example(self, key: str = "") -> Example | None:
         """The example a link names, else the first of those that suit the model."""
         fitting = self.posters if self.embedded else self.documents
@@ -178,7 +185,9 @@ class Greeting:
         if not self.embedded:
             return False
         known = self.shown(path, image)
-        return known in self.documents if known else not looks_like_poster(image)
+        if known:
+            return known in self.documents
+        return not (looks_like_poster(image) or (self.reads and looks_like_page(image)))
 
     def case(self, path: str, image: Image.Image, known: str) -> Case:
         """Facts that the panes of a run are judged by; `known` is the right answer."""

@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors import safe_open
 
 import hired
+from hired.shapes.page_questions import PAGE_KINDS
 from hired.shapes.points import POSTERS, READING
 from hired.shapes.questions import KINDS
 from hired.shapes.scoring import content
@@ -139,6 +140,16 @@ def test_evaluate_counts_questions(capsys):
         tokens += visual * len(questions)
     assert found["accuracy"] == pytest.approx(right / 11, abs=1e-4)
     assert found["visual_tokens_mean"] == pytest.approx(tokens / 11, abs=0.01)
+
+
+def test_evaluate_asks_about_documents(capsys):
+    from hired.cli import main
+
+    asked = ["--split", "chart", "--limit", "3", "--method", "hired", "--budget", "10%", "--json"]
+    assert main(["shapes", "evaluate", *asked]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (found["split"], found["questions"]) == ("chart", 3)
+    assert set(found["by_kind"]) <= set(PAGE_KINDS) and found["visual_tokens_mean"] > 0
 
 
 @pytest.mark.parametrize("limit", ["0", "-3"])

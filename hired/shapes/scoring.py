@@ -24,6 +24,6 @@ def conclusion(answer: str) -> str:
 
 def content(answer: str) -> tuple[str, ...]:
     """The words of its conclusion that carry its content: what exact match compares."""
-    words = re.findall(r"[a-z]+|[0-9]+", conclusion(answer).lower())
+    words = re.findall(r"[a-z]+|[0-9]+%?", conclusion(answer).lower())
     singular = [w[:-1] if w.endswith("s") and w[:-1] in SHAPES else w for w in words]
-    return tuple(w for w in singular if w in CONTENT or w.isdigit())
+    return tuple(w for w in singular if w in CONTENT or w[0].isdigit())

@@ -29,8 +29,6 @@ REVEAL = """() => {  // a phone has the panes far below the button that fills th
   const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
   document.querySelector('#panes')?.scrollIntoView({behavior: still ? 'instant' : 'smooth'});
 }"""
-
-
 Chips = list[tuple[Example, gr.Button]]
 
 
@@ -210,6 +208,39 @@ def _happens() -> Shown:
     return Shown(readout, mode, picture, results, halts, small, stale, measure, why)
 
 
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Runs of the tab, whatever event one follows.
+
+    Attributes:
+        every: the buttons, and the clock of the queue.
+    """
+
+    handlers: Handlers
+    asked: Asked
+    shown: Shown
+    shared: Shared
+    every: Parts
+
+    @property
+    def outputs(self) -> Parts:
+        """Components that a run fills."""
+        return {**self.shown.results, "last": self.shared.last}
+
+    def follow(self, event: Callable[..., Any], work: Callable[..., Any] | None = None) -> None:
+        """Let a run follow an event: refused or begun at once, then in the queue, then ended."""
+        handlers, asked = self.handlers, self.asked
+        reads = pick(asked.parts, "path", "question", "known", *form.FIELDS)
+        read, whole = pick(reads, "path", "question", *form.FIELDS), {**self.outputs, **self.every}
+        begun = listen(event, handlers.begin, read, whole, **FREE, **QUIET)
+        running = listen(begun.success, work or handlers.run, reads, self.outputs, **GPU, **QUIET)
+        begun.success(None, None, None, js=REVEAL, **QUIET)
+        ended = listen(running.then, handlers.end, {}, self.every, queue=False, **QUIET)
+        listen(running.failure, handlers.fail, asked.form.fields, whole, queue=False, **QUIET)
+        note_run(begun, ended)
+        self.shared.keep(handlers, ended)
+
+
 def _wire_runs(
     demo: gr.Blocks,
     handlers: Handlers,
@@ -220,9 +251,6 @@ def _wire_runs(
     chips: Chips,
 ) -> None:
     start, stop = buttons
-    outputs = {**shown.results, "last": shared.last}
-    changes = FormChanges(handlers)
-    changes.wire(asked, shown, shared.last)
     every = {
         "start": start,
         "stop": stop,
@@ -231,44 +259,30 @@ def _wire_runs(
         "another": asked.another,
         "clock": add_place(demo, handlers.engine),
     }
-    read, whole = pick(asked.parts, "path", "question", *form.FIELDS), {**outputs, **every}
-
-    def begin(event: Callable[..., Any], **options: Any) -> Any:
-        return listen(event, handlers.begin, read, whole, **options, **FREE, **QUIET)
-
-    def follow(begun: Any, work: Callable[..., Any] = handlers.run) -> None:
-        reads = pick(asked.parts, "path", "question", "known", *form.FIELDS)
-        running = listen(begun.success, work, reads, outputs, **GPU, **QUIET)
-        begun.success(None, None, None, js=REVEAL, **QUIET)
-        ended = listen(running.then, handlers.end, {}, every, queue=False, **QUIET)
-        listen(running.failure, handlers.fail, asked.form.fields, whole, queue=False, **QUIET)
-        note_run(begun, ended)
-        shared.keep(handlers, ended)
-
-    asks = partial(gr.on, [start.click, asked.question.submit], trigger_mode="once")
-    follow(begin(asks))
-    follow(begin(shown.measure.click), handlers.measure)
-    follow(begin(why_panel.wire(handlers, asked, shared.last, shown.why).then))
-    filled, reads = {**asked.example, **outputs}, asked.form.fields
+    runs, changes = Runs(handlers, asked, shown, shared, every), FormChanges(handlers)
+    changes.wire(asked, shown, shared.last)
+    runs.follow(partial(gr.on, [start.click, asked.question.submit], trigger_mode="once"))
+    runs.follow(shown.measure.click, handlers.measure)
+    runs.follow(why_panel.wire(handlers, asked, shared.last, shown.why).then)
+    filled, reads = {**asked.example, **runs.outputs}, asked.form.fields
     choices: list[Any] = [(chip, partial(changes.choose, one), reads) for one, chip in chips]
     choices.append((asked.another, changes.draw_another, pick(asked.parts, "path", *form.FIELDS)))
     for button, choose, reads in choices:
         chosen = listen(button.click, choose, reads, filled, queue=False, **QUIET)
         # Looked at before it runs, so that the preview doesn't disturb what is measured.
-        follow(begin(changes.listen(chosen.then, asked, shown, shared.last, **QUIET).then))
+        runs.follow(changes.listen(chosen.then, asked, shown, shared.last, **QUIET).then)
     stop.click(handlers.stop, None, None, queue=False, **QUIET)
     for index, halt in enumerate(shown.halts):
         halt.click(_stopper(handlers, index), None, None, queue=False, **QUIET)
-    _wire_opening(demo, handlers, asked, shown, shared)
+    _wire_opening(demo, runs)
 
 
-def _wire_opening(
-    demo: gr.Blocks, handlers: Handlers, asked: Asked, shown: Shown, shared: Shared
-) -> None:
+def _wire_opening(demo: gr.Blocks, runs: Runs) -> None:
     """Fill the page when a visitor comes, and answer the first example where nobody has yet."""
-    outputs = {**shown.results, "last": shared.last}
+    handlers, asked, shared, outputs = runs.handlers, runs.asked, runs.shared, runs.outputs
     wanted = gr.State(False)  # whether to answer the first example for this visitor
-    fresh = {**asked.model, **asked.example, "mode": shown.mode, **outputs, "wanted": wanted}
+    mode = {"mode": runs.shown.mode}
+    fresh = {**asked.model, **asked.example, **mode, **outputs, "wanted": wanted}
     opened = listen(demo.load, handlers.open, {}, fresh, **OPEN, **QUIET)
     keep_form(handlers, asked, opened)
     answered = listen(wanted.change, handlers.first, {}, outputs, **GPU, **QUIET)

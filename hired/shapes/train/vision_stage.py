@@ -223,11 +223,11 @@ def train(
     cast(nn.Module, tower).to(device)
     heads = Heads(reads=schedule.documents > 0).to(device)
     optimiser = Optimiser([*tower.named_parameters(), *heads.named_parameters()], MATRICES, SLOW)
+    whole: dict[str, Any] = {"tower": tower, "heads": heads, "optimiser": optimiser}
     state, first = folder / "vision.pt", 0
     if saved := load_checkpoint(state, seed, start):
-        tower.load_state_dict(saved["tower"])
-        heads.load_state_dict(saved["heads"])
-        optimiser.load_state_dict(saved["optimiser"])
+        for name, part in whole.items():
+            part.load_state_dict(saved[name])
         first = saved["step"]
     batches = Batches(seed, schedule.size, schedule.documents)
     round_of, shown = divmod(first, 2 * schedule.apart)
@@ -249,7 +249,6 @@ def train(
         more = check if heads.text and (last or (step + 1) % CHECK_EVERY == 0) else dict
         journal.add(step + 1, parts, more, last)
         if journal.due(last):
-            whole = {"tower": tower, "heads": heads, "optimiser": optimiser}
             save_checkpoint(state, step + 1, seed, start, **whole)
     return tower
 

@@ -107,6 +107,9 @@ def test_the_dry_run_lists_what_would_be_sent():
     *files, last = done.stdout.splitlines()
     assert done.returncode == 0 and last.endswith("Nothing was uploaded.")
     assert {"app.py", "README.md", "requirements.txt", "hired/tiles.py"} <= set(files)
+    page = ROOT / "hired" / "web"
+    shown = [path for kind in ("html", "css", "js") for path in page.rglob(f"*.{kind}")]
+    assert shown and {str(path.relative_to(ROOT)) for path in shown} <= set(files)
     assert not [path for path in files if "__pycache__" in path or path.startswith(("tests", "."))]
     assert all((ROOT / path).is_file() for path in files)
 

@@ -36,6 +36,8 @@ def test_budget_box_picture_and_run_agree(visit, picture) -> None:
     type_into(page, BOX, "")
     expect(page.locator("#seen .fault")).to_contain_text("the box is empty", timeout=PATIENCE_MS)
     page.get_by_label("Count", exact=True).check()
+    expect(page.locator("#count input")).to_have_value("160")
+    expect(line).to_contain_text("160 asked, but this image has only", timeout=PATIENCE_MS)
     for typed, told in (("0", "got 0"), ("-5", "got -5"), ("2.5", "got 2.5"), ("", "is empty")):
         type_into(page, "#count input", typed)
         expect(page.locator("#seen .fault")).to_contain_text(told, timeout=PATIENCE_MS)

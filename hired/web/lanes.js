@@ -202,8 +202,9 @@ document.addEventListener('input', ({target}) => {
   else if (row && target.dataset.key === 'budget') edit(index, 'budget', target.value.replace(/\s/g, '').replaceAll(',', '.'));
   else if (row && target.dataset.key) edit(index, target.dataset.key, target.type === 'checkbox' ? String(target.checked) : target.value);
   else if (target.closest('#budget')) {
-    const kind = target.name === 'budget-kind' ? target.value : target.closest('#rate') ? 'rate' : 'count';
-    const from = target.name === 'budget-kind' ? find(`#${kind} input`) : target;
+    const chosen = target.closest('#kind');
+    const kind = chosen ? target.value : target.closest('#rate') ? 'rate' : 'count';
+    const from = chosen ? find(`#${kind} input`) : target;
     edit(simple(), 'budget', kind === 'rate' ? `${from.value}%` : from.value);
   }
 });

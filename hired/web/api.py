@@ -222,7 +222,8 @@ def read_panes(method: str, given: Mapping[str, Any], lanes: str = "") -> tuple[
         name, own = split_lane(str(method))
         mine = {key: value for key, value in read.items() if key in settings_of(name)}
         return Settings().lanes[0], build(name, **{**said, **mine, **own})
-    for name in ["method"] * (method != "hired") + list(said):
+    if method != "hired" or said:
+        name = "method" if method != "hired" else next(iter(said))
         raise SettingError(
             f"lanes say all of a pane, and {name} is of the form without them. Write it into the "
             f"lane, such as {EXAMPLE}."

@@ -83,6 +83,11 @@ def test_a_misspelt_setting_is_refused_with_the_nearest_name(door, capsys) -> No
     assert WRONG in told and RIGHT in told.replace(WRONG, "") and "Did you mean" in told
 
 
+def test_what_no_pane_has_is_told_of_a_link() -> None:
+    assert _link(weight="2") == "weight=2.0 (no pane has it)" and not _link(right="toy", weight="2")
+    assert "Did you mean 'lane'?" in _link(lanes="full toy")
+
+
 def test_what_a_method_lacks_is_not_dropped_by_the_endpoints() -> None:
     with pytest.raises(SettingError, match="The method 'hired' has no setting 'weight'; it has"):
         read_panes("hired", {"weight": 2})

@@ -72,9 +72,11 @@ def from_query(
             elif side in query:
                 shared[side] = query[side]
         lanes = share_settings(shared)
-        left = query.keys() - {*known_names(), *ASKED}
+        idle = every_setting().keys() - {key for lane in lanes for key in lane.settings()}
+        more += [f"{key}={shared[key]} (no pane has it)" for key in sorted(idle & shared.keys())]
+        left = query.keys() - {*RUN, *SIDES, *every_setting(), *ASKED}
     for key in sorted(left):
-        hint = nearest(key[:60], ["lane", *known_names()])
+        hint = nearest(key[:60], ["lane", *known_names()[1:]])
         more.append(f"{key[:60]}={str(query[key])[:60]}{hint and f' ({hint.strip()})'}")
     return Settings(lanes, **run), changed + more
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from hired.models.quantization import BYTES
 
 EMBEDDED = "shapes"
+KNOWS = "posters of coloured shapes"
+"""All that the embedded model was trained on, in the words of the page and the lists."""
 SHAPES = Path(__file__).resolve().parents[2] / "assets" / "shapes"
 ROOM_BYTES = 1.5e9  # beside the weights: caches and activations of one lane at a time, estimated
 FULL = {"float32": 4.0, "half": 2.0}  # bytes a weight
@@ -71,6 +73,6 @@ LISTED = {
     "bczhou/tiny-llava-v1-hf": Entry("LLaVA-1.5, TinyLlama", 1.41, 0.97, 0, UNTRIED),
 }
 ALLOWED = {
-    EMBEDDED: "embedded 168-px LLaVA-NeXT that knows posters of coloured shapes and nothing else",
+    EMBEDDED: f"embedded 168-px LLaVA-NeXT that knows {KNOWS} and nothing else",
     **{name: entry.line for name, entry in LISTED.items()},
 }

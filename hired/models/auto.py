@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hired.models.allowed import EMBEDDED
+from hired.models.allowed import EMBEDDED, KNOWS
 from hired.models.hardware import free_bytes, name_device, pick_device
 
 REAL = "llava-hf/llava-v1.6-mistral-7b-hf"
@@ -28,7 +28,7 @@ def choose(device: str = "auto") -> Choice:
     place = pick_device(device)
     if place.type == "cpu":
         return Choice(
-            EMBEDDED, None, "No GPU here, so the small embedded model answers: it knows posters."
+            EMBEDDED, None, f"No GPU here, so the small embedded model answers: it knows {KNOWS}."
         )
     room = free_bytes(place)
     there = f"{name_device(place)} with {room / 1e9:.0f} GB free"

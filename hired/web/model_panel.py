@@ -7,6 +7,7 @@ import gradio as gr
 
 from hired.errors import HiredError, ModelError
 from hired.metrics import size
+from hired.models.allowed import KNOWS
 from hired.web.blocks import Values, listen
 from hired.web.handlers import Handlers
 from hired.web.markup import fill
@@ -25,7 +26,7 @@ BADGES = {
     "local": "A model from this machine's disk.",
 }
 TOYS = {
-    "embedded": "toy model: it only knows coloured shapes",
+    "embedded": f"toy model: it only knows {KNOWS}",
     "random": "random weights: real times, invented words",
 }
 

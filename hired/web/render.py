@@ -10,6 +10,7 @@ from typing import Any
 
 from hired.comparison.evidence import SPEED_TOKENS, tokens_per_s
 from hired.metrics import seconds, size
+from hired.models.allowed import KNOWS
 from hired.phases import DECODE, PHASES, PREFILL, WAITING
 from hired.web.markup import Markup, fill
 from hired.web.pane_state import Case, PaneState
@@ -32,7 +33,7 @@ HINTS = {
     "stopped": "Stopped before the first word.",
 }
 NOTHING_SAID = "The model had nothing to say."
-FOREIGN = "This small model only knows shape posters. The kept tokens are real, the answer is not."
+FOREIGN = f"This small model only knows {KNOWS}. The kept tokens are real, the answer is not."
 
 
 def pane(

@@ -66,6 +66,14 @@ def test_few_files_are_kept(monkeypatch) -> None:
     assert files[0] == files[2] and [file.exists() for file in files] == [True, False, True, True]
 
 
+def test_documents_are_drawn_where_one_is_bundled() -> None:
+    drawing = Afresh(["receipt"])
+    drawn = drawing.draw("receipt-3")
+    assert drawn.scene is None and drawn.answer.startswith("The price of")
+    assert drawing.another("receipt-3").startswith("receipt-")
+    assert drawing.draw("board-3") is None and drawing.another("sparse") is None
+
+
 def test_the_embedded_model_alone_offers_another(handlers, others) -> None:
     for one in handlers.greeting.posters:
         shown = FormChanges(handlers)._offer_another(one.image)

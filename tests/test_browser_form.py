@@ -89,7 +89,8 @@ def test_fields_that_no_chosen_method_has_are_hidden_and_reset_brings_the_defaul
     expect(page.locator("#question textarea")).to_have_value("what colour is the circle ?")
     expect(page.locator("#image img")).to_be_visible()
     page.get_by_label("Method of pane 2").select_option("full")
-    expect(page.locator("#budget").first).to_be_hidden(timeout=PATIENCE_MS)
+    expect(page.locator("#budget .no-budget")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#rate")).to_be_hidden()
     assert not page.faults
 
 

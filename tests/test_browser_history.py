@@ -148,3 +148,35 @@ def test_runs_of_before_panes_had_settings_of_their_own_open(visit) -> None:
     expect(page.locator("#side-2")).to_be_hidden()
     expect(page.get_by_label("Budget of pane 1")).to_have_value("35%")
     assert not page.faults
+
+
+def test_the_same_file_is_imported_twice_in_a_row(visit, picture, tmp_path) -> None:
+    page = visit("?max_new_tokens=4")
+    ask(page, picture)
+    page.click("#run")
+    finish(page)
+    settle(page)
+    open_box(page, "Share, export, history")
+    with page.expect_download() as saved:
+        page.click("#save-json")
+    saved.value.save_as(tmp_path / "run.json")
+    for typed in ("another question", "and one more"):
+        page.fill("#question textarea", typed)
+        with page.expect_file_chooser() as chooser:
+            page.click("#import")
+        chooser.value.set_files(tmp_path / "run.json")
+        box = page.locator("#question textarea")
+        expect(box).to_have_value("what colour is the circle ?", timeout=PATIENCE_MS)
+    assert not page.faults
+
+
+def test_a_clipboard_without_an_image_is_told(visit, url) -> None:
+    page = visit("")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url.rstrip("/"))
+    page.wait_for_selector("#image img")
+    page.evaluate("navigator.clipboard.writeText('only words')")
+    page.get_by_role("button", name="Paste from clipboard").click()
+    page.locator("#image").get_by_text("Paste from Clipboard").click()
+    told = page.locator("#note [role=alert]")
+    expect(told).to_contain_text("clipboard holds no image", timeout=PATIENCE_MS)
+    assert not page.faults

@@ -31,6 +31,17 @@
     ));
     return data;
   };
+  document.addEventListener('click', ({target}) => {  // the same file can be chosen once more
+    if (target.matches?.('input[type=file]')) target.value = '';
+  }, true);
+  document.addEventListener('click', async ({target}) => {  // else a click that finds none says nothing
+    if (!target.closest('#image button')?.textContent.includes('Paste from Clipboard')) return;
+    const items = await navigator.clipboard.read().catch(() => []);
+    if (items.some((item) => item.types.some((type) => type.startsWith('image/')))) return;
+    const told = Object.assign(document.createElement('p'), {className: 'fault', role: 'alert'});
+    told.textContent = 'The clipboard holds no image that this page may read. Copy one, or upload a file.';
+    one('#note .prose')?.replaceChildren(told);
+  });
   const strange = (files) => [...(files ?? [])].some((file) => !file.type.startsWith('image/'));
   document.addEventListener('change', ({target}) => {
     if (target.matches('#image input[type=file]') && strange(target.files)) {

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hired.errors import HiredError, InputError, SettingError
-from hired.settings import EXAMPLE, nearest
+from hired.settings import EXAMPLE, NEW_TOKENS, nearest
 from hired.threads import AUTO, WORDS, Load, choose_threads, use_threads
 
 # Subcommand -> (module with `add_parser(subparsers)`, its line in the help). The parser it adds
@@ -128,7 +128,7 @@ def _add_ask(commands: Any) -> None:
     _add_settings(ask_parser)
     add("--set", type=parse_setting, action="append", default=[], metavar="NAME=VALUE",
         help="the same as --NAME VALUE")  # fmt: skip
-    add("--max-new-tokens", type=int, default=64)
+    add("--max-new-tokens", type=int, default=NEW_TOKENS, help=f"default: {NEW_TOKENS}")
     add("--quantization", help="8bit or 4bit, through bitsandbytes")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--dtype", default="auto", help="auto, float32, float16, bfloat16")

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from hired.budget import check_budget, parse_budget
 from hired.errors import SettingError
 
+NEW_TOKENS = 64  # of an answer at most, where nothing else is asked
 EXAMPLE = "hired:budget=10%,alpha=0.3"  # a lane as text, for help and for errors
 
 
@@ -272,11 +273,10 @@ class Flag(Setting):
 
     def parse(self, text: str) -> bool:
         """`true` or `false`; `yes`, `on`, `1` and their opposites too."""
-        if text.lower() in ("true", "yes", "on", "1"):
-            return True
-        if text.lower() in ("false", "no", "off", "0"):
-            return False
-        raise ValueError
+        yes, no = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+        if text.lower() not in (*yes, *no):
+            raise ValueError
+        return text.lower() in yes
 
     def write(self, value: bool) -> str:
         """`true` or `false`."""

@@ -5,6 +5,8 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from hired.settings import NEW_TOKENS
+
 if TYPE_CHECKING:
     from hired.comparison.explain import Explanation
 
@@ -19,7 +21,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--lane", action="append", dest="lanes", metavar="LANE",
         help="a method with its settings; once per method (default: hired)")  # fmt: skip
     add("--model", default="shapes", help="a name from `models`, or a directory")
-    add("--max-new-tokens", type=int, default=64)
+    add("--max-new-tokens", type=int, default=NEW_TOKENS, help=f"default: {NEW_TOKENS}")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--dtype", default="auto", help="auto, float32, float16, bfloat16")
     add("--json", action="store_true", help="one JSON object on one line instead of a table")

@@ -24,6 +24,7 @@ from hired.inputs import prepare
 from hired.metrics import MemoryProbe, Stopwatch
 from hired.pack import NEWLINE, Packed, pack, sequence
 from hired.selectors import Selection, Selector, as_selector, candidate_mask
+from hired.settings import NEW_TOKENS
 from hired.stock import unwrap
 from hired.tiles import TileGrid
 
@@ -156,7 +157,7 @@ def explain(
     *,
     reader: Selector | str = "full",
     answer: Sequence[int] | None = None,
-    max_new_tokens: int = 64,
+    max_new_tokens: int = NEW_TOKENS,
     eye: Preview | None = None,
 ) -> Explanation:
     """Explain the stock model's answer by what it looked at, and tell what methods keep of that.

@@ -23,6 +23,7 @@ from hired.generate import input_device
 from hired.images import open_image
 from hired.inputs import check_image_token, check_question, render
 from hired.selectors import Selector, build
+from hired.settings import NEW_TOKENS
 from hired.stock import unwrap
 
 SMALL_BYTES = 100e6  # of weights: then a stock prefill on a CPU takes a moment
@@ -37,7 +38,7 @@ def compare(
     question: str,
     lanes: Sequence[Lane],
     *,
-    max_new_tokens: int = 64,
+    max_new_tokens: int = NEW_TOKENS,
     race: bool = False,
     stop: threading.Event | None = None,
     warm_up: bool = True,

@@ -20,6 +20,7 @@ from hired.phases import PREFILL
 from hired.selectors import Selector
 from hired.serving.client import Endpoint, Usage, as_data_uri
 from hired.serving.settings import make_selector, settings_from
+from hired.settings import NEW_TOKENS
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def compare_remote(
     question: str,
     lanes: Sequence[Lane],
     *,
-    max_new_tokens: int = 64,
+    max_new_tokens: int = NEW_TOKENS,
     race: bool = False,
     stop: threading.Event | None = None,
 ) -> Generator[Step]:

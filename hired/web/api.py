@@ -19,7 +19,7 @@ from hired.selectors import (
     split_lane,
     usual_value,
 )
-from hired.settings import EXAMPLE, Number, Setting, Whole
+from hired.settings import EXAMPLE, NEW_TOKENS, Number, Setting, Whole
 from hired.web import export
 from hired.web.blocks import Values, listen, path_of, pick, plain_errors, take_as_sent
 from hired.web.engine import Engine, Stops
@@ -69,7 +69,7 @@ def add_endpoints(engine: Engine) -> None:
         usual = {"question": "", "method": "hired", "lanes": "", "lane": "", "methods": "",
                  "budgets": "10% 20% 40%", "axis": "none", "values": ""}  # fmt: skip
         texts = {name: gr.Textbox(value, label=words[name]) for name, value in usual.items()}
-        tokens = _number(64, words["max_new_tokens"])
+        tokens = _number(NEW_TOKENS, words["max_new_tokens"])
         coverage = gr.Checkbox(False, label=words["coverage"])
         settings = {key: _box(one, words[key]) for key, one in every_setting().items()}
         answers = {
@@ -117,7 +117,7 @@ class Endpoints:
         image: str,
         question: str,
         method: str = "hired",
-        max_new_tokens: int = 64,
+        max_new_tokens: int = NEW_TOKENS,
         lanes: str = "",
         coverage: bool = False,
         **given: Any,
@@ -175,7 +175,7 @@ class Endpoints:
         budgets: str = "10% 20% 40%",
         axis: str = "none",
         values: str = "",
-        max_new_tokens: int = 64,
+        max_new_tokens: int = NEW_TOKENS,
         methods: str = "",
         coverage: bool = False,
     ) -> Iterator[Values]:

@@ -22,6 +22,7 @@ from hired.errors import ModelError, at_least
 from hired.models.allowed import EMBEDDED
 from hired.models.hardware import versions
 from hired.models.load import load
+from hired.settings import NEW_TOKENS
 from hired.web.engine import Engine, Stops
 from hired.web.examples import Greeting
 from hired.web.pane_state import MEASURED, PaneState
@@ -42,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--method", default="hired", help="of both lanes (default: hired)")
     add("--comparisons", type=int, default=30, help="of each kind (default: 30)")
     add("--repeats", type=int, nargs="+", default=[1, ENOUGH], help=f"default: 1 {ENOUGH}")
-    add("--new-tokens", type=int, default=64, help="per lane (default: 64)")
+    add("--new-tokens", type=int, default=NEW_TOKENS, help="per lane (default: %(default)s)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--dtype", default="auto", help="auto, float32, float16, bfloat16")
     add("--json", type=Path, default=RECORD, metavar="PATH", help=f"default: {RECORD}")

@@ -29,6 +29,7 @@ from hired.errors import ModelError, at_least
 from hired.images import describe_image
 from hired.models.hardware import run_aside, versions
 from hired.models.load import load
+from hired.settings import NEW_TOKENS
 from hired.threads import AUTO, WORDS, Load, use_threads
 from hired.web import form
 from hired.web.engine import Engine, Loaded
@@ -65,7 +66,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add = parser.add_argument
     add("--model", default="random:7b/16", help="default: random:7b/16")
     add("--repeats", type=int, default=5, help="pairs to take the median of (default: 5)")
-    add("--new-tokens", type=int, default=64, help="per lane (default: 64)")
+    add("--new-tokens", type=int, default=NEW_TOKENS, help="per lane (default: %(default)s)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--dtype", default="auto", help="auto, float32, float16, bfloat16")
     add("--threads", default=AUTO, metavar="N", help=f"{WORDS} (default: auto)")

@@ -176,7 +176,8 @@ def to_python(settings: Settings, model: str, question: str, quantization: str |
             "",
             "# In code that already calls model.generate, one line changes; weights are shared:",
             "pruned = hired.HiredModel(model, lanes[-1].selector)",
-            "output = pruned.generate(**inputs, max_new_tokens=64)  # what the processor gave",
+            "# inputs is what the processor gave",
+            f"output = pruned.generate(**inputs, max_new_tokens={settings.max_new_tokens})",
         ]
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from hired.errors import SettingError
 from hired.selectors import SELECTORS, Selector, as_selector, build, every_setting, fitting
-from hired.settings import EXAMPLE, Flag, Whole, declarations, declared, nearest
+from hired.settings import EXAMPLE, NEW_TOKENS, Flag, Whole, declarations, declared, nearest
 
 LEAST, MOST = 2, 4  # panes
 SIDES = ("left", "right", "third")  # the panes of old links and files, which shared their settings
@@ -27,7 +27,7 @@ class Settings:
 
     lanes: tuple[Selector, ...] = (build("full"), build("hired"))
     max_new_tokens: int = declared(
-        64, Whole(label="Max new tokens", help="tokens per answer at most", low=1, high=512)
+        NEW_TOKENS, Whole(label="Max new tokens", help="tokens per answer at most", low=1, high=512)
     )
     race: bool = declared(
         False, Flag(label="Race", help="all panes at once; they share the device, so times differ")

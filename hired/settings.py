@@ -183,7 +183,7 @@ class Whole(Setting):
         return int(number) if number.is_integer() else number
 
     def read(self, name: str, value: Any) -> Any:
-        """As any setting; a whole number may come as a float, as JSON and sliders send it."""
+        """Read it like any setting; a float such as 3.0 counts, as JSON and sliders send it."""
         whole = isinstance(value, float) and value.is_integer()
         return super().read(name, int(value) if whole else value)
 

@@ -93,7 +93,7 @@ def test_functions_are_short() -> None:
 def test_docstrings_begin_with_a_noun_or_a_verb() -> None:
     """No clause such as "What is kept", and no question, but one that is quoted."""
     riddle = re.compile(
-        r"(Who|What|How|Where|Which|When|Why|Whose|That|Is|Are|Do|Does|Can|Has|Would)\b|.*\?\s*$"
+        r"(Who|What|Whether|Per|How|Where|Which|When|Why|Whose|That|Is|Are|Do|Does|Can|Has|Would)\b|.*\?\s*$"
     )
     found = [
         f"{name(path)}: {text.splitlines()[0]}"

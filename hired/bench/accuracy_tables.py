@@ -64,7 +64,7 @@ def make_report(lines: Sequence[dict[str, Any]]) -> str:
 
 
 def is_ablation(what: str) -> bool:
-    """Whether it is HiRED with one part changed, and not a method of its own."""
+    """Tell whether it is HiRED with one part changed, and not a method of its own."""
     return what == EVEN or (what.partition(":")[0] in ("hired", "hired-release") and ":" in what)
 
 

@@ -33,7 +33,7 @@ class Contrast:
 
     @property
     def shown(self) -> bool:
-        """Whether these runs show a difference."""
+        """Tell whether these runs show a difference."""
         apart = self.low > 1 or self.high < 1
         return self.runs >= ENOUGH and apart and not 1 / WORTH < self.ratio < WORTH
 

@@ -112,7 +112,7 @@ def tile_name(grid: TileGrid, index: int) -> str:
 
 
 def count_tiles(selection: Selection) -> list[dict[str, str | int | float]]:
-    """Per tile: `name`, `kept` patches that reach the model, `candidates`, `share` of all kept."""
+    """Count a tile: its `name`, `kept` patches of its `candidates`, its `share` of all kept."""
     counts = (selection.mask & candidate_mask(selection.grid)).sum(dim=1).tolist()
     total = max(1, sum(counts))
     return [

@@ -52,7 +52,7 @@ class Preview:
         return grid_for(self._processor, self.tower.fit, image)
 
     def knows(self, image: Image.Image, *received: int) -> bool:
-        """Whether a look at this RGB image would cost nothing."""
+        """Tell whether a look at this RGB image would cost nothing."""
         seen = self._seen.get(self._key(image))
         return seen is not None and seen.received.keys() >= set(received)
 

@@ -93,7 +93,7 @@ def run_check(
 
 
 def _passed(runs: list[dict[str, Any]], others: list[dict[str, Any]]) -> bool:
-    """Whether a model was loaded and nothing failed."""
+    """Tell whether a model was loaded and nothing failed."""
     parts = [*others, *(part for run in runs for part in run["parts"])]
     findings = (finding for part in parts for finding in part["findings"])
     loaded = any("model" in run for run in runs)

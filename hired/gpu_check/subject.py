@@ -81,7 +81,7 @@ class Subject:
 
     @property
     def gpu(self) -> bool:
-        """Whether times and the allocator can be judged."""
+        """Tell whether times and the allocator can be judged."""
         return self.device.type == "cuda"
 
     def prepare(self, image: Image.Image) -> Inputs:

@@ -165,7 +165,7 @@ def find_kind(model: nn.Module) -> str | None:
 
 
 def has_quantised_tower(model: Any) -> bool:
-    """Whether the attention that methods read comes from quantised layers."""
+    """Tell whether the attention that methods read comes from quantised layers."""
     return find_kind(model.model.vision_tower) is not None
 
 

@@ -82,7 +82,7 @@ class Selection:
 
     @property
     def everything(self) -> bool:
-        """Whether every candidate is kept; then the sequence is the stock one."""
+        """Tell whether every candidate is kept; then the sequence is the stock one."""
         return self.kept == self.grid.candidates
 
     @property

@@ -156,11 +156,11 @@ class Server:
 
     @property
     def ended(self) -> bool:
-        """Whether its process is gone, or was never there."""
+        """Tell whether its process is gone, or was never there."""
         return self.process is None or self.process.poll() is not None
 
     def healthy(self) -> bool:
-        """Whether it answers."""
+        """Tell whether it answers."""
         try:
             return httpx.get(f"{self.url}/health", timeout=5, trust_env=False).status_code == 200
         except httpx.HTTPError:

@@ -205,7 +205,7 @@ def patches(scene: Scene) -> int:
 
 
 def footprints(scene: Scene, share: float = 0.25) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Per object the patches of whose area it covers at least `share`: of the overview, bool
+    """Patches of whose area each object covers at least `share`: of the overview, bool
     (SIDE, SIDE), and of the crops laid side by side, bool (rows * SIDE, columns * SIDE).
     """
     rows, columns, left, top = scene.canvas()
@@ -226,12 +226,12 @@ def footprints(scene: Scene, share: float = 0.25) -> list[tuple[np.ndarray, np.n
 
 
 def coverage(scene: Scene, share: float = 0.25) -> list[tuple[int, int]]:
-    """Per object: overview patches and crop patches of whose area it covers at least `share`."""
+    """Count the patches of overview and crops of whose area each object covers at least `share`."""
     return [(int(view.sum()), int(crop.sum())) for view, crop in footprints(scene, share)]
 
 
 def thing_patches(scene: Scene, share: float = 0.25) -> np.ndarray:
-    """Per object the patches of whose area it covers at least `share`: bool (things, T, N),
+    """Patches of whose area each object covers at least `share`: bool (things, T, N),
     overview first.
     """
     rows, columns = grid_of(scene.width, scene.height)

@@ -106,7 +106,7 @@ class Journal:
         self._summed = 0
 
     def due(self, last: bool) -> bool:
-        """Whether it is time for a checkpoint."""
+        """Tell whether it is time for a checkpoint."""
         if not last and time.monotonic() - self._saved < self.pause_s:
             return False
         self._saved = time.monotonic()

@@ -122,7 +122,7 @@ class Rows:
 
 
 def text_meanings(rows: Rows, table: torch.Tensor, batch: dict) -> torch.Tensor:
-    """Per patch the embedding of the word or the digits of the number under it: (B, N, E)."""
+    """Embed what each patch shows: the word or the digits of the number, (B, N, E)."""
     nothing = torch.zeros_like(table[:1])
     words = torch.cat([nothing, rows(WORDS), nothing, rows((UNREADABLE_WORD,))])
     total = words[batch["word"].clamp(min=0)]
@@ -135,8 +135,8 @@ def text_meanings(rows: Rows, table: torch.Tensor, batch: dict) -> torch.Tensor:
 
 def meanings(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase,
              batch: dict) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-    """Per patch the sum of the word embeddings of what lies under it, (B, N, E), and a mask of
-    the patches where that is known.
+    """Sum the word embeddings of what lies under each patch, (B, N, E), with a mask of the
+    patches where that is known.
     """
     table = model.model.language_model.embed_tokens.weight.detach().clone()
     table[:, MARK] = 0

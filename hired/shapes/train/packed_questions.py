@@ -158,7 +158,7 @@ def score(
     questions: list[list[Question]],
     spelling: Spelling,
 ) -> dict[str, tuple[int, int]]:
-    """Per kind: questions whose whole answer greedy decoding gets right, and all questions."""
+    """Count by kind the questions whose whole answer greedy decoding gets right, and all."""
     pages = lay_out(pictures, questions, spelling).to(model.device)
     hidden = read(model, pages, spelling)
     asked = pages.labels >= 0

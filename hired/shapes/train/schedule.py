@@ -58,7 +58,7 @@ class LanguageSchedule:
 
     @property
     def reads(self) -> bool:
-        """Whether there are documents among the pictures."""
+        """Tell whether there are documents among the pictures."""
         return self.mixture != POSTERS
 
 

@@ -117,7 +117,7 @@ def target(things: list[Thing], window: tuple[float, float, float, float]) -> Ta
 
 
 def _readable(thing: Thing, window: tuple[float, float, float, float]) -> bool | None:
-    """Whether the digit can be read in the window; None where that is open (cut in part)."""
+    """Tell whether the digit can be read in the window; None where that is open (cut in part)."""
     left, top, width, height = window
     if thing.side * min(TILE / width, TILE / height) < READABLE_SIDE:
         return False

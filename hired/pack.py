@@ -88,7 +88,7 @@ def project(model: Any, visions: Sequence[Vision], selections: Sequence[Selectio
         return []
     body = unwrap(model).model
     if all(selection.everything for selection in selections):
-        projected = body.multi_modal_projector(torch.cat([vision.features for vision in visions]))
+        projected = body.multi_modal_projector(_side_by_side([one.features for one in visions]))
         tiles = projected.split([vision.grid.tiles for vision in visions])
         if not hasattr(body, "image_newline"):
             return [tile[0] for tile in tiles]
@@ -97,6 +97,15 @@ def project(model: Any, visions: Sequence[Vision], selections: Sequence[Selectio
             list(tiles), sizes, "default", image_newline=read_parameter(body, "image_newline")
         )[0]
     return project_kept(body, visions, selections)
+
+
+def _side_by_side(features: Sequence[Tensor]) -> Tensor:
+    """All tiles, (sum of T, N, D), in memory as the stock tower leaves them: a tile's rows behind
+    that of its CLS token. Some CPUs round a product in half precision by its layout.
+    """
+    if len(features) == 1:
+        return features[0]
+    return torch.cat([pad(one, (0, 0, 1, 0)) for one in features])[:, 1:]
 
 
 def project_kept(

@@ -8,6 +8,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from hired.clip import read_tower
 from hired.generate import CACHE, as_encoder_outputs
+from hired.models.load import load
 from hired.pack import pack
 from hired.selectors import build, fitting
 from hired.wrapper import HiredModel, look
@@ -70,6 +71,16 @@ def test_logits_of_llava_15(tiny_15):
 def test_any_feature_layer(layer):
     model, processor = make_tiny(layer=layer if isinstance(layer, int) else tuple(layer))
     inputs = process(processor, [SIZES[5]])
+    assert torch.equal(logits(model, inputs, build("full")), model(**inputs).logits)
+
+
+@pytest.mark.parametrize("images", [1, 2])
+@torch.inference_mode()
+def test_logits_in_half_precision_are_the_stock_models(images):
+    """Some CPUs round a product by how its rows lie in memory."""
+    model, processor = load("shapes", device="cpu", dtype="bfloat16")
+    inputs = process(processor, [(336, 336), (336, 168)][:images], ["<image>What is it?"] * images)
+    inputs["pixel_values"] = inputs["pixel_values"].to(torch.bfloat16)
     assert torch.equal(logits(model, inputs, build("full")), model(**inputs).logits)
 
 

@@ -86,18 +86,17 @@ def test_a_sweep_goes_on_without_it_and_says_why(engine, monkeypatch) -> None:
 
 def test_the_api_tells_it_after_the_run(engine, picture, found) -> None:
     asked = {"lanes": " ".join(LANES), "max_new_tokens": 4}
-    without = last(Endpoints(engine).compare(picture, QUESTION, **asked))[2]
+    without = last(Endpoints(engine).compare(picture, QUESTION, **asked))["details"]
     assert not any("coverage" in lane for lane in without["lanes"])
-    stock, *lanes = last(Endpoints(engine).compare(picture, QUESTION, coverage=True, **asked))[2][
-        "lanes"
-    ]
+    told = last(Endpoints(engine).compare(picture, QUESTION, coverage=True, **asked))
+    stock, *lanes = told["details"]["lanes"]
     assert stock["coverage"] == 1
     for lane in lanes:
         assert lane["coverage"] == round(found.coverage(lane["lane"]), 4)
         told = [one["coverage"] for one in lane["words"]]
         assert told == [round(share, 4) for _, share in found.shares(lane["lane"])]
     options = {"budgets": "10%", "methods": "hired", "max_new_tokens": 4}
-    rows = last(Endpoints(engine).sweep(picture, QUESTION, coverage=True, **options))
+    rows = last(Endpoints(engine).sweep(picture, QUESTION, coverage=True, **options))["rows"]
     assert rows[1]["coverage"] == lanes[0]["coverage"]
 
 
@@ -113,7 +112,7 @@ def test_a_model_elsewhere_is_said_before_anything_runs(engine, picture, monkeyp
 
 def test_files_of_a_run_tell_it_once_somebody_looked_back(engine, picture, found) -> None:
     asked = {"lanes": " ".join(LANES), "max_new_tokens": 4}
-    kept = last(Endpoints(engine).compare(picture, QUESTION, **asked))[2]
+    kept = last(Endpoints(engine).compare(picture, QUESTION, **asked))["details"]
     html, *files = gaze_panel.answer(Handlers(engine), picture, export.from_json(kept))
     assert "data-map=" in html
     made, table, text = (Path(one["value"]).read_text("utf-8") for one in files)
@@ -132,7 +131,7 @@ def test_files_of_a_run_tell_it_once_somebody_looked_back(engine, picture, found
     "words", ["one", {"word": "a"}, [{"word": "a"}], [{"coverage": 1}], [["a", 1]], [1]]
 )
 def test_words_that_are_none_are_refused_in_words(engine, picture, words) -> None:
-    kept = last(Endpoints(engine).compare(picture, QUESTION, max_new_tokens=2))[2]
+    kept = last(Endpoints(engine).compare(picture, QUESTION, max_new_tokens=2))["details"]
     kept["lanes"][1]["words"] = words
     with pytest.raises(InputError, match="not a comparison"):
         export.from_json(json.dumps(kept))

@@ -12,7 +12,7 @@ class VisionSchedule:
     batch learnt from twice, `apart` steps apart, and the learning rate's `peak`.
     """
 
-    steps: int = 10_000
+    steps: int = 20_000
     size: int = 16
     documents: int = 12
     apart: int = 64

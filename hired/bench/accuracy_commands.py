@@ -2,12 +2,18 @@
 
 import argparse
 import json
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hired.bench.commands import RESULTS, add_measuring, add_report, measure, write_report
+from hired.bench.commands import (
+    RESULTS,
+    add_measuring,
+    add_report,
+    command_line,
+    measure,
+    write_report,
+)
 from hired.shapes.pictures import TESTED
 
 if TYPE_CHECKING:
@@ -138,7 +144,7 @@ def _run_focus(args: argparse.Namespace) -> int:
             split: measure_focus(model, processor, args.posters, split, tell=bar.update)
             for split in args.split
         }
-    command = "python -m hired " + shlex.join(sys.argv[1:])
+    command = command_line()
     record = make_record(found, args.posters, model.device, command)
     if args.json is not None:
         args.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

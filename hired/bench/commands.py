@@ -74,7 +74,7 @@ def run_select(args: argparse.Namespace) -> int:
         best = min(row["select_s"])
         name = row.get("method") or row["floor"]
         sys.stderr.write(f"{row['patches']} {row['content']} {name}: {best * 1e3:.1f} ms\n")
-    record = make_record(rows, "python -m hired " + shlex.join(sys.argv[1:]))
+    record = make_record(rows, command_line())
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(describe_selecting(record) + "\n")
@@ -169,9 +169,14 @@ def add_measuring(
     return parser
 
 
+def command_line() -> str:
+    """The command that is running, as records keep it."""
+    return "python -m hired " + shlex.join(sys.argv[1:])
+
+
 def measure(name: str, run: Callable[..., object], asked: object, path: Path, device: str) -> int:
     """Let `run` measure what was asked and `path` does not hold yet; say how to show it."""
-    command = "python -m hired " + shlex.join(sys.argv[1:])
+    command = command_line()
     with progress_bar() as tell:
         run(asked, path, command, device, tell)
     sys.stderr.write(f"Recorded in {path}. Show it with: python -m hired {name} report {path}\n")

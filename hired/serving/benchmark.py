@@ -9,7 +9,6 @@ import math
 import os
 import shlex
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from typing import Any
 
 import httpx
 
+from hired.bench.commands import command_line
 from hired.bench.results import Record
 from hired.errors import ModelError, SettingError
 from hired.serving.client import read_gauges
@@ -275,7 +275,7 @@ def _session(vllm: str) -> dict[str, Any]:
     number = told.stdout.strip().splitlines()[-1:] or ["unknown"]
     return {
         "of": OF,
-        "command": "python -m hired " + shlex.join(sys.argv[1:]),
+        "command": command_line(),
         "device": str(device),
         "device_name": name_device(device),
         "threads": torch.get_num_threads(),

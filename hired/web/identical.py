@@ -8,7 +8,6 @@ told that the lanes are the same.
 import argparse
 import json
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from hired.bench.commands import command_line
 from hired.comparison.evidence import ENOUGH, SPEED_TOKENS, contrast
 from hired.errors import ModelError, at_least
 from hired.models.allowed import EMBEDDED
@@ -63,7 +63,7 @@ def run_identical(args: argparse.Namespace) -> int:
         print(line, file=sys.stderr, flush=True)
 
     record = measure(Engine.holding(model, processor, args.model), asked, args.comparisons, tell)
-    record["command"] = "python -m hired " + shlex.join(sys.argv[1:])
+    record["command"] = command_line()
     args.json.parent.mkdir(parents=True, exist_ok=True)
     args.json.write_text(to_json(record), encoding="utf-8")
     print(describe(record))

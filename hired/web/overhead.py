@@ -9,7 +9,6 @@ each pair gives one ratio.
 import argparse
 import json
 import os
-import shlex
 import socket
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from hired.bench.commands import command_line
 from hired.bench.speed_tables import describe_overhead
 from hired.comparison.lane import Prompt, run_lane
 from hired.errors import ModelError, at_least
@@ -86,7 +86,7 @@ def run_overhead(args: argparse.Namespace) -> int:
 
     tell(f"Computing with {use_threads(args.threads, elsewhere)}.")  # as the page does
     record = measure(Engine.holding(model, processor, args.model), settings, args.repeats, tell)
-    record["command"] = "python -m hired " + shlex.join(sys.argv[1:])
+    record["command"] = command_line()
     args.json.parent.mkdir(parents=True, exist_ok=True)
     args.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(describe_overhead(record))

@@ -16,6 +16,7 @@ from hired.shapes.train.document_tiles import (
     document_tiles,
     page_tiles,
     text_target,
+    tinted,
 )
 from hired.shapes.train.tile_targets import IGNORE, N, normalise
 
@@ -99,6 +100,24 @@ def test_a_batch_depends_on_its_number_alone():
     assert set(np.unique(one["digit"])) <= {IGNORE, *range(11)}
     assert not one["texts"][:2].any() and one["texts"][2:].any()
     assert (one["count"][2:] == 0).all() and one["near"].shape == (4, N, 2)
+
+
+def test_documents_are_harder_from_a_batch_on():
+    plain, late = Batches(7, 4, 2), Batches(7, 4, 2, harder=5)
+    for number in (4, 5):
+        one, two = plain[number]["pixels"], late[number]["pixels"]
+        assert np.array_equal(one[:2], two[:2])
+        assert np.array_equal(one, two) is (number < 5)
+
+
+def test_a_tint_takes_contrast_and_is_never_brown():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        both = np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8)
+        black, white = tinted(rng, both)[0].astype(int)
+        assert 125 < (white - black).min() < 256
+        assert white[2] >= white[0]
+        assert (black == 0).all() or (white == 255).all()
 
 
 def test_held_out_tiles_repeat_and_hold_much():

@@ -35,12 +35,15 @@ class Drawn:
 
 class Batches:
     """Batches of `size` tiles, `documents` of each from documents: `pixels` (B, 3, 168, 168),
-    `overview` (B,) and the stacked fields of `Targets` and `TextTargets`.
+    `overview` (B,) and the stacked fields of `Targets` and `TextTargets`. From batch number
+    `harder` on documents are harder to read.
     """
 
-    def __init__(self, seed: int, size: int, documents: int = 0, stream: int = 1) -> None:
+    def __init__(
+        self, seed: int, size: int, documents: int = 0, stream: int = 1, harder: int | None = None
+    ) -> None:
         self.entropy = [stream, DRAWN, seed]
-        self.size, self.documents = size, documents
+        self.size, self.documents, self.harder = size, documents, harder
         self._grounds = Backgrounds([*self.entropy, 0])
 
     def __getitem__(self, step: int) -> dict[str, np.ndarray]:
@@ -48,8 +51,9 @@ class Batches:
         rng = np.random.default_rng([*self.entropy, 1 + step])
         tiles = [self._poster(rng) for _ in range(self.size - self.documents)]
         empty = target([], (0, 0, TILE, TILE))
-        tiles += [Drawn(pixels, overview, empty, text)
-                  for pixels, text, overview in document_tiles(rng, self.documents)]  # fmt: skip
+        harder = self.harder is not None and step >= self.harder
+        pages = document_tiles(rng, self.documents, harder)
+        tiles += [Drawn(pixels, overview, empty, text) for pixels, text, overview in pages]
         batch = {
             "pixels": normalise(np.stack([tile.pixels for tile in tiles])),
             "overview": np.array([tile.overview for tile in tiles]),

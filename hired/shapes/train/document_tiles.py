@@ -5,12 +5,12 @@ numbers without order, cut anywhere.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
-from hired.shapes.documents import KINDS, Document, Word, look_for, word_points
+from hired.shapes.documents import KINDS, SIZES, Document, Word, look_for, word_points
 from hired.shapes.layouts import draw_document, soup
 from hired.shapes.lettering import MIDDLE, letter
 from hired.shapes.lexicon import SLOTS, WORDS, number
@@ -119,12 +119,19 @@ def _characters(near: np.ndarray, page: Document, word: Word, window: tuple) -> 
         cell[h % 2] = IGNORE if cell[h % 2] else label
 
 
-def scrap(rng: np.random.Generator, held_out: bool = False) -> tuple[np.ndarray, TextTargets]:
-    """A tile cut anywhere from a dense scrap of words and numbers."""
+def scrap(
+    rng: np.random.Generator, held_out: bool = False, small: float = 0.0
+) -> tuple[np.ndarray, TextTargets]:
+    """A tile cut anywhere from a dense scrap of words and numbers; a share, `small`, of them in
+    the smallest print.
+    """
     side = TILE + 40
     page = None
     while page is None:
-        page = soup(rng, Sheet(side, side, look_for(rng, held_out), whole=False))
+        look = look_for(rng, held_out)
+        if small and rng.random() < small:
+            look = replace(look, size=SIZES[rng.integers(2)])
+        page = soup(rng, Sheet(side, side, look, whole=False))
     x, y = (int(v) for v in rng.integers(0, side - TILE + 1, 2))
     pixels = np.asarray(render(page))[y : y + TILE, x : x + TILE]
     return pixels, text_target(page, (x, y, TILE, TILE))
@@ -147,10 +154,35 @@ def page_tiles(page: Document) -> list[tuple[np.ndarray, TextTargets]]:
     return tiles
 
 
+def tinted(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
+    """The tile as a coloured light or a pale film over it would leave it: less contrast, a tint.
+
+    White paper never turns brown: on brown paper the tower's reading is measured.
+    """
+    left = rng.uniform(0.62, 1) * rng.uniform(0.82, 1, 3)
+    left[2] = max(left[2], left[0])
+    darker = rng.random() < 0.5
+    tile = pixels.astype(np.float64)
+    tile = tile * left if darker else 255 - (255 - tile) * left
+    return tile.round().astype(np.uint8)
+
+
 def document_tiles(
-    rng: np.random.Generator, count: int
+    rng: np.random.Generator, count: int, harder: bool = False
 ) -> Iterator[tuple[np.ndarray, TextTargets, bool]]:
-    """`count` training tiles, each with whether it is an overview; up to three of one page."""
+    """`count` training tiles, each with whether it is an overview; up to three of one page.
+
+    The `harder` ones are half of them `tinted`, and a third of the scraps are in small print.
+    """
+    for pixels, text, overview in _document_tiles(rng, count, harder):
+        film = harder and rng.random() < 0.5
+        yield tinted(rng, pixels) if film else pixels, text, overview
+
+
+def _document_tiles(
+    rng: np.random.Generator, count: int, harder: bool
+) -> Iterator[tuple[np.ndarray, TextTargets, bool]]:
+    """The tiles of `document_tiles` before a tint."""
     kinds = list(KINDS)
     left = count
     while left:
@@ -164,5 +196,5 @@ def document_tiles(
                 yield (*tiles[n], n == 0)
                 left -= 1
         else:
-            yield (*scrap(rng), False)
+            yield (*scrap(rng, small=0.35 * harder), False)
             left -= 1

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class VisionSchedule:
     """The vision stage: `steps` batches of `size` tiles, `documents` of them from documents, each
-    batch learnt from twice, `apart` steps apart, and the learning rate's `peak`.
+    batch learnt from twice, `apart` steps apart, and the learning rate's `peak`. From step
+    `harder` on documents have smaller print, less contrast and tinted grounds.
     """
 
-    steps: int = 20_000
+    steps: int = 18_000
     size: int = 16
     documents: int = 12
     apart: int = 64
     peak: float = 1.5e-3
+    harder: int = 8_960
 
 
 @dataclass(frozen=True)

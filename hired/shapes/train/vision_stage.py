@@ -229,7 +229,7 @@ def train(
         for name, part in whole.items():
             part.load_state_dict(saved[name])
         first = saved["step"]
-    batches = Batches(seed, schedule.size, schedule.documents)
+    batches = Batches(seed, schedule.size, schedule.documents, harder=schedule.harder // 2)
     round_of, shown = divmod(first, 2 * schedule.apart)
     fresh = drawn(batches, range(round_of * schedule.apart, steps), workers)
     source = islice(twice(fresh, schedule.apart), shown, None)

@@ -136,10 +136,13 @@ def schedule() -> str:
     counts = Counter(language.mixture)
     mixture = ", ".join(f"{count} {split}" for split, count in counts.most_common())
     tiles = f"{vision.steps:,} steps of {vision.size} tiles"
-    tiles += f", {vision.documents} of them from documents" if vision.documents else ""
+    more = ""
+    if vision.documents:
+        tiles += f", {vision.documents} of them from documents"
+        more = f"; from step {vision.harder:,} on in smaller print, with less contrast and tints"
     rows = [
         ["vision", f"{tiles}, each batch twice, {vision.apart} steps apart; rate up to "
-                   f"{vision.peak:g}"],
+                   f"{vision.peak:g}{more}"],
         ["projector onto word embeddings", f"{language.align:,} steps"],
         ["first lesson, pictures of one tile", _course(language.lesson)],
         ["whole pictures", f"{_course(language.whole)}; {language.pictures:,} different pictures"],
@@ -154,8 +157,9 @@ def _of_posters(plan: Schedule) -> Schedule:
 
 
 def _course(course: Course) -> str:
+    lines = f"; lines weigh {course.lines:g}" if reads() else ""
     return (f"{course.steps:,} steps of {course.size} pictures with {course.many} questions each; "
-            f"rate up to {course.peak:g}")  # fmt: skip
+            f"rate up to {course.peak:g}{lines}")  # fmt: skip
 
 
 def answers(scores: Sequence[Score]) -> str:

@@ -30,7 +30,7 @@ def test_packed_pass_equals_stock_forward(world):
     asked = ask_all(pictures, rng, 3)
     assert sum(isinstance(seen.picture, Document) for seen in pictures) == 4
     pages = lay_out(pictures, asked, spelling)
-    logits = model.lm_head(read(model, pages, spelling))
+    logits = model.lm_head(read(model, pages, spelling)[0])
     for b, (seen, many) in enumerate(zip(pictures, asked, strict=True)):
         for number, question in enumerate(many):
             chat = [

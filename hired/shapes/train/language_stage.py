@@ -3,7 +3,7 @@
 First the projector is aligned: what it makes of a patch should resemble the sum of the word
 embeddings of what lies under the patch. Then projector and Llama learn questions and answers, in
 a first lesson on pictures of one tile, then on whole anyres pictures, at every length the stock
-sequence has and at no other.
+sequence has and at no other. Of documents the visual tokens learn what stands on their line.
 """
 
 import json
@@ -20,20 +20,17 @@ from tqdm import tqdm
 from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerBase
 
 from hired.shapes.documents import Document
-from hired.shapes.lexicon import BLANK, SLOTS, WORDS
 from hired.shapes.pictures import draw, offered
-from hired.shapes.questions import COLUMNS, ROWS, Question
-from hired.shapes.sprites import COLOUR_NAMES, SHAPES
+from hired.shapes.questions import Question
 from hired.shapes.train.batches import Batches
 from hired.shapes.train.checkpoints import Journal, load_checkpoint, save_checkpoint
-from hired.shapes.train.llama_init import MARK
+from hired.shapes.train.line_targets import LineHeads, Lines, line_loss
+from hired.shapes.train.meanings import meanings, text_table
 from hired.shapes.train.optimiser import Optimiser
-from hired.shapes.train.packed_questions import Pages, Spelling, answer_loss, lay_out, score
+from hired.shapes.train.packed_questions import Pages, Spelling, answer_loss, lay_out, read, score
 from hired.shapes.train.schedule import Course, LanguageSchedule
 from hired.shapes.train.seen import Seen, shuffled_batches
-from hired.shapes.train.tile_targets import UNREADABLE
 from hired.shapes.train.vision_stage import drawn, half, rate
-from hired.shapes.words import UNREADABLE_WORD
 
 CHECK_EVERY = 200
 """Steps between two looks at held-out answers."""
@@ -94,69 +91,6 @@ def rank() -> int:
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
-def slot_table(table: torch.Tensor, digits: list[int]) -> torch.Tensor:
-    """Embeddings of a digit in each slot of a number: (SLOTS, BLANK + 1, E).
-
-    The last slot has the digits' own embeddings, each slot before it the same ones turned along
-    the channels, so that 4.50 and 5.40 differ; an empty slot is nothing.
-    """
-    own = torch.cat([table[digits], torch.zeros_like(table[:1])])
-    turned = torch.stack([own.roll(31 * (SLOTS - 1 - slot), -1) for slot in range(SLOTS)])
-    turned[..., MARK] = 0
-    return turned
-
-
-class Rows:
-    """Rows of the embedding table by their words."""
-
-    def __init__(self, table: torch.Tensor, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.table, self.vocabulary = table, tokenizer.get_vocab()
-
-    def ids(self, words: tuple[str, ...]) -> list[int]:
-        """Token ids of the words."""
-        return [self.vocabulary[word] for word in words]
-
-    def __call__(self, words: tuple[str, ...]) -> torch.Tensor:
-        """Embeddings (len(words), E)."""
-        return self.table[self.ids(words)]
-
-
-def text_meanings(rows: Rows, table: torch.Tensor, batch: dict) -> torch.Tensor:
-    """Embed what each patch shows: the word or the digits of the number, (B, N, E)."""
-    nothing = torch.zeros_like(table[:1])
-    words = torch.cat([nothing, rows(WORDS), nothing, rows((UNREADABLE_WORD,))])
-    total = words[batch["word"].clamp(min=0)]
-    slots = slot_table(table, rows.ids(tuple("0123456789")))
-    for slot in range(SLOTS):
-        digit = batch["slots"][..., slot]
-        total = total + 0.7 * slots[slot][torch.where(digit < 0, BLANK, digit)]
-    return total
-
-
-def meanings(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase,
-             batch: dict) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-    """Sum the word embeddings of what lies under each patch, (B, N, E), with a mask of the
-    patches where that is known.
-    """
-    table = model.model.language_model.embed_tokens.weight.detach().clone()
-    table[:, MARK] = 0
-    nothing, rows = torch.zeros_like(table[:1]), Rows(table, tokenizer)
-    on = batch["colour"] > 0
-    sure = (batch["colour"] >= 0) & (batch["shape"] >= 0) & (batch["word"] >= 0)
-    sure &= ~on | (batch["digit"] >= 0)
-    total = torch.cat([nothing, rows(COLOUR_NAMES)])[batch["colour"].clamp(min=0)]
-    total = total + torch.cat([nothing, rows(SHAPES)])[batch["shape"].clamp(min=0)]
-    digits = torch.cat([rows(tuple("0123456789")), rows((UNREADABLE_WORD,))])
-    total = total + digits[batch["digit"].clamp(0, UNREADABLE)] * on[..., None]
-    total = total + rows(("shapes",))[0] * batch["centre"][..., None]
-    total = total + text_meanings(rows, table, batch)
-    third = (batch["xy"] * 3).long().clamp(0, 2)
-    # An empty patch is no zero: the norm would blow its noise up to the size of an object.
-    total = total + 2 * rows(("paper",))[0] * (~on & (batch["word"] == 0))[..., None]
-    place = rows(COLUMNS)[third[..., 0]] + rows(ROWS)[third[..., 1]]
-    return total + place * (on & batch["overview"][:, None])[..., None], sure
-
-
 def align(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase,
           plan: LanguageSchedule, seed: int, log: Callable[[str], None]) -> None:  # fmt: skip
     """The alignment start: regress the projector onto word-embedding sums."""
@@ -201,7 +135,7 @@ def validate(model: LlavaNextForConditionalGeneration, seen: list[Seen],
     """Share of questions answered exactly right, per kind and in all (greedy)."""
     rng = np.random.default_rng(5)
     sums: dict[str, list[int]] = {}
-    ordered = sorted(seen, key=lambda one: len(one.newline))
+    ordered = sorted(seen, key=lambda one: len(one.order))
     for start in range(0, len(ordered), 8):
         part = ordered[start : start + 8]
         questions = ask_all(part, rng, 16)
@@ -220,13 +154,13 @@ def learnable(model: LlavaNextForConditionalGeneration) -> list[tuple[str, torch
 
 
 def steps_of(seen: list[Seen], course: Course, seed: int, spelling: Spelling,
-             first: int = 0) -> Iterator[Pages]:  # fmt: skip
+             first: int = 0) -> Iterator[tuple[Pages, Lines]]:  # fmt: skip
     """Endless batches of this process's share of a step, with fresh questions, from `first` on."""
     entropy = [3, seed, rank()]
     size = course.size // processes()
     for step, batch in enumerate(shuffled_batches(seen, size, entropy, first), first):
         rng = np.random.default_rng([*entropy, 1, step])
-        yield lay_out(batch, ask_all(batch, rng, course.many), spelling)
+        yield lay_out(batch, ask_all(batch, rng, course.many), spelling), Lines.of(batch)
 
 
 def train(
@@ -248,31 +182,36 @@ def train(
     """
     spelling, steps = Spelling(tokenizer), course.steps
     model.model.vision_tower.requires_grad_(False)
-    optimiser = Optimiser(learnable(model), MATRICES, decay=0.01)
+    heads = LineHeads().to(model.device)
+    optimiser = Optimiser([*learnable(model), *heads.named_parameters()], MATRICES, decay=0.01)
+    whole: dict[str, Any] = {"model": model, "heads": heads, "optimiser": optimiser}
     first = 0
     if saved := load_checkpoint(path, seed, start):
-        model.load_state_dict(saved["model"])
-        optimiser.load_state_dict(saved["optimiser"])
+        for name, part in whole.items():
+            part.load_state_dict(saved[name])
         first = saved["step"]
     journal = Journal(path.with_suffix(".jsonl"), 20, log, first)
     check = partial(checked, model, held_out, spelling)
     source = steps_of(seen, course, seed, spelling, first)
     left = tqdm(range(first, steps), path.stem, steps, initial=first, disable=rank() > 0 or None)
-    for step, pages in zip(left, source, strict=False):
+    for step, (pages, lines) in zip(left, source, strict=False):
         optimiser.rate(rate(step, steps, course.peak))
         with half(model.device):
-            loss = answer_loss(model, pages.to(model.device), spelling)
+            hidden, heard = read(model, pages.to(model.device), spelling)
+            loss = answer_loss(model, pages.to(model.device), hidden)
+            scores = heads(heard, *text_table(model, tokenizer))
+            told = line_loss(scores, lines.to(model.device))
         optimiser.zero_grad()
-        loss.backward()
+        (loss + course.lines * told).backward()
         average(optimiser.parameters)
         optimiser.step(longest=1.0)
         if rank() > 0:
             continue
         last = step + 1 == steps
         more = check if last or (step + 1) % CHECK_EVERY == 0 else dict
-        journal.add(step + 1, {"loss": loss.item()}, more, last)
+        journal.add(step + 1, {"loss": loss.item(), "lines": told.item()}, more, last)
         if journal.due(last):
-            save_checkpoint(path, step + 1, seed, start, model=model, optimiser=optimiser)
+            save_checkpoint(path, step + 1, seed, start, **whole)
 
 
 def checked(*arguments: Any) -> dict[str, Any]:

@@ -58,6 +58,6 @@ def encode_tiles(
         pictures = [tile_picture(seed, n, pages) for n in numbers]
         pixels = torch.from_numpy(normalise(np.stack([np.asarray(render(p)) for p in pictures])))
         states, _ = run(model.model.vision_tower, pixels.to(model.device), FEATURE_BLOCK + 1)
-        newline = torch.zeros(N, dtype=torch.bool)
+        order = torch.arange(N, dtype=torch.int32)
         for picture, tile in zip(pictures, states[-1][:, 1:].cpu().half(), strict=True):
-            yield Seen(picture, tile.clone(), newline)
+            yield Seen(picture, tile.clone(), order)

@@ -18,6 +18,9 @@ from hired.shapes.scoring import CONTENT
 from hired.shapes.train.attention import attend
 from hired.shapes.train.seen import Seen
 
+HEARD = 1
+"""Block of the language model after which visual tokens are asked for what stands on their line."""
+
 
 @dataclass(frozen=True)
 class Pages:
@@ -73,7 +76,7 @@ class Spelling:
 
 def lay_out(pictures: list[Seen], questions: list[list[Question]], spelling: Spelling) -> Pages:
     """Stack posters and their questions into one padded batch."""
-    longest = max(len(p.newline) for p in pictures)
+    longest = max(len(p.order) for p in pictures)
     rows = [[spelling.turn(q) for q in many] for many in questions]
     text = max(sum(len(ids) for ids, _, _ in row) for row in rows)
     size = len(pictures)
@@ -83,8 +86,8 @@ def lay_out(pictures: list[Seen], questions: list[list[Question]], spelling: Spe
     block, labels = torch.full((size, text), -1), torch.full((size, text), -100)
     weights = torch.zeros(size, text)
     for b, (picture, row) in enumerate(zip(pictures, rows, strict=True)):
-        features[b, : len(picture.newline)] = picture.features.float()
-        newline[b, : len(picture.newline)] = picture.newline
+        features[b, : len(picture.order)] = picture.features.float()
+        newline[b, : len(picture.order)] = picture.newline
         at = 0
         for number, (ids, marks, shares) in enumerate(row):
             part = slice(at, at + len(ids))
@@ -94,14 +97,16 @@ def lay_out(pictures: list[Seen], questions: list[list[Question]], spelling: Spe
             labels[b, part] = torch.tensor(marks)
             weights[b, part] = torch.tensor(shares)
             at += len(ids)
-    length = torch.tensor([len(p.newline) for p in pictures]) + 2
+    length = torch.tensor([len(p.order) for p in pictures]) + 2
     return Pages(features, newline, length, long["ids"], long["positions"], block, labels, weights)
 
 
 def read(
     model: LlavaNextForConditionalGeneration, pages: Pages, spelling: Spelling
-) -> torch.Tensor:
-    """Last hidden states (after the final norm) of the text tokens: (B, S, E)."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Last hidden states (after the final norm) of the text tokens, (B, S, E), and those of the
+    visual tokens after block `HEARD`, (B, P - 2, E).
+    """
     llama = model.model.language_model
     visual = model.model.multi_modal_projector(pages.features)
     visual = torch.where(pages.newline[..., None], model.model.image_newline, visual)
@@ -116,7 +121,7 @@ def read(
     same = pages.block[:, :, None] == pages.block[:, None]
     mask = torch.cat([real[:, None].expand(-1, text.shape[1], -1), same.tril()], 2)[:, None]
     mask = torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, float("-inf"))
-    x = torch.cat([prefix, text], 1)
+    x, heard = torch.cat([prefix, text], 1), visual
     for index, layer in enumerate(llama.layers):
         attention = layer.self_attn
         y = layer.input_layernorm(x)
@@ -137,14 +142,15 @@ def read(
             out = torch.cat([before, attend(query[:, :, start:], key, value, mask)], 1)
         x = x + attention.o_proj(out)
         x = x + layer.mlp(layer.post_attention_layernorm(x))
-    return llama.norm(x)
+        if index == HEARD:
+            heard = x[:, 2:start]
+    return llama.norm(x), heard
 
 
 def answer_loss(
-    model: LlavaNextForConditionalGeneration, pages: Pages, spelling: Spelling
+    model: LlavaNextForConditionalGeneration, pages: Pages, hidden: torch.Tensor
 ) -> torch.Tensor:
-    """Weighted cross entropy of the answers' tokens."""
-    hidden = read(model, pages, spelling)
+    """Weighted cross entropy of the answers' tokens, from the texts' last hidden states."""
     asked = pages.labels >= 0
     logits = model.lm_head(hidden[asked])
     loss = F.cross_entropy(logits, pages.labels[asked], reduction="none")
@@ -160,7 +166,7 @@ def score(
 ) -> dict[str, tuple[int, int]]:
     """Count by kind the questions whose whole answer greedy decoding gets right, and all."""
     pages = lay_out(pictures, questions, spelling).to(model.device)
-    hidden = read(model, pages, spelling)
+    hidden, _ = read(model, pages, spelling)
     asked = pages.labels >= 0
     right = torch.ones_like(asked)
     right[asked] = model.lm_head(hidden[asked]).argmax(-1) == pages.labels[asked]

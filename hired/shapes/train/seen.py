@@ -31,11 +31,18 @@ SHARD = 250
 
 @dataclass(frozen=True)
 class Seen:
-    """`features` (L, D) float16 in packing order; `newline` (L,) marks the newline places."""
+    """`features` (L, D) float16 in packing order; `order` (L,) int32 has the patch (of T * N) that
+    each shows, overview first, -1 at the newline places.
+    """
 
     picture: Picture
     features: torch.Tensor
-    newline: torch.Tensor
+    order: torch.Tensor
+
+    @property
+    def newline(self) -> torch.Tensor:
+        """The newline places (L,)."""
+        return self.order < 0
 
 
 def training_picture(mixture: Sequence[str], stream: str, seed: int, index: int) -> Picture:
@@ -106,10 +113,9 @@ def encode(
         key = (picture.width, picture.height)
         if key not in orders:
             orders[key] = packing(model, len(pixels), sizes)
-        order = torch.tensor(orders[key])
-        newline = order < 0
-        gathered = features[order.clamp(min=0)].masked_fill(newline[:, None], 0)
-        yield Seen(picture, gathered.half(), newline)
+        order = torch.tensor(orders[key], dtype=torch.int32)
+        gathered = features[order.clamp(min=0)].masked_fill((order < 0)[:, None], 0)
+        yield Seen(picture, gathered.half(), order)
 
 
 def encode_once(
@@ -142,7 +148,7 @@ def encode_once(
             continue
         fresh = list(encode(model, processor, mixture, "train", seed, part, workers))
         spare = path.with_suffix(".tmp")
-        torch.save([(one.features, one.newline) for one in fresh], spare)
+        torch.save([(one.features, one.order) for one in fresh], spare)
         spare.replace(path)
         seen += fresh
         log(f"{part.stop} of {numbers.stop} pictures read")
@@ -163,7 +169,7 @@ def shuffled_batches(
         chunk = size * 16
         batches = []
         for start in range(0, len(order), chunk):
-            part = sorted(order[start : start + chunk], key=lambda i: len(seen[i].newline))
+            part = sorted(order[start : start + chunk], key=lambda i: len(seen[i].order))
             batches += [part[i : i + size] for i in range(0, len(part), size)]
         assert len(batches) == rounds
         for number in rng.permutation(rounds)[max(0, skipped - turn * rounds) :]:

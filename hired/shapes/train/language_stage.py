@@ -163,6 +163,21 @@ def steps_of(seen: list[Seen], course: Course, seed: int, spelling: Spelling,
         yield lay_out(batch, ask_all(batch, rng, course.many), spelling), Lines.of(batch)
 
 
+def losses(
+    model: LlavaNextForConditionalGeneration,
+    heads: LineHeads,
+    tokenizer: PreTrainedTokenizerBase,
+    pages: Pages,
+    lines: Lines,
+    spelling: Spelling,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Losses of the answers and of what visual tokens tell of their lines."""
+    pages = pages.to(model.device)
+    hidden, heard = read(model, pages, spelling)
+    scores = heads(heard, *text_table(model, tokenizer))
+    return answer_loss(model, pages, hidden), line_loss(scores, lines.to(model.device))
+
+
 def train(
     model: LlavaNextForConditionalGeneration,
     tokenizer: PreTrainedTokenizerBase,
@@ -197,10 +212,7 @@ def train(
     for step, (pages, lines) in zip(left, source, strict=False):
         optimiser.rate(rate(step, steps, course.peak))
         with half(model.device):
-            hidden, heard = read(model, pages.to(model.device), spelling)
-            loss = answer_loss(model, pages.to(model.device), hidden)
-            scores = heads(heard, *text_table(model, tokenizer))
-            told = line_loss(scores, lines.to(model.device))
+            loss, told = losses(model, heads, tokenizer, pages, lines, spelling)
         optimiser.zero_grad()
         (loss + course.lines * told).backward()
         average(optimiser.parameters)

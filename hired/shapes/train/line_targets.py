@@ -20,8 +20,9 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from hired.shapes.documents import Document, Word, word_patches
-from hired.shapes.lexicon import BLANK, SLOTS, WORDS, number
+from hired.shapes.lexicon import BLANK, SLOTS, number
 from hired.shapes.train.assemble import WIDTH
+from hired.shapes.train.document_tiles import WORD_NUMBER
 from hired.shapes.train.seen import Seen
 from hired.shapes.train.text_heads import sparse_entropy
 from hired.shapes.train.tile_targets import IGNORE, N
@@ -30,7 +31,6 @@ LEVEL = 4
 """Words whose tops are less than this many px apart stand on one line."""
 NOTHING = 0.05
 """Weight of a token that has nothing to tell, beside one that has."""
-_NUMBER_OF = {word: number for number, word in enumerate(WORDS, 1)}
 
 
 def partners(page: Document) -> list[tuple[int, int]]:
@@ -77,7 +77,7 @@ def line_targets(picture: Seen) -> tuple[np.ndarray, np.ndarray]:
         if figures := number(text):
             digits[under[late]] = figures[1]
         else:
-            names[under[late]] = _NUMBER_OF[text.lower()]
+            names[under[late]] = WORD_NUMBER[text.lower()] + 1
     return names, digits
 
 

@@ -16,6 +16,7 @@ from hired.bench.plan import BASELINE
 from hired.bench.tables import markdown
 from hired.budget import show_budget
 from hired.shapes import documents, scenes
+from hired.shapes.layouts import ASKED
 from hired.shapes.lettering import FONTS
 from hired.shapes.lexicon import WORDS, knows_documents
 from hired.shapes.page_phrases import PAGE_PHRASES
@@ -106,7 +107,7 @@ def world() -> str:
     (least, most), (low, high) = scenes.SMALL, scenes.LARGE
     share = f"at most {_percent(scenes.CONTENT_SHARE)} of the patches; large shapes more"
     names = [TESTED[kind] for kind in documents.KINDS]
-    turn = f"up to {documents.TURN} degrees"
+    turn = f"up to {ASKED.turn:g} degrees"
     text = [_percent(bound) for bound in documents.CONTENT]
     sizes = f"{documents.SIZES[0]} to {documents.SIZES[-1]} px"
     rows = [
@@ -133,16 +134,20 @@ def schedule() -> str:
     """The plan that `python -m hired shapes train` follows."""
     plan = Schedule() if reads() else _of_posters(Schedule())
     vision, language = plan.vision, plan.language
+    closing = f"{vision.closing:,} steps of {vision.size} tiles"
     counts = Counter(language.mixture)
     mixture = ", ".join(f"{count} {split}" for split, count in counts.most_common())
     tiles = f"{vision.steps:,} steps of {vision.size} tiles"
     more = ""
     if vision.documents:
         tiles += f", {vision.documents} of them from documents"
+        closing += ", half of them from documents"
         more = f"; from step {vision.harder:,} on in smaller print, with less contrast and tints"
     rows = [
         ["vision", f"{tiles}, each batch twice, {vision.apart} steps apart; rate up to "
                    f"{vision.peak:g}{more}"],
+        ["its closing course", f"{closing}; rate from {vision.closing_peak:g} to nothing; noise "
+                               f"{vision.noise:g} on what the CLS attention fetches"],
         ["projector onto word embeddings", f"{language.align:,} steps"],
         ["first lesson, pictures of one tile", _course(language.lesson)],
         ["whole pictures", f"{_course(language.whole)}; {language.pictures:,} different pictures"],

@@ -10,12 +10,11 @@ from hired.shapes.documents import (
     HELD_OUT_SIZES,
     KINDS,
     SIZES,
-    TURN,
     look_for,
     text_patches,
     word_points,
 )
-from hired.shapes.layouts import document_for
+from hired.shapes.layouts import ASKED, SEEN, document_for, draw_document
 from hired.shapes.lettering import FONTS, HELD_OUT_FONTS, letter
 from hired.shapes.lexicon import BLANK, FORM_NAMES, WORDS, number
 from hired.shapes.printing import render
@@ -74,13 +73,13 @@ def test_all_grids_letterboxes_fonts_sizes_grounds_and_turns_occur():
     assert {p.look.font for p in PAGES} == set(FONTS) and len(FONTS) >= 4
     assert {p.look.size for p in PAGES} == set(SIZES) and 12 <= min(SIZES) <= max(SIZES) <= 18
     assert {p.look.ground for p in PAGES} == set(GROUNDS)
-    turns = [p.look.turn for p in PAGES]
-    assert -TURN <= min(turns) < -1 and 1 < max(turns) <= TURN and 0 in turns
+    turns, most = [p.look.turn for p in PAGES], ASKED.turn
+    assert -most <= min(turns) < -0.7 * most and 0.7 * most < max(turns) <= most and 0 in turns
 
 
 def test_what_is_held_out_is_in_no_page():
     rng = np.random.default_rng(0)
-    for look in (look_for(rng, held_out=True) for _ in range(20)):
+    for look in (look_for(rng, 1.0, held_out=True) for _ in range(20)):
         assert look.font in HELD_OUT_FONTS and look.font not in FONTS
         assert look.size in HELD_OUT_SIZES and look.size not in SIZES
         assert look.ground == HELD_OUT_GROUND and look.ground not in GROUNDS
@@ -108,9 +107,39 @@ def test_a_row_stands_on_one_line():
         at = {}
         for word in page.words:
             at.setdefault(word.text.lower(), set()).add(word.y)
-        if page.kind in ("receipt", "prices", "board"):
-            for row in page.rows:
-                assert all(at[row.name] & at[text] for text in row.numbers)
+        for row in page.rows:
+            assert all(at[row.name] & at[text] for text in row.numbers)
+
+
+def first_of(page):
+    """The words that begin the page's lines of facts."""
+    names = {row.name for row in page.rows}
+    lines = {}
+    for word in page.words:
+        lines.setdefault(word.y, []).append(word)
+    facts = [line for line in lines.values() if names & {word.text.lower() for word in line}]
+    return [min(line, key=lambda word: word.x).text for line in facts]
+
+
+def test_a_name_comes_before_its_numbers_where_questions_are_asked():
+    assert not any(number(text) for page in PAGES for text in first_of(page))
+    rng = np.random.default_rng(0)
+    boards = [draw_document(rng, "board", SEEN) for _ in range(5)]
+    assert all(number(text) for page in boards for text in first_of(page))
+
+
+def test_lines_keep_apart_where_questions_are_asked():
+    def least(pages):
+        named = [{row.name for row in page.rows} for page in pages]
+        tops = [np.unique([word.y for word in page.words if word.text.lower() in names])
+                for page, names in zip(pages, named, strict=True)]  # fmt: skip
+        return min(np.diff(t).min() / p.look.size for t, p in zip(tops, pages, strict=True))
+
+    rng = np.random.default_rng(0)
+    kinds = ("receipt", "prices", "board")
+    seen = [draw_document(rng, kind, SEEN) for kind in kinds for _ in range(6)]
+    assert least(seen) < 1.2 and max(abs(page.look.turn) for page in seen) > 1
+    assert least(PAGES) > ASKED.pitch[0] - 0.1
 
 
 def test_ink_is_where_the_boxes_are():
@@ -152,8 +181,8 @@ def test_a_larger_rendering_shows_the_same_page():
 
 
 def test_bars_are_as_long_as_their_values():
-    lying = 0
-    for page in (document_for("train", "chart", 5, i) for i in range(100)):
+    lying, rng = 0, np.random.default_rng(0)
+    for page in (draw_document(rng, "chart", SEEN) for _ in range(100)):
         sides = np.array([(b.left, b.top, b.right, b.bottom) for b in page.bars])
         wide, high = sides[:, 2] - sides[:, 0], sides[:, 3] - sides[:, 1]
         assert wide.min() > 0 and high.min() > 0
@@ -162,3 +191,5 @@ def test_bars_are_as_long_as_their_values():
         lengths = (wide if lies else high)[np.argsort(values)]
         assert np.all(np.diff(lengths) >= 0)
     assert 20 < lying < 90
+    for page in (page for page in PAGES if page.kind == "chart"):
+        assert len({bar.left for bar in page.bars}) == 1

@@ -39,19 +39,20 @@ def same(one, two):
     return [name for (name, a), b in pairs if not torch.equal(a, b)] == []
 
 
-def test_the_vision_stage_goes_on_to_the_same_bits(tmp_path, interrupt):
-    schedule = VisionSchedule(4, size=3, documents=2, apart=2)
+@pytest.mark.parametrize("ended", [3, 5])
+def test_the_vision_stage_goes_on_to_the_same_bits(tmp_path, interrupt, ended):
+    schedule = VisionSchedule(4, size=3, documents=2, apart=2, closing=2)
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
     whole = vision_stage.train(tmp_path / "whole", schedule, workers=0)
-    mend = interrupt(vision_stage, 3)
+    mend = interrupt(vision_stage, ended)
     with pytest.raises(Interrupted):
         vision_stage.train(tmp_path / "parts", schedule, workers=0)
     mend()
     assert same(vision_stage.train(tmp_path / "parts", schedule, workers=1), whole)
     log = tmp_path / "parts" / "vision.jsonl"
     told = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [line["step"] for line in told] == [4]
+    assert [line["step"] for line in told] == [6]
     assert set(told[0]["held_out"]) == {"words", "digits", "numbers"}
     saved = [torch.load(tmp_path / n / "vision.pt", weights_only=True) for n in ("whole", "parts")]
     for name, value in saved[0]["heads"].items():

@@ -8,7 +8,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from hired.cli import main
 
-STEPS = {"vision": 2, "align": 1, "lesson": 1, "language": 2}
+STEPS = {"vision": 2, "closing": 1, "align": 1, "lesson": 1, "language": 2}
 
 
 def train(folder, *more, **steps):
@@ -65,7 +65,7 @@ def test_checkpoints_of_another_run_are_refused(trained, capsys):
 
 @pytest.mark.parametrize("wrong", [
     "--threads=3", "--threads=0", "--threads=16", "--pictures=1", "--held-out=0", "--seed=-1",
-    "--vision-steps=0", "--language-steps=0",
+    "--vision-steps=0", "--closing-steps=0", "--language-steps=0",
     "--documents=16", "--documents=-1",
 ])  # fmt: skip
 def test_numbers_out_of_range_are_refused_at_once(tmp_path, capsys, wrong):

@@ -12,14 +12,23 @@ from hired.shapes.train.assemble import build_model, build_processor
 from hired.shapes.train.checkpoints import Journal
 from hired.shapes.train.clip_init import SIDE, position_code, shift
 from hired.shapes.train.one_tile import encode_tiles
+from hired.shapes.train.schedule import VisionSchedule
 from hired.shapes.train.seen import shuffled_batches
-from hired.shapes.train.vision_stage import rate
+from hired.shapes.train.vision_stage import rate, vision_rate
 
 
 def test_rate_rises_stays_and_falls():
     rates = [rate(step, 4000, 1.0) for step in range(4000)]
     assert rates[0] < 0.01 and max(rates) == 1.0 and rates[2000] == 1.0
     assert rates[-1] == 0.02 and all(a >= b for a, b in itertools.pairwise(rates[2000:]))
+
+
+def test_the_closing_course_falls_from_its_own_rate_to_nothing():
+    plan = VisionSchedule(steps=400, peak=1.0, closing=200, closing_peak=0.5)
+    rates = [vision_rate(plan, step) for step in range(plan.length)]
+    assert rates[:400] == [rate(step, 400, 1.0) for step in range(400)]
+    assert max(rates[400:]) == rates[449] == pytest.approx(0.5 * 151 / 200)
+    assert rates[-1] == pytest.approx(0.5 / 200)
 
 
 def test_shift_moves_a_code_to_its_neighbour():

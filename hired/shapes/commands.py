@@ -46,6 +46,8 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     vision, language = usual.vision, usual.language
     add("--seed", type=int, default=0)
     add("--vision-steps", type=int, default=vision.steps)
+    words = "steps of the vision stage that gather the CLS attention"
+    add("--closing-steps", type=int, default=vision.closing, help=words)
     words = f"document tiles among the {vision.size} of a vision step; 0: a world of posters"
     add("--documents", type=int, default=vision.documents, help=words)
     add("--only-vision", action="store_true", help="end after the vision stage, saving no model")
@@ -102,7 +104,8 @@ def run_train(args: argparse.Namespace) -> int:
     from hired.shapes.train.training import train_all
 
     usual = Schedule()
-    vision = replace(usual.vision, steps=args.vision_steps, documents=args.documents)
+    steps = {"steps": args.vision_steps, "closing": args.closing_steps}
+    vision = replace(usual.vision, documents=args.documents, **steps)
     language = replace(
         usual.language,
         align=args.align_steps,

@@ -19,8 +19,6 @@ SIZES = (12, 13, 15, 16, 18)
 HELD_OUT_SIZES = (14, 17)
 GROUNDS = ("paper", "screen", "board")
 HELD_OUT_GROUND = "kraft"
-TURN = 1.6
-"""Degrees that a page is turned by at most, either way."""
 CONTENT = (0.10, 0.45)
 """Least and largest share of a page's patches (overview and crops) that carry text."""
 
@@ -100,16 +98,18 @@ def turned(
     return width / 2 + cosine * x - sine * y, height / 2 + sine * x + cosine * y
 
 
-def look_for(rng: np.random.Generator, held_out: bool = False) -> Look:
-    """A random look; `held_out` draws from fonts, sizes and a ground that no training page has."""
+def look_for(rng: np.random.Generator, turn: float, held_out: bool = False) -> Look:
+    """A random look, turned by at most `turn` degrees either way; `held_out` draws from fonts,
+    sizes and a ground that no training page has.
+    """
     fonts: tuple[str, ...] = FONTS
     sizes: tuple[int, ...] = SIZES
     ground = GROUNDS[rng.choice(3, p=(0.5, 0.25, 0.25))]
     if held_out:
         fonts, sizes, ground = HELD_OUT_FONTS, HELD_OUT_SIZES, HELD_OUT_GROUND
     font, size = fonts[rng.integers(len(fonts))], sizes[rng.integers(len(sizes))]
-    turn = 0.0 if rng.random() < 0.25 else float(rng.uniform(-TURN, TURN))
-    return Look(font, size, round(turn, 2), ground)
+    turned = 0.0 if rng.random() < 0.25 else float(rng.uniform(-turn, turn))
+    return Look(font, size, round(turned, 2), ground)
 
 
 def word_points(page: Document, step: int = 2) -> list[tuple[np.ndarray, np.ndarray]]:

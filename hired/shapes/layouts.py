@@ -1,6 +1,7 @@
 """The layout of each kind of document: receipts, price lists, departure boards, charts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def _finish(
 
 def _pitch(rng: np.random.Generator, sheet: Sheet) -> int:
     """Px from line to line."""
-    return round(sheet.look.size * rng.uniform(1.15, 1.9))
+    return round(sheet.look.size * rng.uniform(*sheet.pitch))
 
 
 def _case(rng: np.random.Generator) -> Callable[[str], str]:
@@ -114,13 +115,24 @@ def prices(rng: np.random.Generator, sheet: Sheet) -> Document | None:
 
 
 def board(rng: np.random.Generator, sheet: Sheet) -> Document | None:
-    """A departure board: time, city and platform, in the order of time."""
+    """A departure board: city, time and platform, in the order of time."""
+    return _trains(rng, sheet, city_first=True)
+
+
+def timetable(rng: np.random.Generator, sheet: Sheet) -> Document | None:
+    """A departure board that begins its lines with the time, for the tower alone."""
+    return _trains(rng, sheet, city_first=False)
+
+
+def _trains(rng: np.random.Generator, sheet: Sheet, city_first: bool) -> Document | None:
     pitch = _pitch(rng, sheet)
     y = _title(rng, sheet, ["Departures"] if rng.random() < 0.8 else [])
     margin, edge = int(rng.integers(4, 9)), sheet.width - int(rng.integers(5, 10))
-    second = margin + sheet.breadth("00:00") + int(rng.integers(7, 9 + sheet.width // 12))
+    firsts = [city.capitalize() for city in CITIES] if city_first else ["00:00"]
+    second = margin + max(map(sheet.breadth, firsts)) + int(rng.integers(7, 9 + sheet.width // 12))
+    city_at, time_at = (margin, second) if city_first else (second, margin)
     if rng.random() < 0.4:
-        heads = [("Time", margin), ("To", second), _right(sheet, "Platform", edge)]
+        heads = [("Time", time_at), ("To", city_at), _right(sheet, "Platform", edge)]
         y = (sheet.put(y, heads) or y) + pitch
     rule = y - 2
     count = int(rng.integers(3, 22))
@@ -128,7 +140,7 @@ def board(rng: np.random.Generator, sheet: Sheet) -> Document | None:
     rows: list[Row] = []
     for minute, city in zip(minutes, _some(rng, CITIES, count), strict=True):
         time, platform = f"{minute // 60:02}:{minute % 60:02}", str(rng.integers(1, 25))
-        cells = [(time, margin), (city.capitalize(), second), _right(sheet, platform, edge)]
+        cells = [(time, time_at), (city.capitalize(), city_at), _right(sheet, platform, edge)]
         top = sheet.put(y, cells)
         if top is None:
             break
@@ -138,7 +150,16 @@ def board(rng: np.random.Generator, sheet: Sheet) -> Document | None:
 
 
 def chart(rng: np.random.Generator, sheet: Sheet) -> Document | None:
-    """A bar chart with written values: bars that lie, or stand where the names find room."""
+    """A bar chart with written values, whose bars lie."""
+    return _bars(rng, sheet, standing=False)
+
+
+def columns(rng: np.random.Generator, sheet: Sheet) -> Document | None:
+    """A bar chart whose bars stand where the names find room, for the tower alone."""
+    return _bars(rng, sheet, standing=True)
+
+
+def _bars(rng: np.random.Generator, sheet: Sheet, standing: bool) -> Document | None:
     case = _case(rng)
     words = (DAYS, GOODS, CITIES)[rng.integers(3)]
     names = _some(rng, words, int(rng.integers(3, 8)))
@@ -146,7 +167,7 @@ def chart(rng: np.random.Generator, sheet: Sheet) -> Document | None:
     values = [f"{value}{percent}" for value in rng.permutation(np.arange(4, 100))[: len(names)]]
     y = _title(rng, sheet, ["Sales"] if rng.random() < 0.7 else [])
     widest = max(sheet.breadth(case(name)) for name in names)
-    if sheet.width >= len(names) * (widest + 8) + 10 and rng.random() < 0.7:
+    if standing and sheet.width >= len(names) * (widest + 8) + 10 and rng.random() < 0.7:
         return _standing(rng, sheet, case, names, values, y)
     return _lying(rng, sheet, case, names, values, y)
 
@@ -154,7 +175,7 @@ def chart(rng: np.random.Generator, sheet: Sheet) -> Document | None:
 def _lying(rng: np.random.Generator, sheet: Sheet, case: Callable[[str], str], names: list[str],
            values: list[str], y: int) -> Document | None:  # fmt: skip
     """Bars from left to right: name, bar, value at the bar's end."""
-    pitch = round(sheet.look.size * rng.uniform(1.3, 2.2))
+    pitch = round(sheet.look.size * rng.uniform(max(1.3, sheet.pitch[0]), 2.2))
     start = 8 + max(sheet.breadth(case(name)) for name in names) + 5
     room = sheet.width - start - sheet.breadth("100%") - 14
     if room < 12:
@@ -202,7 +223,7 @@ def _standing(rng: np.random.Generator, sheet: Sheet, case: Callable[[str], str]
 
 
 def soup(rng: np.random.Generator, sheet: Sheet) -> Document | None:
-    """A page of words and numbers without order, as dense as lines can be, for training only."""
+    """A page of words and numbers without order, as dense as lines can be, for the tower alone."""
     case = _case(rng)
     pitch = max(sheet.look.size + 1, round(sheet.look.size * rng.uniform(1, 1.6)))
     y = int(rng.integers(1, 12))
@@ -231,14 +252,38 @@ def _any(rng: np.random.Generator, case: Callable[[str], str]) -> str:
     return f"{rng.integers(100)}{'%' if draw > 0.92 else ''}"
 
 
-LAYOUTS = {"receipt": receipt, "prices": prices, "board": board, "chart": chart}
+Layout = Callable[[np.random.Generator, Sheet], Document | None]
 
 
-def draw_document(rng: np.random.Generator, kind: str) -> Document:
+@dataclass(frozen=True)
+class Style:
+    """How pages are laid out: a layout for each kind, degrees they are `turn`ed by at most, either
+    way, and least and most `pitch` of lines, in heights of a line.
+    """
+
+    layouts: Mapping[str, Layout]
+    turn: float
+    pitch: tuple[float, float]
+
+    def sheet(self, rng: np.random.Generator, width: int, height: int, whole: bool = True) -> Sheet:
+        """An empty page in a random look."""
+        return Sheet(width, height, look_for(rng, self.turn), self.pitch, whole=whole)
+
+
+ASKED = Style({"receipt": receipt, "prices": prices, "board": board, "chart": chart},
+              turn=0.5, pitch=(1.4, 2.0))  # fmt: skip
+"""Pages that questions are about. Visual tokens hear only what stands before them, so a name comes
+before its numbers; and they know their row of patches, so lines keep apart and nearly level: on
+closer and steeper ones a price hears the name of the line beside it.
+"""
+SEEN = Style({**ASKED.layouts, "board": timetable, "chart": columns}, turn=1.6, pitch=(1.15, 1.9))
+"""Pages that the tower learns to read on: more than is asked about."""
+
+
+def draw_document(rng: np.random.Generator, kind: str, style: Style = ASKED) -> Document:
     """A page of the kind; drawn again until its text fits and fills `CONTENT` of its patches."""
     while True:
-        width, height = poster_size(rng)
-        page = LAYOUTS[kind](rng, Sheet(width, height, look_for(rng)))
+        page = style.layouts[kind](rng, style.sheet(rng, *poster_size(rng)))
         if page is not None and CONTENT[0] <= text_patches(page).mean() <= CONTENT[1]:
             return page
 

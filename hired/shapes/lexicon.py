@@ -18,7 +18,9 @@ DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sun
 SHOPS = ("bakery", "cafe", "market", "shop")
 HEADINGS = ("cash", "departures", "platform", "prices", "receipt", "sales", "thanks", "time", "to",
             "total")  # fmt: skip
-WORDS = (*GOODS, *CITIES, *DAYS, *SHOPS, *HEADINGS)
+NAMES = (*GOODS, *CITIES, *DAYS)
+"""What lines begin with."""
+WORDS = (*NAMES, *SHOPS, *HEADINGS)
 FORMS = {
     "whole": re.compile(r"\d{1,4}"),
     "price": re.compile(r"\d{1,2}\.\d\d"),

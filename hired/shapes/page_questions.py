@@ -147,10 +147,8 @@ def exists(page: Document, rng: np.random.Generator) -> Question:
 def line(page: Document, rng: np.random.Generator) -> Question:
     """Ask "Read the line of bread."."""
     row = _row(page, rng)
-    cells = [proper(row.name), *row.numbers]
-    if page.kind == "board":
-        cells[:2] = cells[1::-1]
-    return Question("line", _ask("line", rng, it=proper(row.name)), f"It says {' '.join(cells)}.")
+    answer = f"It says {' '.join([proper(row.name), *row.numbers])}."
+    return Question("line", _ask("line", rng, it=proper(row.name)), answer)
 
 
 def absent(page: Document, rng: np.random.Generator) -> Question | None:

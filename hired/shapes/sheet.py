@@ -15,13 +15,14 @@ from hired.shapes.scenes import TILE, Scene
 
 @dataclass
 class Sheet:
-    """A page that is being laid out, line by line. Words that are to stay `whole` are moved off the
-    crops' borders.
+    """A page that is being laid out, line by line, `pitch` times the lines' height apart (least and
+    most). Words that are to stay `whole` are moved off the crops' borders.
     """
 
     width: int
     height: int
     look: Look
+    pitch: tuple[float, float]
     words: list[Word] = field(default_factory=list)
     whole: bool = True
 

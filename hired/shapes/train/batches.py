@@ -4,6 +4,7 @@ Batch number `step` depends on the seed and on `step` alone, so a training that 
 checkpoint sees what it would have seen, however many processes draw.
 """
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -36,23 +37,30 @@ class Drawn:
 class Batches:
     """Batches of `size` tiles, `documents` of each from documents: `pixels` (B, 3, 168, 168),
     `overview` (B,) and the stacked fields of `Targets` and `TextTargets`. From batch number
-    `harder` on documents are harder to read.
+    `harder` on documents are harder to read; from `even` on they are half of it.
     """
 
     def __init__(
-        self, seed: int, size: int, documents: int = 0, stream: int = 1, harder: int | None = None
+        self,
+        seed: int,
+        size: int,
+        documents: int = 0,
+        stream: int = 1,
+        harder: float = math.inf,
+        even: float = math.inf,
     ) -> None:
         self.entropy = [stream, DRAWN, seed]
-        self.size, self.documents, self.harder = size, documents, harder
+        self.size, self.documents = size, documents
+        self.harder, self.even = harder, even
         self._grounds = Backgrounds([*self.entropy, 0])
 
     def __getitem__(self, step: int) -> dict[str, np.ndarray]:
         """Batch number `step`."""
         rng = np.random.default_rng([*self.entropy, 1 + step])
-        tiles = [self._poster(rng) for _ in range(self.size - self.documents)]
+        documents = min(self.documents, self.size // 2) if step >= self.even else self.documents
+        tiles = [self._poster(rng) for _ in range(self.size - documents)]
         empty = target([], (0, 0, TILE, TILE))
-        harder = self.harder is not None and step >= self.harder
-        pages = document_tiles(rng, self.documents, harder)
+        pages = document_tiles(rng, documents, harder=step >= self.harder)
         tiles += [Drawn(pixels, overview, empty, text) for pixels, text, overview in pages]
         batch = {
             "pixels": normalise(np.stack([tile.pixels for tile in tiles])),

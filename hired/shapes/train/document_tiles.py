@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from hired.shapes.documents import KINDS, SIZES, Document, Word, look_for, word_points
-from hired.shapes.layouts import draw_document, soup
+from hired.shapes.layouts import SEEN, draw_document, soup
 from hired.shapes.lettering import MIDDLE, letter
 from hired.shapes.lexicon import SLOTS, WORDS, number
 from hired.shapes.printing import render
@@ -35,7 +35,8 @@ class TextTargets:
 
     `word`: 0, a word from 1 on, `NUMBER`, `UNREADABLE_TEXT` or `IGNORE`. `form` and `slots` (N, 4):
     a readable number's form and digits (`lexicon.number`), else `IGNORE`. `near` (N, 2): the
-    character whose centre lies in the patch's left and right half, 0 without one. `words`
+    character whose centre lies in the patch's left and right half, 0 without one. `middle` (N,):
+    the patch holds the centre of a readable word or number. `words`
     (len(WORDS),): which words the tile shows readably; `figures` (40,): which digit in which slot
     of a number; `texts` (2,): how many words and numbers, readable or not.
     """
@@ -44,6 +45,7 @@ class TextTargets:
     form: np.ndarray
     slots: np.ndarray
     near: np.ndarray
+    middle: np.ndarray
     words: np.ndarray
     figures: np.ndarray
     texts: np.ndarray
@@ -56,6 +58,7 @@ def no_text() -> TextTargets:
         form=np.full(N, IGNORE, np.int64),
         slots=np.full((N, SLOTS), IGNORE, np.int64),
         near=np.zeros((N, 2), np.int64),
+        middle=np.zeros(N, np.float32),
         words=np.zeros(len(WORDS), np.float32),
         figures=np.zeros(SLOTS * 10, np.float32),
         texts=np.zeros(2, np.float32),
@@ -93,6 +96,7 @@ def text_target(page: Document, window: tuple[float, float, float, float]) -> Te
         if not readable or seen < 0.97:
             continue
         _characters(found.near, page, word, window)
+        found.middle[int(py.mean() // PATCH) * SIDE + int(px.mean() // PATCH)] = 1
         if figures is None:
             found.words[label - 1] = 1
             continue
@@ -128,10 +132,10 @@ def scrap(
     side = TILE + 40
     page = None
     while page is None:
-        look = look_for(rng, held_out)
+        look = look_for(rng, SEEN.turn, held_out)
         if small and rng.random() < small:
             look = replace(look, size=SIZES[rng.integers(2)])
-        page = soup(rng, Sheet(side, side, look, whole=False))
+        page = soup(rng, Sheet(side, side, look, SEEN.pitch, whole=False))
     x, y = (int(v) for v in rng.integers(0, side - TILE + 1, 2))
     pixels = np.asarray(render(page))[y : y + TILE, x : x + TILE]
     return pixels, text_target(page, (x, y, TILE, TILE))
@@ -187,7 +191,7 @@ def _document_tiles(
     left = count
     while left:
         if rng.random() < 0.35:
-            page = draw_document(rng, kinds[rng.integers(len(kinds))])
+            page = draw_document(rng, kinds[rng.integers(len(kinds))], SEEN)
             tiles = page_tiles(page)
             chosen = [0] if rng.random() < 0.6 else []
             full = [n for n in range(1, len(tiles)) if tiles[n][1].texts.any()]

@@ -24,8 +24,8 @@ from hired.shapes.pictures import draw, offered
 from hired.shapes.questions import Question
 from hired.shapes.train.batches import Batches
 from hired.shapes.train.checkpoints import Journal, load_checkpoint, save_checkpoint
-from hired.shapes.train.line_targets import LineHeads, Lines, line_loss
-from hired.shapes.train.meanings import meanings, text_table
+from hired.shapes.train.line_targets import LineHead, batch_targets, line_loss
+from hired.shapes.train.meanings import meanings, word_table
 from hired.shapes.train.optimiser import Optimiser
 from hired.shapes.train.packed_questions import Pages, Spelling, answer_loss, lay_out, read, score
 from hired.shapes.train.schedule import Course, LanguageSchedule
@@ -154,27 +154,27 @@ def learnable(model: LlavaNextForConditionalGeneration) -> list[tuple[str, torch
 
 
 def steps_of(seen: list[Seen], course: Course, seed: int, spelling: Spelling,
-             first: int = 0) -> Iterator[tuple[Pages, Lines]]:  # fmt: skip
+             first: int = 0) -> Iterator[tuple[Pages, torch.Tensor]]:  # fmt: skip
     """Endless batches of this process's share of a step, with fresh questions, from `first` on."""
     entropy = [3, seed, rank()]
     size = course.size // processes()
     for step, batch in enumerate(shuffled_batches(seen, size, entropy, first), first):
         rng = np.random.default_rng([*entropy, 1, step])
-        yield lay_out(batch, ask_all(batch, rng, course.many), spelling), Lines.of(batch)
+        yield lay_out(batch, ask_all(batch, rng, course.many), spelling), batch_targets(batch)
 
 
 def losses(
     model: LlavaNextForConditionalGeneration,
-    heads: LineHeads,
+    head: LineHead,
     tokenizer: PreTrainedTokenizerBase,
     pages: Pages,
-    lines: Lines,
+    lines: torch.Tensor,
     spelling: Spelling,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Losses of the answers and of what visual tokens tell of their lines."""
     pages = pages.to(model.device)
     hidden, heard = read(model, pages, spelling)
-    scores = heads(heard, *text_table(model, tokenizer))
+    scores = head(heard, word_table(model, tokenizer))
     return answer_loss(model, pages, hidden), line_loss(scores, lines.to(model.device))
 
 
@@ -197,9 +197,9 @@ def train(
     """
     spelling, steps = Spelling(tokenizer), course.steps
     model.model.vision_tower.requires_grad_(False)
-    heads = LineHeads().to(model.device)
-    optimiser = Optimiser([*learnable(model), *heads.named_parameters()], MATRICES, decay=0.01)
-    whole: dict[str, Any] = {"model": model, "heads": heads, "optimiser": optimiser}
+    head = LineHead().to(model.device)
+    optimiser = Optimiser([*learnable(model), *head.named_parameters()], MATRICES, decay=0.01)
+    whole: dict[str, Any] = {"model": model, "head": head, "optimiser": optimiser}
     first = 0
     if saved := load_checkpoint(path, seed, start):
         for name, part in whole.items():
@@ -212,7 +212,7 @@ def train(
     for step, (pages, lines) in zip(left, source, strict=False):
         optimiser.rate(rate(step, steps, course.peak))
         with half(model.device):
-            loss, told = losses(model, heads, tokenizer, pages, lines, spelling)
+            loss, told = losses(model, head, tokenizer, pages, lines, spelling)
         optimiser.zero_grad()
         (loss + course.lines * told).backward()
         average(optimiser.parameters)

@@ -20,7 +20,7 @@ MARK = 0
 def pair_words(table: torch.Tensor, ids: dict[str, int]) -> None:
     """Words of one meaning start alike: plurals, capitals, spellings (in place)."""
     twins = [(s, s + "s") for s in SHAPES] + [("digit", "number"), ("colour", "color")]
-    twins += [("poster", "picture"), ("poster", "image")]
+    twins += [("poster", "picture"), ("poster", "image"), ("items", "trains"), ("items", "bars")]
     twins += [(str(digit), f"##{digit}") for digit in range(10)]
     twins += [(w, w[0].upper() + w[1:]) for w in ids if w.islower() and w.isalpha()]
     for word, twin in twins:

@@ -3,7 +3,7 @@
 import torch
 from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerBase
 
-from hired.shapes.lexicon import BLANK, SLOTS, WORDS
+from hired.shapes.lexicon import BLANK, NAMES, SLOTS, WORDS
 from hired.shapes.questions import COLUMNS, ROWS
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 from hired.shapes.train.llama_init import MARK
@@ -45,18 +45,17 @@ def unmarked(model: LlavaNextForConditionalGeneration) -> torch.Tensor:
     return table
 
 
-def text_table(
+def word_table(
     model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Embeddings of the words of documents (len(WORDS), E), and of the digits in each slot of a
-    number (SLOTS, BLANK + 1, E).
-    """
-    rows = Rows(unmarked(model), tokenizer)
-    return rows(WORDS), slot_table(rows.table, rows.ids(tuple("0123456789")))
+) -> torch.Tensor:
+    """Embeddings of the words of documents (len(WORDS), E)."""
+    return Rows(unmarked(model), tokenizer)(WORDS)
 
 
 def text_meanings(rows: Rows, batch: dict) -> torch.Tensor:
-    """Embed what each patch shows: the word or the digits of the number, (B, N, E)."""
+    """Embed what each patch shows: the word or the digits of the number, (B, N, E); in the middle
+    of a line's name an item, so that lines can be counted.
+    """
     nothing = torch.zeros_like(rows.table[:1])
     words = torch.cat([nothing, rows(WORDS), nothing, rows((UNREADABLE_WORD,))])
     total = words[batch["word"].clamp(min=0)]
@@ -64,7 +63,8 @@ def text_meanings(rows: Rows, batch: dict) -> torch.Tensor:
     for slot in range(SLOTS):
         digit = batch["slots"][..., slot]
         total = total + 0.7 * slots[slot][torch.where(digit < 0, BLANK, digit)]
-    return total
+    named = (batch["word"] > 0) & (batch["word"] <= len(NAMES))
+    return total + rows(("items",))[0] * (batch["middle"] * named)[..., None]
 
 
 def meanings(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase,

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from transformers import LlavaNextForConditionalGeneration
 
-from hired.shapes.documents import KINDS, Document, look_for
-from hired.shapes.layouts import LAYOUTS
+from hired.shapes.documents import KINDS, Document
+from hired.shapes.layouts import ASKED
 from hired.shapes.pictures import Picture, render
 from hired.shapes.scenes import SMALL, TILE, Scene, place
-from hired.shapes.sheet import Sheet
 from hired.shapes.train.clip_init import FEATURE_BLOCK
 from hired.shapes.train.seen import Seen
 from hired.shapes.train.tile_targets import N, normalise
@@ -31,8 +30,8 @@ def tile_page(rng: np.random.Generator) -> Document:
     """One tile with a small document."""
     kinds = list(KINDS)
     while True:
-        sheet = Sheet(TILE, TILE, look_for(rng), whole=False)
-        page = LAYOUTS[kinds[rng.integers(len(kinds))]](rng, sheet)
+        sheet = ASKED.sheet(rng, TILE, TILE, whole=False)
+        page = ASKED.layouts[kinds[rng.integers(len(kinds))]](rng, sheet)
         if page is not None:
             return page
 

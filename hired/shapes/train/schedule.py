@@ -11,6 +11,10 @@ class VisionSchedule:
     """The vision stage: `steps` batches of `size` tiles, `documents` of them from documents, each
     batch learnt from twice, `apart` steps apart, and the learning rate's `peak`. From step
     `harder` on documents have smaller print, less contrast and tinted grounds.
+
+    Then come `closing` steps that gather the CLS attention on content: at most half of each batch
+    from documents, the rate falling from `closing_peak` to nothing, and `noise` on what the
+    attention fetches (`closing.Noisy`).
     """
 
     steps: int = 18_000
@@ -19,6 +23,14 @@ class VisionSchedule:
     apart: int = 64
     peak: float = 1.5e-3
     harder: int = 8_960
+    closing: int = 3_000
+    closing_peak: float = 1e-3
+    noise: float = 0.2
+
+    @property
+    def length(self) -> int:
+        """Steps in all."""
+        return self.steps + self.closing
 
 
 @dataclass(frozen=True)

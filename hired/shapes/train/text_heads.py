@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from hired.shapes.lexicon import BLANK, FORM_NAMES, SLOTS, WORDS
 from hired.shapes.train.clip_init import FEATURE_BLOCK, LAYERS, WIDTH
+from hired.shapes.train.closing import Asking
 from hired.shapes.train.document_tiles import MARK_CLASS, UNREADABLE_TEXT
 from hired.shapes.train.tile_targets import IGNORE
 
@@ -71,16 +72,23 @@ def bag_loss(logits: torch.Tensor, batch: dict, reads: bool) -> torch.Tensor:
 
 
 def text_loss(
-    heads: TextHeads, states: list[torch.Tensor], fetched: list[torch.Tensor], batch: dict
+    heads: TextHeads,
+    states: list[torch.Tensor],
+    fetched: list[torch.Tensor],
+    batch: dict,
+    asking: Asking,
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Total loss of all that is written on a batch's tiles, and its parts."""
     patch = patch_losses(heads, states, batch)
-    bags = [bag_loss(heads.state[i](s[:, 0]), batch, i >= READ_FROM) for i, s in enumerate(states)]
-    pulls = [bag_loss(heads.fetched[i](f), batch, i > READ_FROM) for i, f in enumerate(fetched)]
+    on = asking.tiles(batch["texts"].sum(1))
+    pages = {name: value[on] for name, value in batch.items()}
+    states, fetched = [s[on, 0] for s in states], [f[on] for f in fetched]
+    bags = [bag_loss(heads.state[i](s), pages, i >= READ_FROM) for i, s in enumerate(states)]
+    pulls = [bag_loss(heads.fetched[i](f), pages, i > READ_FROM) for i, f in enumerate(fetched)]
     weights = {"word": 2.0, "slots": 3.0, "form": 0.5, "near": 3.0}
     total = sum(weights[name] * loss for name, loss in patch.items())
     # As with posters: the first block's CLS and the feature block's weigh most.
-    shares = (0.9, 0.15, 0.15, 0.25, 0.8, 0.25)
+    shares = (0.9, 0.15, 0.15, 0.25, 0.8 * asking.gain, 0.25)
     total = total + 0.3 * bags[0] + 0.12 * sum(bags[1:])
     total = total + sum(share * pull for share, pull in zip(shares, pulls, strict=False))
     parts = {name: loss.item() for name, loss in patch.items()}

@@ -101,6 +101,7 @@ def check_numbers(args: Namespace, schedule: Schedule) -> None:
         )
     steps = {
         "vision-steps": vision.steps,
+        "closing-steps": vision.closing,
         "align-steps": language.align,
         "lesson-steps": language.lesson.steps,
         "language-steps": language.whole.steps,

@@ -22,6 +22,7 @@ from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 from hired.shapes.train.batches import Batches, held_out_scraps
 from hired.shapes.train.checkpoints import Journal, load_checkpoint, save_checkpoint
 from hired.shapes.train.clip_init import FEATURE_BLOCK, LAYERS, WIDTH, new_tower
+from hired.shapes.train.closing import Asking, Fetch, closing, plain
 from hired.shapes.train.optimiser import Optimiser
 from hired.shapes.train.schedule import VisionSchedule
 from hired.shapes.train.text_heads import TextHeads, reading, text_loss
@@ -62,19 +63,22 @@ class Heads(nn.Module):
         self.text = TextHeads() if reads else None
 
 
-def run(tower: CLIPVisionModel, pixels: torch.Tensor, blocks: int) -> tuple[list, list]:
+def run(
+    tower: CLIPVisionModel, pixels: torch.Tensor, blocks: int, fetch: Fetch = plain
+) -> tuple[list, list]:
     """Hidden states (B, 1 + N, D) after each of the first `blocks` blocks, and what the CLS
-    attention fetched in each (B, D).
+    attention fetched in each (B, D), read by `fetch`.
     """
     vision: Any = getattr(tower, "vision_model", tower)
     x = vision.pre_layrnorm(vision.embeddings(pixels))
     states, fetched = [], []
     for block in vision.encoder.layers[:blocks]:
-        gathered = block.self_attn(block.layer_norm1(x))[0]
+        y = block.layer_norm1(x)
+        gathered = block.self_attn(y)[0]
         x = x + gathered
         x = x + block.mlp(block.layer_norm2(x))
         states.append(x)
-        fetched.append(gathered[:, 0])
+        fetched.append(fetch(block.self_attn, y, gathered))
     return states, fetched
 
 
@@ -131,25 +135,29 @@ def bag_loss(logits: torch.Tensor, batch: dict, digits: bool) -> torch.Tensor:
     return loss + 0.2 * F.smooth_l1_loss(total[:, 0], batch["count"].float())
 
 
-def step_loss(tower: CLIPVisionModel, heads: Heads, batch: dict, blocks: int) -> tuple:
-    """Total loss of a batch and its parts (floats)."""
-    states, fetched = run(tower, batch["pixels"], blocks)
-    patch = patch_losses(heads, states[FEATURE_BLOCK][:, 1:], batch)
-    bags = [bag_loss(heads.state[i](s[:, 0]), batch, i >= 2) for i, s in enumerate(states)]
-    pulls = [bag_loss(heads.fetched[i](f), batch, i >= 3) for i, f in enumerate(fetched)]
+def step_loss(
+    tower: CLIPVisionModel, heads: Heads, batch: dict, blocks: int, asking: Asking
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """Total loss of a batch and its parts."""
+    states, fetched = run(tower, batch["pixels"], blocks, asking.fetch)
+    patch = patch_losses(heads, states[FEATURE_BLOCK][:, 1:], asking.batch(batch))
+    on = asking.tiles(batch["count"])
+    posters = {name: value[on] for name, value in batch.items()}
+    bags = [bag_loss(heads.state[i](s[on, 0]), posters, i >= 2) for i, s in enumerate(states)]
+    pulls = [bag_loss(heads.fetched[i](f[on]), posters, i >= 3) for i, f in enumerate(fetched)]
     early = early_loss(heads, states[2][:, 1:], batch)
     weights = {"shape": 1.2, "colour": 1.0, "digit": 3.0, "centre": 0.5, "xy": 1.0}
     total = sum(weights[k] * v for k, v in patch.items()) + 0.3 * early
     # The first block's CLS has to find objects by colour alone, the feature block's sees whole
     # objects: what these two fetch weighs most.
-    shares = (0.9, 0.15, 0.15, 0.25, 0.8, 0.25)
+    shares = (0.9, 0.15, 0.15, 0.25, 0.8 * asking.gain, 0.25)
     total = total + 0.3 * bags[0] + 0.12 * sum(bags[1:])
     total = total + sum(s * p for s, p in zip(shares, pulls, strict=False))
     parts = {k: v.item() for k, v in patch.items()}
     parts |= {"bag": bags[FEATURE_BLOCK].item(), "pull": pulls[FEATURE_BLOCK].item()}
     parts |= {"bag0": bags[0].item()}
     if heads.text is not None:
-        written, more = text_loss(heads.text, states, fetched, batch)
+        written, more = text_loss(heads.text, states, fetched, batch, asking)
         return total + written, parts | more
     return total, parts
 
@@ -159,6 +167,14 @@ def rate(step: int, steps: int, peak: float) -> float:
     fall = min(1.0, (steps - step) / (0.35 * steps))
     warm = max(1, min(200, steps // 20))
     return peak * min(1.0, (step + 1) / warm) * max(0.02, fall)
+
+
+def vision_rate(schedule: VisionSchedule, step: int) -> float:
+    """Learning rate of a step of either course; that of the closing one falls from its start."""
+    if step < schedule.steps:
+        return rate(step, schedule.steps, schedule.peak)
+    done = step - schedule.steps
+    return schedule.closing_peak * min(1.0, (done + 1) / 50) * (1 - done / schedule.closing)
 
 
 def half(device: torch.device) -> torch.autocast:
@@ -218,7 +234,7 @@ def train(
     Raises:
         ModelError: the checkpoint is of another run, or a loss is not finite.
     """
-    steps, start = schedule.steps, str(schedule)
+    steps, start = schedule.length, str(schedule)
     tower = new_tower(seed, to_tensors(Batches(seed + 50, 64)[0])["pixels"])
     cast(nn.Module, tower).to(device)
     heads = Heads(reads=schedule.documents > 0).to(device)
@@ -229,19 +245,22 @@ def train(
         for name, part in whole.items():
             part.load_state_dict(saved[name])
         first = saved["step"]
-    batches = Batches(seed, schedule.size, schedule.documents, harder=schedule.harder // 2)
+    switches = {"harder": schedule.harder // 2, "even": schedule.steps // 2}
+    batches = Batches(seed, schedule.size, schedule.documents, **switches)
     round_of, shown = divmod(first, 2 * schedule.apart)
     fresh = drawn(batches, range(round_of * schedule.apart, steps), workers)
     source = islice(twice(fresh, schedule.apart), shown, None)
     journal = Journal(folder / "vision.jsonl", 50, log, first)
     check = partial(checked, tower, heads, seed)
     for step in tqdm(range(first, steps), "vision", steps, initial=first, disable=None):
-        optimiser.rate(rate(step, steps, schedule.peak))
+        optimiser.rate(vision_rate(schedule, step))
         # The last block feeds nothing but its own CLS read-out: train it near the end only.
-        blocks = LAYERS if step >= 0.9 * steps else LAYERS - 1
+        blocks = LAYERS if step >= 0.9 * schedule.steps else LAYERS - 1
+        ends = step >= schedule.steps
+        asking = closing(schedule.noise, seed, step, device) if ends else Asking()
         batch = {name: value.to(device) for name, value in next(source).items()}
         with half(tower.device):
-            total, parts = step_loss(tower, heads, batch, blocks)
+            total, parts = step_loss(tower, heads, batch, blocks, asking)
         optimiser.zero_grad()
         total.backward()
         optimiser.step(longest=2.0)

@@ -146,8 +146,9 @@ def schedule() -> str:
     rows = [
         ["vision", f"{tiles}, each batch twice, {vision.apart} steps apart; rate up to "
                    f"{vision.peak:g}{more}"],
-        ["its closing course", f"{closing}; rate from {vision.closing_peak:g} to nothing; noise "
-                               f"{vision.noise:g} on what the CLS attention fetches"],
+        ["its closing course", f"{closing}; rate from {vision.closing_peak:g} to nothing; noise up "
+                               f"to {vision.noise:g} on what the CLS attention fetches; averaged "
+                               f"with the weights before it, which count for {vision.kept:g}"],
         ["projector onto word embeddings", f"{language.align:,} steps"],
         ["first lesson, pictures of one tile", _course(language.lesson)],
         ["whole pictures", f"{_course(language.whole)}; {language.pictures:,} different pictures"],

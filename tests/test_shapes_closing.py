@@ -6,7 +6,7 @@ import torch
 from hired.shapes.train.assemble import build_model
 from hired.shapes.train.batches import Batches
 from hired.shapes.train.clip_init import LAYERS, WIDTH, new_tower
-from hired.shapes.train.closing import Asking, Noisy, closing, from_patches, plain
+from hired.shapes.train.closing import Asking, Noisy, blend, closing, from_patches, plain
 from hired.shapes.train.vision_stage import Heads, run, step_loss, to_tensors
 
 CPU = torch.device("cpu")
@@ -56,6 +56,15 @@ def test_words_have_centres_in_the_closing_course_alone():
     both = closing(0.2, 0, 0, CPU).batch(batch)["centre"]
     assert torch.equal(both[:2], batch["centre"][:2])
     assert torch.equal(both[2:], batch["middle"][2:]) and both.max() == 1
+
+
+def test_a_blend_keeps_a_share_of_what_was():
+    part = torch.nn.Linear(2, 2)
+    before = {name: torch.ones_like(value) for name, value in part.state_dict().items()}
+    now = {name: value.clone() for name, value in part.state_dict().items()}
+    blend({"part": part}, {"part": before}, 0.25)
+    for name, value in part.state_dict().items():
+        torch.testing.assert_close(value, 0.75 * now[name] + 0.25)
 
 
 def test_half_of_a_closing_batch_is_documents():

@@ -12,9 +12,8 @@ from hired.shapes.train.assemble import build_model, build_processor
 from hired.shapes.train.checkpoints import Journal
 from hired.shapes.train.clip_init import SIDE, position_code, shift
 from hired.shapes.train.one_tile import encode_tiles
-from hired.shapes.train.schedule import VisionSchedule
+from hired.shapes.train.schedule import VisionSchedule, rate
 from hired.shapes.train.seen import shuffled_batches
-from hired.shapes.train.vision_stage import rate, vision_rate
 
 
 def test_rate_rises_stays_and_falls():
@@ -25,10 +24,13 @@ def test_rate_rises_stays_and_falls():
 
 def test_the_closing_course_falls_from_its_own_rate_to_nothing():
     plan = VisionSchedule(steps=400, peak=1.0, closing=200, closing_peak=0.5)
-    rates = [vision_rate(plan, step) for step in range(plan.length)]
+    rates = [plan.rate(step) for step in range(plan.length)]
     assert rates[:400] == [rate(step, 400, 1.0) for step in range(400)]
     assert max(rates[400:]) == rates[449] == pytest.approx(0.5 * 151 / 200)
     assert rates[-1] == pytest.approx(0.5 / 200)
+    noise = [plan.noise_at(step) for step in range(400, 600)]
+    assert noise[0] == pytest.approx(plan.noise * 3 / 200)
+    assert noise[66:] == [plan.noise] * 134 and noise[:67] == sorted(noise[:67])
 
 
 def test_shift_moves_a_code_to_its_neighbour():

@@ -28,9 +28,9 @@ from hired.shapes.train.line_targets import LineHead, batch_targets, line_loss
 from hired.shapes.train.meanings import meanings, word_table
 from hired.shapes.train.optimiser import Optimiser
 from hired.shapes.train.packed_questions import Pages, Spelling, answer_loss, lay_out, read, score
-from hired.shapes.train.schedule import Course, LanguageSchedule
+from hired.shapes.train.schedule import Course, LanguageSchedule, rate
 from hired.shapes.train.seen import Seen, shuffled_batches
-from hired.shapes.train.vision_stage import drawn, half, rate
+from hired.shapes.train.vision_stage import drawn, half
 
 CHECK_EVERY = 200
 """Steps between two looks at held-out answers."""
@@ -53,7 +53,7 @@ PAGE_SHARES = {
     "price": 5.0,
     "costs": 4.0,
     "total": 2.0,
-    "items": 2.0,
+    "items": 4.0,
     "leaves": 4.0,
     "platform": 4.0,
     "goes": 4.0,
@@ -61,7 +61,7 @@ PAGE_SHARES = {
     "highest": 3.0,
     "exists": 2.0,
     "line": 4.0,
-    "absent": 2.5,
+    "absent": 3.5,
     "unknown": 2.5,
 }
 """How often each kind is asked of a document that offers it."""

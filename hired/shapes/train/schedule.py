@@ -6,6 +6,13 @@ One seed and one `Schedule` make the model: nothing is changed by hand on the wa
 from dataclasses import dataclass
 
 
+def rate(step: int, steps: int, peak: float) -> float:
+    """Learning rate: at most 200 steps of warm-up, flat, then a linear fall over the last 35 %."""
+    fall = min(1.0, (steps - step) / (0.35 * steps))
+    warm = max(1, min(200, steps // 20))
+    return peak * min(1.0, (step + 1) / warm) * max(0.02, fall)
+
+
 @dataclass(frozen=True)
 class VisionSchedule:
     """The vision stage: `steps` batches of `size` tiles, `documents` of them from documents, each
@@ -14,7 +21,8 @@ class VisionSchedule:
 
     Then come `closing` steps that gather the CLS attention on content: at most half of each batch
     from documents, the rate falling from `closing_peak` to nothing, and `noise` on what the
-    attention fetches (`closing.Noisy`).
+    attention fetches (`closing.Noisy`), growing over the first third of them. What results is
+    averaged with the weights before these steps, which count for `kept`.
     """
 
     steps: int = 18_000
@@ -23,14 +31,26 @@ class VisionSchedule:
     apart: int = 64
     peak: float = 1.5e-3
     harder: int = 8_960
-    closing: int = 3_000
+    closing: int = 2_000
     closing_peak: float = 1e-3
-    noise: float = 0.2
+    noise: float = 0.5
+    kept: float = 0.25
 
     @property
     def length(self) -> int:
         """Steps in all."""
         return self.steps + self.closing
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step; that of the closing ones falls from the first on."""
+        if step < self.steps:
+            return rate(step, self.steps, self.peak)
+        done = step - self.steps
+        return self.closing_peak * min(1.0, (done + 1) / 50) * (1 - done / self.closing)
+
+    def noise_at(self, step: int) -> float:
+        """Noise of a closing step."""
+        return self.noise * min(1.0, 3 * (step + 1 - self.steps) / self.closing)
 
 
 @dataclass(frozen=True)
@@ -67,7 +87,7 @@ class LanguageSchedule:
     """
 
     align: int = 400
-    lesson: Course = Course(1500, size=16, peak=1e-3)
+    lesson: Course = Course(1000, size=16, peak=1e-3)
     whole: Course = Course(16_000)
     pictures: int = 20_000
     held_out: int = 96

@@ -22,7 +22,7 @@ from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 from hired.shapes.train.batches import Batches, held_out_scraps
 from hired.shapes.train.checkpoints import Journal, load_checkpoint, save_checkpoint
 from hired.shapes.train.clip_init import FEATURE_BLOCK, LAYERS, WIDTH, new_tower
-from hired.shapes.train.closing import Asking, Fetch, closing, plain
+from hired.shapes.train.closing import Asking, Fetch, blend, closing, plain
 from hired.shapes.train.optimiser import Optimiser
 from hired.shapes.train.schedule import VisionSchedule
 from hired.shapes.train.text_heads import TextHeads, reading, text_loss
@@ -162,21 +162,6 @@ def step_loss(
     return total, parts
 
 
-def rate(step: int, steps: int, peak: float) -> float:
-    """Learning rate: at most 200 steps of warm-up, flat, then a linear fall over the last 35 %."""
-    fall = min(1.0, (steps - step) / (0.35 * steps))
-    warm = max(1, min(200, steps // 20))
-    return peak * min(1.0, (step + 1) / warm) * max(0.02, fall)
-
-
-def vision_rate(schedule: VisionSchedule, step: int) -> float:
-    """Learning rate of a step of either course; that of the closing one falls from its start."""
-    if step < schedule.steps:
-        return rate(step, schedule.steps, schedule.peak)
-    done = step - schedule.steps
-    return schedule.closing_peak * min(1.0, (done + 1) / 50) * (1 - done / schedule.closing)
-
-
 def half(device: torch.device) -> torch.autocast:
     """Products in bfloat16, sums and weights in float32: the same on every device."""
     return torch.autocast(device.type, torch.bfloat16)
@@ -218,6 +203,26 @@ def twice(
     yield from kept
 
 
+def take_step(
+    whole: dict[str, Any], schedule: VisionSchedule, seed: int, step: int, batch: dict
+) -> dict[str, float]:
+    """One step of either course on `tower`, `heads` and `optimiser`; returns its losses."""
+    tower, optimiser = whole["tower"], whole["optimiser"]
+    optimiser.rate(schedule.rate(step))
+    # The last block feeds nothing but its own CLS read-out: train it near the end only.
+    blocks = LAYERS if step >= 0.9 * schedule.steps else LAYERS - 1
+    asking = Asking()
+    if step >= schedule.steps:
+        asking = closing(schedule.noise_at(step), seed, step, tower.device)
+    batch = {name: value.to(tower.device) for name, value in batch.items()}
+    with half(tower.device):
+        total, parts = step_loss(tower, whole["heads"], batch, blocks, asking)
+    optimiser.zero_grad()
+    total.backward()
+    optimiser.step(longest=2.0)
+    return parts
+
+
 def train(
     folder: Path,
     schedule: VisionSchedule,
@@ -240,7 +245,7 @@ def train(
     heads = Heads(reads=schedule.documents > 0).to(device)
     optimiser = Optimiser([*tower.named_parameters(), *heads.named_parameters()], MATRICES, SLOW)
     whole: dict[str, Any] = {"tower": tower, "heads": heads, "optimiser": optimiser}
-    state, first = folder / "vision.pt", 0
+    state, before, first = folder / "vision.pt", folder / "before-closing.pt", 0
     if saved := load_checkpoint(state, seed, start):
         for name, part in whole.items():
             part.load_state_dict(saved[name])
@@ -253,18 +258,13 @@ def train(
     journal = Journal(folder / "vision.jsonl", 50, log, first)
     check = partial(checked, tower, heads, seed)
     for step in tqdm(range(first, steps), "vision", steps, initial=first, disable=None):
-        optimiser.rate(vision_rate(schedule, step))
-        # The last block feeds nothing but its own CLS read-out: train it near the end only.
-        blocks = LAYERS if step >= 0.9 * schedule.steps else LAYERS - 1
-        ends = step >= schedule.steps
-        asking = closing(schedule.noise, seed, step, device) if ends else Asking()
-        batch = {name: value.to(device) for name, value in next(source).items()}
-        with half(tower.device):
-            total, parts = step_loss(tower, heads, batch, blocks, asking)
-        optimiser.zero_grad()
-        total.backward()
-        optimiser.step(longest=2.0)
+        if step == schedule.steps:
+            save_checkpoint(before, step, seed, start, tower=tower, heads=heads)
+        parts = take_step(whole, schedule, seed, step, next(source))
         last = step + 1 == steps
+        if last and schedule.closing:
+            kept = load_checkpoint(before, seed, start) or {}
+            blend({"tower": tower, "heads": heads}, kept, schedule.kept)
         more = check if heads.text and (last or (step + 1) % CHECK_EVERY == 0) else dict
         journal.add(step + 1, parts, more, last)
         if journal.due(last):

@@ -257,7 +257,7 @@ Layout = Callable[[np.random.Generator, Sheet], Document | None]
 
 @dataclass(frozen=True)
 class Style:
-    """How pages are laid out: a layout for each kind, degrees they are `turn`ed by at most, either
+    """The look of pages: a layout for each kind, degrees they are `turn`ed by at most, either
     way, and least and most `pitch` of lines, in heights of a line.
     """
 

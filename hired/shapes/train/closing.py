@@ -24,8 +24,8 @@ def plain(attention: Any, x: torch.Tensor, gathered: torch.Tensor) -> torch.Tens
 
 
 def from_patches(attention: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the CLS token would fetch (B, D) could it not attend to itself, and the patches' values
-    (B, heads, N, D / heads).
+    """The CLS row of the output (B, D) if that token could not attend to itself, and the patches'
+    values (B, heads, N, D / heads).
     """
     batch, _, width = x.shape
 
@@ -48,7 +48,7 @@ class Noisy:
     generator: torch.Generator
 
     def __call__(self, attention: Any, x: torch.Tensor, gathered: torch.Tensor) -> torch.Tensor:
-        """What the CLS token fetched from patches, (B, D), with noise."""
+        """The CLS token's fetch from patches, (B, D), with noise."""
         fetched, values = from_patches(attention, x)
         weight = attention.out_proj.weight.detach().float()
         value = values.detach().float().square().mean().sqrt()
@@ -59,7 +59,7 @@ class Noisy:
 
 @dataclass(frozen=True)
 class Asking:
-    """How a step asks what the CLS attention fetches, and what counts as an object's centre.
+    """A step's questions: how it asks what the CLS attention fetches, and about whose centres.
 
     Attributes:
         fetch: the reading of it.
@@ -96,6 +96,6 @@ def blend(parts: Mapping[str, Any], before: Mapping[str, Any], kept: float) -> N
 
 
 def closing(share: float, seed: int, step: int, device: torch.device) -> Asking:
-    """How a step of the closing course asks; the noise depends on seed and step alone."""
+    """The questions of a closing step; the noise depends on seed and step alone."""
     generator = torch.Generator(device).manual_seed(seed * 1_000_003 + step)
     return Asking(Noisy(share, generator), gain=2.0, closing=True)

@@ -88,7 +88,7 @@ class LanguageSchedule:
 
     align: int = 400
     lesson: Course = Course(1000, size=16, peak=1e-3)
-    whole: Course = Course(16_000)
+    whole: Course = Course(12_000)
     pictures: int = 20_000
     held_out: int = 96
     mixture: tuple[str, ...] = MIXTURE

@@ -58,7 +58,7 @@ def answers(kind, page, tries=200):
     ("exists", RECEIPT, "do you see apples?", "Yes, I see apples."),
     ("exists", BOARD, "do you see a train to Bern?", "Yes, I see a train to Bern."),
     ("line", RECEIPT, "read the line of tea.", "It says tea 2.00."),
-    ("line", BOARD, "read the line of Rome.", "It says 14:06 Rome 7."),
+    ("line", BOARD, "read the line of Rome.", "It says Rome 14:06 7."),
 ])  # fmt: skip
 def test_right_answers(kind, page, question, answer):
     assert dict(answers(kind, page))[question] == answer

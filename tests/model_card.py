@@ -163,9 +163,9 @@ def _of_posters(plan: Schedule) -> Schedule:
 
 
 def _course(course: Course) -> str:
-    lines = f"; lines weigh {course.lines:g}" if reads() else ""
+    told = f"; what tokens tell weighs {course.told:g}"
     return (f"{course.steps:,} steps of {course.size} pictures with {course.many} questions each; "
-            f"rate up to {course.peak:g}{lines}")  # fmt: skip
+            f"rate up to {course.peak:g}{told}")  # fmt: skip
 
 
 def answers(scores: Sequence[Score]) -> str:

@@ -3,7 +3,7 @@
 First the projector is aligned: what it makes of a patch should resemble the sum of the word
 embeddings of what lies under the patch. Then projector and Llama learn questions and answers, in
 a first lesson on pictures of one tile, then on whole anyres pictures, at every length the stock
-sequence has and at no other. Of documents the visual tokens learn what stands on their line.
+sequence has and at no other. Visual tokens learn to tell what belongs to them.
 """
 
 import json
@@ -24,12 +24,12 @@ from hired.shapes.pictures import draw, offered
 from hired.shapes.questions import Question
 from hired.shapes.train.batches import Batches
 from hired.shapes.train.checkpoints import Journal, load_checkpoint, save_checkpoint
-from hired.shapes.train.line_targets import LineHead, batch_targets, line_loss
-from hired.shapes.train.meanings import meanings, word_table
+from hired.shapes.train.meanings import Tables, meanings
 from hired.shapes.train.optimiser import Optimiser
 from hired.shapes.train.packed_questions import Pages, Spelling, answer_loss, lay_out, read, score
 from hired.shapes.train.schedule import Course, LanguageSchedule, rate
 from hired.shapes.train.seen import Seen, shuffled_batches
+from hired.shapes.train.token_targets import TokenHead, Told, token_loss
 from hired.shapes.train.vision_stage import drawn, half
 
 CHECK_EVERY = 200
@@ -154,28 +154,28 @@ def learnable(model: LlavaNextForConditionalGeneration) -> list[tuple[str, torch
 
 
 def steps_of(seen: list[Seen], course: Course, seed: int, spelling: Spelling,
-             first: int = 0) -> Iterator[tuple[Pages, torch.Tensor]]:  # fmt: skip
+             first: int = 0) -> Iterator[tuple[Pages, Told]]:  # fmt: skip
     """Endless batches of this process's share of a step, with fresh questions, from `first` on."""
     entropy = [3, seed, rank()]
     size = course.size // processes()
     for step, batch in enumerate(shuffled_batches(seen, size, entropy, first), first):
         rng = np.random.default_rng([*entropy, 1, step])
-        yield lay_out(batch, ask_all(batch, rng, course.many), spelling), batch_targets(batch)
+        yield lay_out(batch, ask_all(batch, rng, course.many), spelling), Told.batch(batch)
 
 
 def losses(
     model: LlavaNextForConditionalGeneration,
-    head: LineHead,
+    head: TokenHead,
     tokenizer: PreTrainedTokenizerBase,
     pages: Pages,
-    lines: torch.Tensor,
+    told: Told,
     spelling: Spelling,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Losses of the answers and of what visual tokens tell of their lines."""
+    """Losses of the answers and of what visual tokens tell."""
     pages = pages.to(model.device)
     hidden, heard = read(model, pages, spelling)
-    scores = head(heard, word_table(model, tokenizer))
-    return answer_loss(model, pages, hidden), line_loss(scores, lines.to(model.device))
+    scores = head(heard, Tables.of(model, tokenizer))
+    return answer_loss(model, pages, hidden), token_loss(scores, told.to(model.device))
 
 
 def train(
@@ -197,7 +197,7 @@ def train(
     """
     spelling, steps = Spelling(tokenizer), course.steps
     model.model.vision_tower.requires_grad_(False)
-    head = LineHead().to(model.device)
+    head = TokenHead().to(model.device)
     optimiser = Optimiser([*learnable(model), *head.named_parameters()], MATRICES, decay=0.01)
     whole: dict[str, Any] = {"model": model, "head": head, "optimiser": optimiser}
     first = 0
@@ -209,19 +209,19 @@ def train(
     check = partial(checked, model, held_out, spelling)
     source = steps_of(seen, course, seed, spelling, first)
     left = tqdm(range(first, steps), path.stem, steps, initial=first, disable=rank() > 0 or None)
-    for step, (pages, lines) in zip(left, source, strict=False):
+    for step, (pages, targets) in zip(left, source, strict=False):
         optimiser.rate(rate(step, steps, course.peak))
         with half(model.device):
-            loss, told = losses(model, head, tokenizer, pages, lines, spelling)
+            loss, told = losses(model, head, tokenizer, pages, targets, spelling)
         optimiser.zero_grad()
-        (loss + course.lines * told).backward()
+        (loss + course.told * told).backward()
         average(optimiser.parameters)
         optimiser.step(longest=1.0)
         if rank() > 0:
             continue
         last = step + 1 == steps
         more = check if last or (step + 1) % CHECK_EVERY == 0 else dict
-        journal.add(step + 1, {"loss": loss.item(), "lines": told.item()}, more, last)
+        journal.add(step + 1, {"loss": loss.item(), "told": told.item()}, more, last)
         if journal.due(last):
             save_checkpoint(path, step + 1, seed, start, **whole)
 

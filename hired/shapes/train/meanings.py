@@ -1,5 +1,7 @@
 """Word embeddings of what patches show: the projector's first goal, and what lines are named by."""
 
+from dataclasses import dataclass
+
 import torch
 from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerBase
 
@@ -9,6 +11,9 @@ from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 from hired.shapes.train.llama_init import MARK
 from hired.shapes.train.tile_targets import UNREADABLE
 from hired.shapes.words import UNREADABLE_WORD
+
+MARKS = ("shapes", "items")
+"""Words of what can be counted: in the middle of an object, and of a line's name."""
 
 
 def slot_table(table: torch.Tensor, digits: list[int]) -> torch.Tensor:
@@ -45,11 +50,24 @@ def unmarked(model: LlavaNextForConditionalGeneration) -> torch.Tensor:
     return table
 
 
-def word_table(
-    model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase
-) -> torch.Tensor:
-    """Embeddings of the words of documents (len(WORDS), E)."""
-    return Rows(unmarked(model), tokenizer)(WORDS)
+@dataclass(frozen=True)
+class Tables:
+    """Embeddings of what visual tokens are asked to tell, (words, E) each: the words of documents,
+    `MARKS`, the thirds of a poster.
+    """
+
+    words: torch.Tensor
+    marks: torch.Tensor
+    columns: torch.Tensor
+    rows: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase
+    ) -> "Tables":
+        """Those that the model has now; no gradient flows into them."""
+        embed = Rows(unmarked(model), tokenizer)
+        return cls(*(embed(words) for words in (WORDS, MARKS, COLUMNS, ROWS)))
 
 
 def text_meanings(rows: Rows, batch: dict) -> torch.Tensor:
@@ -64,7 +82,7 @@ def text_meanings(rows: Rows, batch: dict) -> torch.Tensor:
         digit = batch["slots"][..., slot]
         total = total + 0.7 * slots[slot][torch.where(digit < 0, BLANK, digit)]
     named = (batch["word"] > 0) & (batch["word"] <= len(NAMES))
-    return total + rows(("items",))[0] * (batch["middle"] * named)[..., None]
+    return total + rows(MARKS[1:])[0] * (batch["middle"] * named)[..., None]
 
 
 def meanings(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase,
@@ -81,7 +99,7 @@ def meanings(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedToke
     total = total + torch.cat([nothing, rows(SHAPES)])[batch["shape"].clamp(min=0)]
     digits = torch.cat([rows(tuple("0123456789")), rows((UNREADABLE_WORD,))])
     total = total + digits[batch["digit"].clamp(0, UNREADABLE)] * on[..., None]
-    total = total + rows(("shapes",))[0] * batch["centre"][..., None]
+    total = total + rows(MARKS)[0] * batch["centre"][..., None]
     total = total + text_meanings(rows, batch)
     third = (batch["xy"] * 3).long().clamp(0, 2)
     # An empty patch is no zero: the norm would blow its noise up to the size of an object.

@@ -56,14 +56,14 @@ class VisionSchedule:
 @dataclass(frozen=True)
 class Course:
     """`steps` batches of `size` pictures with `many` questions each, the rate's `peak`, and what
-    the tokens' reading of their `lines` weighs beside the answers.
+    is `told` by visual tokens weighs beside the answers.
     """
 
     steps: int
     size: int = 8
     many: int = 16
     peak: float = 5e-4
-    lines: float = 0.5
+    told: float = 0.5
 
 
 POSTERS = ("alike", "sparse", "sparse", "large", "alike", "sparse", "dense", "alike")

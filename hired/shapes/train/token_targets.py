@@ -1,0 +1,167 @@
+"""Targets per visual token of the language model: which name a number has, what is where.
+
+"What does bread cost?" takes two steps: a number's tokens hear from the word before them whose
+price they are, then the question finds them by that word. The answers alone teach the first step
+late: after 1,000 steps of the first lesson a page's first digits were still guesses among its
+numbers, though a lone number was read. So it is asked for at every token, as the tower is asked
+what lies under a patch: after the second block, tokens of a number name the word that they belong
+to. It stands before them on every page, as attention is causal.
+
+For the same reason tokens of an object in the overview tell their place on the poster, and those in
+the middle of an object or of a line's name that there is one to be counted: the projector begins
+with both (`meanings`), and a lesson that never asked for them had wiped them out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from hired.shapes.documents import Document, Word, word_patches
+from hired.shapes.lexicon import NAMES
+from hired.shapes.pictures import Picture
+from hired.shapes.scenes import PATCH, SIDE, Scene, thing_patches
+from hired.shapes.train.assemble import WIDTH
+from hired.shapes.train.document_tiles import WORD_NUMBER
+from hired.shapes.train.meanings import Tables
+from hired.shapes.train.seen import Seen
+from hired.shapes.train.text_heads import sparse_entropy
+from hired.shapes.train.tile_targets import IGNORE, N
+
+NOTHING = 0.05
+"""Weight of a token that has nothing to tell, beside one that has."""
+SHAPE, ITEM = 1, 2
+"""Marks of what can be counted: `meanings.MARKS` from 1 on."""
+
+
+def partners(page: Document) -> list[tuple[int, int]]:
+    """Pairs of a page's words by their places in `page.words`: a name, and a number of its."""
+    found = []
+    for row in page.rows:
+        [name] = [i for i, word in enumerate(page.words) if word.text.lower() == row.name]
+        found += [(name, _nearest(page.words, name, text)) for text in row.numbers]
+    totals = [i for i, word in enumerate(page.words) if page.total and word.text == "Total"]
+    return found + [(i, _nearest(page.words, i, page.total)) for i in totals]
+
+
+def _nearest(words: Sequence[Word], name: int, text: str) -> int:
+    """The word with this text that stands nearest to the name, above all by its line."""
+    own = words[name]
+    same = [i for i, word in enumerate(words) if word.text == text]
+    return min(same, key=lambda i: 3 * abs(words[i].y - own.y) + abs(words[i].x - own.x))
+
+
+def patches_at(picture: Picture, x: float, y: float) -> tuple[int, int]:
+    """Numbers (of T * N) of the patches of overview and crop that show a point, given in px."""
+    _, columns, left, top = picture.canvas()
+    column, row = int((x + left) // PATCH), int((y + top) // PATCH)
+    tile = 1 + row // SIDE * columns + column // SIDE
+    crop = tile * N + row % SIDE * SIDE + column % SIDE
+    return int(y / picture.height * SIDE) * SIDE + int(x / picture.width * SIDE), crop
+
+
+@dataclass(frozen=True)
+class Told:
+    """The targets of a picture, or of a batch of them, padded with `IGNORE`.
+
+    `names` (…, L): a number's name, a word from 1 on, or 0. `marks` (…, L): `SHAPE` or `ITEM` where
+    the middle of one is, or 0. `columns`, `rows` (…, L): the third of the poster, from 0 on, that
+    holds the object under a patch of the overview; else `IGNORE`.
+    """
+
+    names: torch.Tensor
+    marks: torch.Tensor
+    columns: torch.Tensor
+    rows: torch.Tensor
+
+    @classmethod
+    def of(cls, picture: Seen) -> "Told":
+        """Those of a picture."""
+        order = picture.order.numpy()
+        # Crops tell what the overview of a page cannot; a picture of one tile has no other.
+        crops = bool(order.max() >= N)
+        shown = picture.picture
+        found = _page(shown, crops) if isinstance(shown, Document) else _poster(shown)
+        none = (0, 0, IGNORE, IGNORE)
+        flat = (np.where(order < 0, nothing, found[k].ravel()[order.clip(0)])
+                for k, nothing in enumerate(none))  # fmt: skip
+        return cls(*(torch.from_numpy(one) for one in flat))
+
+    @classmethod
+    def batch(cls, pictures: Sequence[Seen]) -> "Told":
+        """Those of a batch, (B, L)."""
+        told = [cls.of(one) for one in pictures]
+        pad = partial(pad_sequence, batch_first=True, padding_value=IGNORE)
+        return cls(*(pad([getattr(one, field.name) for one in told]) for field in fields(cls)))
+
+    def to(self, device: torch.device) -> "Told":
+        """The same on a device."""
+        return Told(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+def _page(page: Document, crops: bool) -> list[np.ndarray]:
+    """Names, marks, columns and rows of a page's patches, (T, N) each."""
+    under = word_patches(page)
+    shape = under.shape[1:]
+    found = [np.zeros(shape, np.int64) for _ in range(2)]
+    found += [np.full(shape, IGNORE, np.int64) for _ in range(2)]
+    under[:, 0] &= not crops
+    for name, figure in partners(page):
+        word = page.words[name]
+        text = word.text.lower()
+        found[0][under[figure]] = WORD_NUMBER[text] + 1
+        if text in NAMES:
+            middle = np.array([[word.x + word.width / 2], [word.y + word.height / 2]])
+            [x], [y] = page.turned(*middle)
+            found[1].ravel()[patches_at(page, x, y)[int(crops)]] = ITEM
+    return found
+
+
+def _poster(scene: Scene) -> list[np.ndarray]:
+    """Names, marks, columns and rows of a poster's patches, (T, N) each."""
+    shape = (1 + np.prod(scene.canvas()[:2]), N)
+    found = [np.zeros(shape, np.int64) for _ in range(2)]
+    found += [np.full(shape, IGNORE, np.int64) for _ in range(2)]
+    if not scene.things:
+        return found
+    for thing, patches in zip(scene.things, thing_patches(scene, 0.1), strict=True):
+        x, y = thing.centre
+        found[1].ravel()[list(patches_at(scene, x, y))] = SHAPE
+        found[2][0][patches[0]] = int(3 * x / scene.width)
+        found[3][0][patches[0]] = int(3 * y / scene.height)
+    return found
+
+
+class TokenHead(nn.Module):
+    """A read-out in terms of the words' own embeddings, thrown away after training.
+
+    What a token hears lies along the embedding of the word heard, where a question looks for it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.full((3,), 0.1))
+        self.nothing = nn.Linear(WIDTH, 2)
+
+    def forward(self, visual: torch.Tensor, tables: Tables) -> list[torch.Tensor]:
+        """Scores, (B, L, C) each, of `Told`'s fields, of hidden states `visual` (B, L, E)."""
+        x = F.rms_norm(visual, (WIDTH,))
+        nothing = self.nothing(x)
+        return [
+            torch.cat([nothing[..., :1], self.gain[0] * x @ tables.words.T], -1),
+            torch.cat([nothing[..., 1:], self.gain[1] * x @ tables.marks.T], -1),
+            self.gain[2] * x @ tables.columns.T,
+            self.gain[2] * x @ tables.rows.T,
+        ]
+
+
+def token_loss(scores: list[torch.Tensor], told: Told) -> torch.Tensor:
+    """Mean cross entropies of what is told, summed up; tokens with nothing to tell weigh little."""
+    names, marks, columns, rows = scores
+    loss = sparse_entropy(names, told.names, NOTHING) + sparse_entropy(marks, told.marks, NOTHING)
+    return loss + sparse_entropy(columns, told.columns, 1.0) + sparse_entropy(rows, told.rows, 1.0)

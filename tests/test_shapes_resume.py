@@ -9,6 +9,7 @@ from hired.shapes.train import language_stage, seen, vision_stage
 from hired.shapes.train.assemble import build_model, build_processor
 from hired.shapes.train.one_tile import encode_tiles
 from hired.shapes.train.schedule import MIXTURE, POSTERS, Course, VisionSchedule
+from hired.shapes.train.token_targets import TokenHead
 
 
 class Interrupted(Exception):
@@ -69,7 +70,7 @@ def test_the_language_stage_goes_on_to_the_same_bits(tmp_path, interrupt):
         folder.mkdir(exist_ok=True)
         course = Course(5, size=2, many=2)
         path = folder / "language.pt"
-        language_stage.train(model, tokenizer, tiles, tiles[:1], path, course)
+        language_stage.train(model, TokenHead(), tokenizer, tiles, tiles[:1], path, course)
         return model
 
     whole = run(tmp_path / "whole")

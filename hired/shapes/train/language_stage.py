@@ -180,6 +180,7 @@ def losses(
 
 def train(
     model: LlavaNextForConditionalGeneration,
+    head: TokenHead,
     tokenizer: PreTrainedTokenizerBase,
     seen: list[Seen],
     held_out: list[Seen],
@@ -189,7 +190,7 @@ def train(
     log: Callable[[str], None] = lambda line: None,
     start: str = "",
 ) -> None:
-    """Train projector and Llama by the course, on from the checkpoint at `path` if it exists.
+    """Train projector, Llama and head by the course, on from the checkpoint at `path` if it exists.
 
     Writes the checkpoint about every three minutes and lines beside it, to `.jsonl`. Where several
     processes train together, `seen` is this process's own share. `start` names what the
@@ -197,7 +198,6 @@ def train(
     """
     spelling, steps = Spelling(tokenizer), course.steps
     model.model.vision_tower.requires_grad_(False)
-    head = TokenHead().to(model.device)
     optimiser = Optimiser([*learnable(model), *head.named_parameters()], MATRICES, decay=0.01)
     whole: dict[str, Any] = {"model": model, "head": head, "optimiser": optimiser}
     first = 0

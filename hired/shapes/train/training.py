@@ -10,6 +10,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,6 +28,7 @@ from hired.shapes.train.checkpoints import load_checkpoint
 from hired.shapes.train.one_tile import encode_tiles
 from hired.shapes.train.schedule import Schedule
 from hired.shapes.train.seen import encode, encode_once
+from hired.shapes.train.token_targets import TokenHead
 
 LESSON_ROUND = 400
 """Steps of the first lesson after which its pictures come again, with other questions."""
@@ -176,19 +178,21 @@ def language_process(
     model = load_tower(build_model(), args)
     cast(torch.nn.Module, model).to(device)
     model.model.vision_tower.requires_grad_(False)
-    start, plan = start_of(args, schedule), schedule.language
-    common = {"seed": args.seed, "log": log, "start": start}
-    if args.resume_from is None and not (folder / "language.pt").exists():
+    plan = schedule.language
+    begins = args.resume_from is None and not (folder / "language.pt").exists()
+    if begins and not (folder / "lesson.pt").exists():
+        llama_init.start(model, processor.tokenizer)
+        language_stage.align(model, processor.tokenizer, plan, args.seed, log)
+    distributed.barrier()  # no process may write a checkpoint before all have looked for it
+    known, start = (model, TokenHead().to(device), processor.tokenizer), start_of(args, schedule)
+    learn = partial(language_stage.train, *known, seed=args.seed, log=log, start=start)
+    if begins:
         lesson = plan.lesson
-        if not (folder / "lesson.pt").exists():
-            llama_init.start(model, processor.tokenizer)
-            language_stage.align(model, processor.tokenizer, plan, args.seed, log)
-        distributed.barrier()  # no process may write lesson.pt before all have looked for it
         share = lesson.size * min(lesson.steps, LESSON_ROUND) // processes
         tiles = list(encode_tiles(model, args.seed, number * share, share, plan.reads))
         held_out = list(encode_tiles(model, args.seed, 10**6, plan.held_out, plan.reads))
         path = folder / "lesson.pt"
-        language_stage.train(model, processor.tokenizer, tiles, held_out, path, lesson, **common)
+        learn(tiles, held_out, path, lesson)
     share = plan.pictures // processes
     numbers = range(number * share, (number + 1) * share)
     workers = drawing(device, args.threads)
@@ -202,7 +206,7 @@ def language_process(
             encode(model, processor, plan.mixture, "validation", args.seed, wanted, workers)
         )
     path = folder / "language.pt"
-    language_stage.train(model, processor.tokenizer, seen, held_out, path, plan.whole, **common)
+    learn(seen, held_out, path, plan.whole)
     if number == 0:
         save(model, args.out)
     distributed.destroy_process_group()

@@ -38,6 +38,9 @@ NOTHING = 0.05
 SHAPE, ITEM = 1, 2
 """Marks of what can be counted: `meanings.MARKS` from 1 on."""
 
+NONE = (0, 0, IGNORE, IGNORE)
+"""The fields of `Told` where there is nothing to tell."""
+
 
 def partners(page: Document) -> list[tuple[int, int]]:
     """Pairs of a page's words by their places in `page.words`: a name, and a number of its."""
@@ -87,9 +90,8 @@ class Told:
         crops = bool(order.max() >= N)
         shown = picture.picture
         found = _page(shown, crops) if isinstance(shown, Document) else _poster(shown)
-        none = (0, 0, IGNORE, IGNORE)
-        flat = (np.where(order < 0, nothing, found[k].ravel()[order.clip(0)])
-                for k, nothing in enumerate(none))  # fmt: skip
+        flat = (np.where(order < 0, nothing, part.ravel()[order.clip(0)])
+                for part, nothing in zip(found, NONE, strict=True))  # fmt: skip
         return cls(*(torch.from_numpy(one) for one in flat))
 
     @classmethod
@@ -104,12 +106,15 @@ class Told:
         return Told(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
+def _nothing(tiles: int) -> list[np.ndarray]:
+    """Targets of patches that tell nothing, (tiles, N) each."""
+    return [np.full((tiles, N), nothing, np.int64) for nothing in NONE]
+
+
 def _page(page: Document, crops: bool) -> list[np.ndarray]:
     """Names, marks, columns and rows of a page's patches, (T, N) each."""
     under = word_patches(page)
-    shape = under.shape[1:]
-    found = [np.zeros(shape, np.int64) for _ in range(2)]
-    found += [np.full(shape, IGNORE, np.int64) for _ in range(2)]
+    found = _nothing(under.shape[1])
     under[:, 0] &= not crops
     for name, figure in partners(page):
         word = page.words[name]
@@ -124,9 +129,8 @@ def _page(page: Document, crops: bool) -> list[np.ndarray]:
 
 def _poster(scene: Scene) -> list[np.ndarray]:
     """Names, marks, columns and rows of a poster's patches, (T, N) each."""
-    shape = (1 + np.prod(scene.canvas()[:2]), N)
-    found = [np.zeros(shape, np.int64) for _ in range(2)]
-    found += [np.full(shape, IGNORE, np.int64) for _ in range(2)]
+    rows, columns, *_ = scene.canvas()
+    found = _nothing(1 + rows * columns)
     if not scene.things:
         return found
     for thing, patches in zip(scene.things, thing_patches(scene, 0.1), strict=True):

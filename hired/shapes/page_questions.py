@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hired.shapes.documents import Document, Row
-from hired.shapes.lexicon import CITIES, DAYS, GOODS, WORDS
+from hired.shapes.lexicon import CITIES, DAYS, GOODS, NAMES, WORDS
 from hired.shapes.page_phrases import KNOWS_PAGES, PAGE_NEARLY, PAGE_PHRASES
 from hired.shapes.phrases import ANSWERS_NOTHING, UNKNOWN, nonsense
 from hired.shapes.questions import Question, ask, fill
@@ -199,8 +199,7 @@ def foreign(scene: Scene, rng: np.random.Generator) -> Question:
     number = f"{rng.integers(24):02}:{rng.integers(60):02}"
     if rng.random() < 0.5:
         number = f"{rng.integers(1, 10)}.{rng.integers(100):02}"
-    names = GOODS + CITIES + DAYS
-    words = {"it": proper(names[rng.integers(len(names))]), "number": number}
+    words = {"it": proper(NAMES[rng.integers(len(NAMES))]), "number": number}
     return Question("foreign", _ask(kinds[rng.integers(len(kinds))], rng, **words), ANSWERS_NOTHING)
 
 

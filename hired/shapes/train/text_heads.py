@@ -87,10 +87,8 @@ def text_loss(
     pulls = [bag_loss(heads.fetched[i](f), pages, i > READ_FROM) for i, f in enumerate(fetched)]
     weights = {"word": 2.0, "slots": 3.0, "form": 0.5, "near": 3.0}
     total = sum(weights[name] * loss for name, loss in patch.items())
-    # As with posters: the first block's CLS and the feature block's weigh most.
-    shares = (0.9, 0.15, 0.15, 0.25, 0.8 * asking.gain, 0.25)
     total = total + 0.3 * bags[0] + 0.12 * sum(bags[1:])
-    total = total + sum(share * pull for share, pull in zip(shares, pulls, strict=False))
+    total = total + sum(share * pull for share, pull in zip(asking.shares, pulls, strict=False))
     parts = {name: loss.item() for name, loss in patch.items()}
     return total, parts | {"text_pull": pulls[FEATURE_BLOCK].item()}
 

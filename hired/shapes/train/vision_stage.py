@@ -148,11 +148,8 @@ def step_loss(
     early = early_loss(heads, states[2][:, 1:], batch)
     weights = {"shape": 1.2, "colour": 1.0, "digit": 3.0, "centre": 0.5, "xy": 1.0}
     total = sum(weights[k] * v for k, v in patch.items()) + 0.3 * early
-    # The first block's CLS has to find objects by colour alone, the feature block's sees whole
-    # objects: what these two fetch weighs most.
-    shares = (0.9, 0.15, 0.15, 0.25, 0.8 * asking.gain, 0.25)
     total = total + 0.3 * bags[0] + 0.12 * sum(bags[1:])
-    total = total + sum(s * p for s, p in zip(shares, pulls, strict=False))
+    total = total + sum(s * p for s, p in zip(asking.shares, pulls, strict=False))
     parts = {k: v.item() for k, v in patch.items()}
     parts |= {"bag": bags[FEATURE_BLOCK].item(), "pull": pulls[FEATURE_BLOCK].item()}
     parts |= {"bag0": bags[0].item()}

@@ -56,7 +56,7 @@ def test_a_number_draws_the_same_picture_again(handlers) -> None:
 def test_only_keys_of_bundled_posters_with_a_number_are_drawn(handlers, key) -> None:
     assert handlers.greeting.afresh.read(key) is None
     found = handlers.greeting.named(key)
-    assert found is None or found in handlers.greeting.posters
+    assert found is None or found in handlers.greeting.own
 
 
 def test_few_files_are_kept(monkeypatch) -> None:
@@ -67,21 +67,21 @@ def test_few_files_are_kept(monkeypatch) -> None:
 
 
 def test_documents_are_drawn_where_one_is_bundled() -> None:
-    drawing = Afresh(["receipt"])
-    drawn = drawing.draw("receipt-3")
+    drawing = Afresh(["shop"])
+    drawn = drawing.draw("shop-3")
     assert drawn.scene is None and drawn.answer.startswith("The price of")
-    assert drawing.another("receipt-3").startswith("receipt-")
+    assert drawing.another("shop-3").startswith("shop-")
     assert drawing.draw("board-3") is None and drawing.another("sparse") is None
 
 
 def test_the_embedded_model_alone_offers_another(handlers, others) -> None:
-    for one in handlers.greeting.posters:
+    for one in handlers.greeting.own:
         shown = FormChanges(handlers)._offer_another(one.image)
         assert shown["another"]["visible"] is True
         assert FormChanges(others)._offer_another(one.image)["another"]["visible"] is False
     drawn = handlers.greeting.named("count-4")
     assert handlers.greeting.another(drawn.image).startswith("count-")
-    assert handlers.greeting.another(handlers.greeting.documents[0].image) is None
+    assert handlers.greeting.another(handlers.greeting.real[0].image) is None
     assert handlers.greeting.another(None) is None
 
 

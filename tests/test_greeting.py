@@ -43,12 +43,12 @@ def first_run(greeting, **changes) -> tuple[Record, str, Image.Image]:
 
 
 def test_larger_models_get_documents_with_known_answers(greeting, tiny) -> None:
-    assert greeting.example() == greeting.documents[0] and len(greeting.documents) >= 4
-    assert all(one.answer and one.question and one.note for one in greeting.documents)
-    assert all(Path(one.image).stat().st_size < 150_000 for one in greeting.documents)
+    assert greeting.example() == greeting.real[0] and len(greeting.real) >= 4
+    assert all(one.answer and one.question and one.note for one in greeting.real)
+    assert all(Path(one.image).stat().st_size < 150_000 for one in greeting.real)
     toy = Greeting(Engine.holding(*tiny))
-    assert toy.example() == toy.posters[0]
-    assert toy.example(greeting.documents[1].key) == greeting.documents[1]
+    assert toy.example() == toy.own[0]
+    assert toy.example(greeting.real[1].key) == greeting.real[1]
 
 
 def test_documents_are_drawn_by_the_code_beside_them() -> None:
@@ -71,7 +71,7 @@ def test_first_answers_are_shown_to_who_comes_later(greeting) -> None:
         {"views": [STOCK, STOCK.__class__("hired", "stopped")]},
     ):  # fmt: skip
         greeting.keep(*first_run(greeting, **changes))
-    other = greeting.documents[1].image
+    other = greeting.real[1].image
     greeting.keep(first_run(greeting)[0], other, read_image(other))
     assert greeting.run() is None
     run, *shown = first_run(greeting)
@@ -102,7 +102,7 @@ def test_recorded_answers_are_shown_with_date_and_device(greeting, tmp_path) -> 
 
 
 def test_link_names_the_example(greeting, tmp_path) -> None:
-    handlers, example = Handlers(greeting.engine), greeting.documents[2]
+    handlers, example = Handlers(greeting.engine), greeting.real[2]
     values = form.write(Settings())
     query = _query(handlers, example.image, "Q?", **values)["link"]
     assert query == f"q=Q%3F&example={example.key}&run=1"
@@ -112,7 +112,7 @@ def test_link_names_the_example(greeting, tmp_path) -> None:
 
 
 def test_an_example_is_known_by_its_bytes_else_by_its_pixels(greeting, tmp_path, monkeypatch):
-    example = greeting.documents[2]
+    example = greeting.real[2]
     kept = read_image(example.image)
     again = tmp_path / Path(example.image).name
     kept.save(again, compress_level=1)
@@ -209,7 +209,7 @@ def test_shipped_answers_come_before_a_visitor_s_and_are_of_alternating_runs() -
         shipped.image["example"] == "sparse" and shipped.known == "The red heart shows the digit 2."
     )
     assert shipped.about["date"] and shipped.about["device_name"]
-    greeting.example = lambda key="": greeting.posters[0]  # loads no model
+    greeting.example = lambda key="": greeting.own[0]  # loads no model
     run, *shown = first_run(greeting)
     greeting.keep(run, *shown)
     assert greeting.run() == shipped
@@ -224,5 +224,5 @@ def test_a_document_is_foreign_only_to_a_model_that_does_not_read(monkeypatch, t
     tokenizer = build_tokenizer()
     monkeypatch.setattr(toy.engine.get().processor, "tokenizer", tokenizer)
     assert toy.reads and not toy.foreign(str(own), image)
-    photograph = toy.documents[0]
+    photograph = toy.real[0]
     assert toy.foreign(photograph.image, read_image(photograph.image))

@@ -1,6 +1,7 @@
 """Pictures that make the points of the examples: from seeds, with one question and its answer."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,6 +26,7 @@ from hired.shapes.points import (
 from hired.shapes.scenes import Scene
 from hired.shapes.scoring import content
 from hired.shapes.words import build_tokenizer
+from hired.web.examples import REAL, read_examples
 
 EVERY = tuple(dict.fromkeys(POSTERS + READING))
 PAGES = [point for point in READING if isinstance(point.shown, Pages)]
@@ -35,6 +37,11 @@ def test_the_tokenizer_tells_which_points_there_are() -> None:
     assert points_for(SimpleNamespace(tokenizer=build_tokenizer())) == READING
     assert {point.shown.kind for point in PAGES} == {"receipt", "prices", "board", "chart"}
     assert len(PAGES) == 4 and len(READING) == 6
+
+
+def test_no_link_to_an_own_example_names_one_of_a_real_model() -> None:
+    own = {Path(point.file).stem for point in EVERY}
+    assert len(own) == len(EVERY) and not own & {one.key for one in read_examples(REAL)}
 
 
 @pytest.mark.parametrize("point", EVERY, ids=lambda point: point.file)
@@ -82,7 +89,7 @@ def test_a_reader_gets_documents_whose_points_its_answers_make(monkeypatch, tmp_
     assert listed == json.loads((tmp_path / "examples.json").read_text())
     assert [one["file"] for one in listed] == [point.file for point in READING]
     by_file = {one["file"]: one for one in listed}
-    assert by_file["receipt.png"]["survives"] == 0.15 and by_file["page.png"]["survives"] == 0.6
+    assert by_file["shop.png"]["survives"] == 0.15 and by_file["prices.png"]["survives"] == 0.6
     for point in READING:
         entry = by_file[point.file]
         assert ("scene" in entry) == (point not in PAGES)

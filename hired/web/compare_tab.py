@@ -70,9 +70,8 @@ class Asked:
     @property
     def model(self) -> Parts:
         """Components that a model fills."""
-        posters, documents = self.examples
-        return {"methods": self.methods, **self.form.fields, "posters": posters,
-                "documents": documents}  # fmt: skip
+        own, real = self.examples
+        return {"methods": self.methods, **self.form.fields, "own": own, "real": real}
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +133,7 @@ def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, Chips]:
     take_as_sent(image, path_of)
     rows: list[gr.Row] = []
     chips: Chips = []
-    for examples in (handlers.greeting.posters, handlers.greeting.documents):
+    for examples in (handlers.greeting.own, handlers.greeting.real):
         with gr.Row(elem_classes="examples", visible=not rows) as row:
             rows.append(row)
             for one in examples:
@@ -142,7 +141,7 @@ def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, Chips]:
                 if chip.icon:
                     chip.keep_in_cache.add(chip.icon["path"])  # as gradio does with values
                 chips.append((one, chip))
-            if examples is handlers.greeting.posters:
+            if examples is handlers.greeting.own:
                 words = "Another one like this"
                 another = gr.Button(words, size="sm", elem_id="another")
     question = gr.Textbox(

@@ -95,15 +95,15 @@ class Greeting:
 
     def __init__(self, engine: Engine, recorded: Path = RECORDED) -> None:
         self.engine = engine
-        self.posters = read_examples()
-        self.documents = read_examples(REAL)
-        self.every = [*self.posters, *self.documents]
-        self.afresh = Afresh([one.key for one in self.posters])
+        self.own = read_examples()  # of the embedded model's world
+        self.real = read_examples(REAL)
+        self.every = [*self.own, *self.real]
+        self.afresh = Afresh([one.key for one in self.own])
         self._recorded = recorded
 
     @property
     def embedded(self) -> bool:
-        """True of the model that only knows posters of shapes."""
+        """True of the small model that ships, which knows its own world alone."""
         return self.engine.get().info["origin"] == "embedded"
 
     @property
@@ -114,7 +114,7 @@ class Greeting:
 
     def example(self, key: str = "") -> Example | None:
         """The example a link names, else the first of those that suit the model."""
-        fitting = self.posters if self.embedded else self.documents
+        fitting = self.own if self.embedded else self.real
         return self.named(key) or next(iter(fitting), None)
 
     def named(self, key: str) -> Example | None:
@@ -186,7 +186,7 @@ class Greeting:
             return False
         known = self.shown(path, image)
         if known:
-            return known in self.documents
+            return known in self.real
         return not (looks_like_poster(image) or (self.reads and looks_like_page(image)))
 
     def case(self, path: str, image: Image.Image, known: str) -> Case:

@@ -113,9 +113,9 @@ class Handlers:
         yield self._again(kept)
 
     def fit_examples(self) -> Values:
-        """Show the examples that suit the model: posters for the embedded one, else documents."""
+        """Show the examples that suit the model: of its own world for the embedded one."""
         toy = self.greeting.embedded
-        return {"posters": gr.update(visible=toy), "documents": gr.update(visible=not toy)}
+        return {"own": gr.update(visible=toy), "real": gr.update(visible=not toy)}
 
     def fit_form(self, settings: Settings) -> Values:
         """The form's values for these settings, with the layers and heads this model has."""

@@ -83,7 +83,8 @@ def measure(
         ModelError: a run did not end well.
     """
     greeting = Greeting(engine)
-    example = (greeting.posters if greeting.embedded else greeting.documents)[-1]  # answers most
+    fitting = greeting.own if greeting.embedded else greeting.real
+    example = max(fitting, key=lambda one: len(one.answer))
     image, found = read_image(example.image), []
     for settings in asked:
         for index in range(comparisons):

@@ -104,7 +104,7 @@ def measure(
     """
     # The gate deletes what is too much in this folder; Gradio's own is every app's.
     os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="hired-overhead-"))
-    example = Greeting(engine).documents[0]
+    example = Greeting(engine).real[0]
     demo = build(engine)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -2,13 +2,22 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from hired.shapes.documents import Document, Row, Word
 from hired.shapes.layouts import document_for
 from hired.shapes.lexicon import NAMES, WORDS, number
-from hired.shapes.scenes import SIDE, TILE, Scene, Thing, scene_for
+from hired.shapes.scenes import (
+    SIDE,
+    TILE,
+    Scene,
+    Thing,
+    patches_at,
+    scene_for,
+    thing_patches,
+)
 from hired.shapes.train.assemble import build_model, build_processor
 from hired.shapes.train.meanings import Tables
 from hired.shapes.train.seen import Seen
@@ -19,7 +28,6 @@ from hired.shapes.train.token_targets import (
     TokenHead,
     Told,
     partners,
-    patches_at,
     token_loss,
 )
 
@@ -34,6 +42,12 @@ def said(page: Document) -> list[tuple[str, str]]:
 def seen(page, order=ONE_TILE) -> Seen:
     """The page as if the tower had looked at it."""
     return Seen(page, torch.zeros(len(order), 4), order)
+
+
+def middle(scene: Scene, thing: Thing) -> list[int]:
+    """The patches of overview and crop that show an object's centre."""
+    x, y = np.array(thing.centre)[:, None]
+    return [int(patch) for [patch] in patches_at(scene.width, scene.height, x, y)]
 
 
 @pytest.mark.parametrize("kind", ["receipt", "prices", "board", "chart"])
@@ -92,7 +106,7 @@ def test_an_object_tells_its_place_in_the_overview_and_its_middle_everywhere():
     assert [part[2, 1].item() for part in overview] == [0, 0]
     assert [part[9, 10].item() for part in overview] == [2, 2]
     assert (told.columns[N:] == IGNORE).all() and (told.rows[N:] == IGNORE).all()
-    middles = sorted(patch for t in things for patch in patches_at(scene, *t.centre))
+    middles = sorted(patch for t in things for patch in middle(scene, t))
     assert told.marks.nonzero().ravel().tolist() == middles and len(middles) == 4
     assert set(told.marks[middles].tolist()) == {SHAPE}
     assert not told.names.any()
@@ -100,11 +114,9 @@ def test_an_object_tells_its_place_in_the_overview_and_its_middle_everywhere():
 
 @pytest.mark.parametrize("split", ["sparse", "alike", "large"])
 def test_points_lie_in_the_patches_that_show_their_object(split):
-    from hired.shapes.scenes import thing_patches
-
     for scene in (scene_for("validation", split, 0, index) for index in range(1, 6)):
         for thing, patches in zip(scene.things, thing_patches(scene, 0.01), strict=True):
-            assert patches.ravel()[list(patches_at(scene, *thing.centre))].all()
+            assert patches.ravel()[middle(scene, thing)].all()
 
 
 @pytest.mark.parametrize("kind", ["receipt", "prices", "board", "chart"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hired.shapes.lettering import FONTS, HELD_OUT_FONTS
-from hired.shapes.scenes import PATCH, SIDE, Scene
+from hired.shapes.scenes import SIDE, Scene, covered_patches
 
 KINDS = {"receipt": 11, "prices": 12, "board": 13, "chart": 14}
 """Kinds of documents; the numbers are part of a seed, beside those of the posters' splits."""
@@ -128,17 +128,10 @@ def word_patches(page: Document, share: float = 0.25) -> np.ndarray:
     """Patches of whose area each word's box covers at least `share`: bool (words, T, N), overview
     first.
     """
-    rows, columns, left, top = page.canvas()
-    found = np.zeros((len(page.words), 1 + rows * columns, SIDE * SIDE), bool)
+    rows, columns, *_ = page.canvas()
+    found = np.zeros((len(page.words), 1 + rows * columns, SIDE**2), bool)
     for plane, (x, y) in zip(found, word_points(page), strict=True):
-        sx, sy = SIDE / page.width, SIDE / page.height
-        at = (y * sy).astype(int) * SIDE + (x * sx).astype(int)
-        plane[0] = np.bincount(at, minlength=SIDE**2) * 4 * sx * sy >= share
-        column, row = ((x + left) // PATCH).astype(int), ((y + top) // PATCH).astype(int)
-        tile = row // SIDE * columns + column // SIDE
-        at = tile * SIDE**2 + row % SIDE * SIDE + column % SIDE
-        covered = np.bincount(at, minlength=rows * columns * SIDE**2) * 4 / PATCH**2 >= share
-        plane[1:] = covered.reshape(rows * columns, -1)
+        plane[:] = covered_patches(page.width, page.height, x, y, 4, share)
     return found
 
 

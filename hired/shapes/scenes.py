@@ -204,30 +204,32 @@ def patches(scene: Scene) -> int:
     return (1 + rows * columns) * SIDE * SIDE
 
 
-def footprints(scene: Scene, share: float = 0.25) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Patches of whose area each object covers at least `share`: of the overview, bool
-    (SIDE, SIDE), and of the crops laid side by side, bool (rows * SIDE, columns * SIDE).
+def patches_at(
+    width: int, height: int, x: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers (of T * N, overview first) of the overview's and the crops' patches that show points
+    of a picture of `width` x `height` px.
     """
-    rows, columns, left, top = scene.canvas()
-    overview = (SIDE, SIDE, 0, 0, scene.height / SIDE, scene.width / SIDE)
-    crops = (rows * SIDE, columns * SIDE, top, left, PATCH, PATCH)
-    found = []
-    for thing in scene.things:
-        alpha = sprite(thing.shape, thing.colour, thing.digit, thing.side)[..., 3] > 127
-        rows_, columns_ = np.nonzero(alpha)
-        y, x = rows_ + thing.y + 0.5, columns_ + thing.x + 0.5
-        planes = []
-        for high, wide, down, right, patch_y, patch_x in (overview, crops):
-            at = ((y + down) // patch_y).astype(int) * wide + ((x + right) // patch_x).astype(int)
-            covered = np.bincount(at, minlength=high * wide) >= share * patch_y * patch_x
-            planes.append(covered.reshape(high, wide))
-        found.append((planes[0], planes[1]))
-    return found
+    _, columns, left, top = Scene(width, height, (), 0).canvas()
+    view = (y // (height / SIDE)).astype(int) * SIDE + (x // (width / SIDE)).astype(int)
+    row, column = ((y + top) // PATCH).astype(int), ((x + left) // PATCH).astype(int)
+    tile = 1 + row // SIDE * columns + column // SIDE
+    return view, tile * SIDE**2 + row % SIDE * SIDE + column % SIDE
 
 
-def coverage(scene: Scene, share: float = 0.25) -> list[tuple[int, int]]:
-    """Count the patches of overview and crops of whose area each object covers at least `share`."""
-    return [(int(view.sum()), int(crop.sum())) for view, crop in footprints(scene, share)]
+def covered_patches(
+    width: int, height: int, x: np.ndarray, y: np.ndarray, area: float, share: float
+) -> np.ndarray:
+    """Patches at least a `share` of which is covered by points that stand for `area` px each: bool
+    (T, N), overview first, of a picture of `width` x `height` px.
+    """
+    rows, columns = grid_of(width, height)
+    tiles = 1 + rows * columns
+    shown = np.concatenate(patches_at(width, height, x, y))
+    points = np.bincount(shown, minlength=tiles * SIDE**2).reshape(tiles, -1)
+    room = np.full((tiles, 1), float(PATCH**2))
+    room[0] = width * height / SIDE**2
+    return points * area >= share * room
 
 
 def thing_patches(scene: Scene, share: float = 0.25) -> np.ndarray:
@@ -235,12 +237,18 @@ def thing_patches(scene: Scene, share: float = 0.25) -> np.ndarray:
     overview first.
     """
     rows, columns = grid_of(scene.width, scene.height)
-    found = np.zeros((len(scene.things), 1 + rows * columns, SIDE * SIDE), bool)
-    for plane, (view, crop) in zip(found, footprints(scene, share), strict=True):
-        plane[0] = view.reshape(-1)
-        tiles = crop.reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2)
-        plane[1:] = tiles.reshape(-1, SIDE * SIDE)
+    found = np.zeros((len(scene.things), 1 + rows * columns, SIDE**2), bool)
+    for plane, thing in zip(found, scene.things, strict=True):
+        solid = sprite(thing.shape, thing.colour, thing.digit, thing.side)[..., 3] > 127
+        down, right = np.nonzero(solid)
+        x, y = right + thing.x + 0.5, down + thing.y + 0.5
+        plane[:] = covered_patches(scene.width, scene.height, x, y, 1, share)
     return found
+
+
+def coverage(scene: Scene) -> list[tuple[int, int]]:
+    """Count the patches of overview and crops a quarter of which each object covers."""
+    return [(int(one[0].sum()), int(one[1:].sum())) for one in thing_patches(scene)]
 
 
 def object_patches(scene: Scene, share: float = 0.25) -> np.ndarray:

@@ -24,8 +24,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from hired.shapes.documents import Document, Word, word_patches
 from hired.shapes.lexicon import NAMES
-from hired.shapes.pictures import Picture
-from hired.shapes.scenes import PATCH, SIDE, Scene, thing_patches
+from hired.shapes.scenes import Scene, patches_at, thing_patches
 from hired.shapes.train.assemble import WIDTH
 from hired.shapes.train.document_tiles import WORD_NUMBER
 from hired.shapes.train.meanings import Tables
@@ -57,15 +56,6 @@ def _nearest(words: Sequence[Word], name: int, text: str) -> int:
     own = words[name]
     same = [i for i, word in enumerate(words) if word.text == text]
     return min(same, key=lambda i: 3 * abs(words[i].y - own.y) + abs(words[i].x - own.x))
-
-
-def patches_at(picture: Picture, x: float, y: float) -> tuple[int, int]:
-    """Numbers (of T * N) of the patches of overview and crop that show a point, given in px."""
-    _, columns, left, top = picture.canvas()
-    column, row = int((x + left) // PATCH), int((y + top) // PATCH)
-    tile = 1 + row // SIDE * columns + column // SIDE
-    crop = tile * N + row % SIDE * SIDE + column % SIDE
-    return int(y / picture.height * SIDE) * SIDE + int(x / picture.width * SIDE), crop
 
 
 @dataclass(frozen=True)
@@ -122,8 +112,8 @@ def _page(page: Document, crops: bool) -> list[np.ndarray]:
         found[0][under[figure]] = WORD_NUMBER[text] + 1
         if text in NAMES:
             middle = np.array([[word.x + word.width / 2], [word.y + word.height / 2]])
-            [x], [y] = page.turned(*middle)
-            found[1].ravel()[patches_at(page, x, y)[int(crops)]] = ITEM
+            at = patches_at(page.width, page.height, *page.turned(*middle))
+            found[1].ravel()[at[int(crops)]] = ITEM
     return found
 
 
@@ -135,7 +125,8 @@ def _poster(scene: Scene) -> list[np.ndarray]:
         return found
     for thing, patches in zip(scene.things, thing_patches(scene, 0.1), strict=True):
         x, y = thing.centre
-        found[1].ravel()[list(patches_at(scene, x, y))] = SHAPE
+        middle = np.array([[x], [y]])
+        found[1].ravel()[np.concatenate(patches_at(scene.width, scene.height, *middle))] = SHAPE
         found[2][0][patches[0]] = int(3 * x / scene.width)
         found[3][0][patches[0]] = int(3 * y / scene.height)
     return found

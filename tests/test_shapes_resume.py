@@ -1,14 +1,24 @@
 """A training that was interrupted ends with the very weights of one that was not."""
 
 import json
+from argparse import Namespace
 
 import pytest
 import torch
 
-from hired.shapes.train import language_stage, seen, vision_stage
+from hired.errors import ModelError
+from hired.shapes.train import language_stage, seen, training, vision_stage
 from hired.shapes.train.assemble import build_model, build_processor
+from hired.shapes.train.checkpoints import save_checkpoint
 from hired.shapes.train.one_tile import encode_tiles
-from hired.shapes.train.schedule import MIXTURE, POSTERS, Course, VisionSchedule
+from hired.shapes.train.schedule import (
+    MIXTURE,
+    POSTERS,
+    Course,
+    LanguageSchedule,
+    Schedule,
+    VisionSchedule,
+)
 from hired.shapes.train.token_targets import TokenHead
 
 
@@ -58,6 +68,28 @@ def test_the_vision_stage_goes_on_to_the_same_bits(tmp_path, interrupt, ended):
     saved = [torch.load(tmp_path / n / "vision.pt", weights_only=True) for n in ("whole", "parts")]
     for name, value in saved[0]["heads"].items():
         assert torch.equal(value, saved[1]["heads"][name]), name
+
+
+def test_a_closing_course_without_the_weights_before_it_says_so(tmp_path, interrupt):
+    schedule = VisionSchedule(1, size=2, documents=1, apart=1, closing=2)
+    interrupt(vision_stage, 2)
+    with pytest.raises(Interrupted):
+        vision_stage.train(tmp_path, schedule, workers=0)
+    (tmp_path / "before-closing.pt").unlink()
+    with pytest.raises(ModelError, match=r"before-closing.pt, the weights before"):
+        vision_stage.train(tmp_path, schedule, workers=0)
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_the_tiles_of_a_lesson_that_is_over_are_not_looked_at_again(tmp_path, monkeypatch, step):
+    plan = LanguageSchedule(lesson=Course(2, size=2), held_out=1)
+    schedule = Schedule(language=plan)
+    args = Namespace(checkpoints=tmp_path, seed=3, resume_from=None)
+    save_checkpoint(tmp_path / "lesson.pt", step, 3, training.start_of(args, schedule))
+    looked = []
+    monkeypatch.setattr(training, "encode_tiles", lambda model, *part: looked.append(part) or part)
+    training.lesson_tiles(None, args, schedule, 1, 2)
+    assert looked == ([] if step == 2 else [(3, 2, 2, True), (3, 10**6, 1, True)])
 
 
 def test_the_language_stage_goes_on_to_the_same_bits(tmp_path, interrupt):

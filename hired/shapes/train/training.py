@@ -27,7 +27,7 @@ from hired.shapes.train.assemble import build_model, build_processor, load_weigh
 from hired.shapes.train.checkpoints import load_checkpoint
 from hired.shapes.train.one_tile import encode_tiles
 from hired.shapes.train.schedule import Schedule
-from hired.shapes.train.seen import encode, encode_once
+from hired.shapes.train.seen import Seen, encode, encode_once
 from hired.shapes.train.token_targets import TokenHead
 
 LESSON_ROUND = 400
@@ -187,12 +187,8 @@ def language_process(
     known, start = (model, TokenHead().to(device), processor.tokenizer), start_of(args, schedule)
     learn = partial(language_stage.train, *known, seed=args.seed, log=log, start=start)
     if begins:
-        lesson = plan.lesson
-        share = lesson.size * min(lesson.steps, LESSON_ROUND) // processes
-        tiles = list(encode_tiles(model, args.seed, number * share, share, plan.reads))
-        held_out = list(encode_tiles(model, args.seed, 10**6, plan.held_out, plan.reads))
-        path = folder / "lesson.pt"
-        learn(tiles, held_out, path, lesson)
+        tiles = lesson_tiles(model, args, schedule, number, processes)
+        learn(*tiles, folder / "lesson.pt", plan.lesson)
     share = plan.pictures // processes
     numbers = range(number * share, (number + 1) * share)
     workers = drawing(device, args.threads)
@@ -210,6 +206,24 @@ def language_process(
     if number == 0:
         save(model, args.out)
     distributed.destroy_process_group()
+
+
+def lesson_tiles(
+    model: LlavaNextForConditionalGeneration,
+    args: Namespace,
+    schedule: Schedule,
+    number: int,
+    processes: int,
+) -> tuple[list[Seen], list[Seen]]:
+    """Tiles of the first lesson, this process's share and the held-out ones; none if it is over."""
+    plan, lesson = schedule.language, schedule.language.lesson
+    saved = load_checkpoint(args.checkpoints / "lesson.pt", args.seed, start_of(args, schedule))
+    if saved is not None and saved["step"] == lesson.steps:
+        return [], []
+    share = lesson.size * min(lesson.steps, LESSON_ROUND) // processes
+    parts = ((number * share, share), (10**6, plan.held_out))
+    own, held_out = (list(encode_tiles(model, args.seed, *part, plan.reads)) for part in parts)
+    return own, held_out
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

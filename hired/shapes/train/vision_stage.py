@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import CLIPVisionModel
 
+from hired.errors import ModelError
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 from hired.shapes.train.batches import Batches, held_out_scraps
 from hired.shapes.train.checkpoints import Journal, load_checkpoint, save_checkpoint
@@ -234,7 +235,8 @@ def train(
     `vision.jsonl`. A training that was interrupted ends with the same weights as one that was not.
 
     Raises:
-        ModelError: the checkpoint is of another run, or a loss is not finite.
+        ModelError: the checkpoint is of another run, the weights before its closing course are
+            missing, or a loss is not finite.
     """
     steps, start = schedule.length, str(schedule)
     tower = new_tower(seed, to_tensors(Batches(seed + 50, 64)[0])["pixels"])
@@ -247,6 +249,11 @@ def train(
         for name, part in whole.items():
             part.load_state_dict(saved[name])
         first = saved["step"]
+    if schedule.steps < first < steps and not before.exists():
+        raise ModelError(
+            f"{state} is in the middle of its closing course, and {before}, the weights before "
+            f"that, is missing. Bring the file back, or remove {state} to train the tower anew."
+        )
     switches = {"harder": schedule.harder // 2, "even": schedule.steps // 2}
     batches = Batches(seed, schedule.size, schedule.documents, **switches)
     round_of, shown = divmod(first, 2 * schedule.apart)
@@ -260,7 +267,8 @@ def train(
         parts = take_step(whole, schedule, seed, step, next(source))
         last = step + 1 == steps
         if last and schedule.closing:
-            kept = load_checkpoint(before, seed, start) or {}
+            kept = load_checkpoint(before, seed, start)
+            assert kept is not None
             blend({"tower": tower, "heads": heads}, kept, schedule.kept)
         more = check if heads.text and (last or (step + 1) % CHECK_EVERY == 0) else dict
         journal.add(step + 1, parts, more, last)

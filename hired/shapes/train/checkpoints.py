@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,20 @@ def load_checkpoint(path: Path, seed: int, start: str = "") -> dict[str, Any] | 
             f"Give another folder with --checkpoints, or remove the file."
         )
     return saved
+
+
+def resume(path: Path, parts: Mapping[str, Any], seed: int, start: str) -> int:
+    """Bring the parts to the state of the checkpoint at `path`, and tell its step; 0 without one.
+
+    Raises:
+        ModelError: it is of another run.
+    """
+    saved = load_checkpoint(path, seed, start)
+    if saved is None:
+        return 0
+    for name, part in parts.items():
+        part.load_state_dict(saved[name])
+    return int(saved["step"])
 
 
 class Journal:

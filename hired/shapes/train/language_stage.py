@@ -23,7 +23,7 @@ from hired.shapes.documents import Document
 from hired.shapes.pictures import draw, offered
 from hired.shapes.questions import Question
 from hired.shapes.train.batches import Batches
-from hired.shapes.train.checkpoints import Journal, load_checkpoint, save_checkpoint
+from hired.shapes.train.checkpoints import Journal, resume, save_checkpoint
 from hired.shapes.train.meanings import Tables, meanings
 from hired.shapes.train.optimiser import Optimiser
 from hired.shapes.train.packed_questions import Pages, Spelling, answer_loss, lay_out, read, score
@@ -200,11 +200,7 @@ def train(
     model.model.vision_tower.requires_grad_(False)
     optimiser = Optimiser([*learnable(model), *head.named_parameters()], MATRICES, decay=0.01)
     whole: dict[str, Any] = {"model": model, "head": head, "optimiser": optimiser}
-    first = 0
-    if saved := load_checkpoint(path, seed, start):
-        for name, part in whole.items():
-            part.load_state_dict(saved[name])
-        first = saved["step"]
+    first = resume(path, whole, seed, start)
     journal = Journal(path.with_suffix(".jsonl"), 20, log, first)
     check = partial(checked, model, held_out, spelling)
     source = steps_of(seen, course, seed, spelling, first)

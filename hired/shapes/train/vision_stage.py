@@ -21,7 +21,7 @@ from transformers import CLIPVisionModel
 from hired.errors import ModelError
 from hired.shapes.sprites import COLOUR_NAMES, SHAPES
 from hired.shapes.train.batches import Batches, held_out_scraps
-from hired.shapes.train.checkpoints import Journal, load_checkpoint, save_checkpoint
+from hired.shapes.train.checkpoints import Journal, load_checkpoint, resume, save_checkpoint
 from hired.shapes.train.clip_init import FEATURE_BLOCK, LAYERS, WIDTH, new_tower
 from hired.shapes.train.closing import Asking, Fetch, blend, closing, plain
 from hired.shapes.train.optimiser import Optimiser
@@ -221,6 +221,17 @@ def take_step(
     return parts
 
 
+def batches_of(
+    schedule: VisionSchedule, seed: int, first: int, workers: int
+) -> Iterator[dict[str, torch.Tensor]]:
+    """The schedule's batches from step `first` on."""
+    switches = {"harder": schedule.harder // 2, "even": schedule.steps // 2}
+    batches = Batches(seed, schedule.size, schedule.documents, **switches)
+    round_of, shown = divmod(first, 2 * schedule.apart)
+    fresh = drawn(batches, range(round_of * schedule.apart, schedule.length), workers)
+    return islice(twice(fresh, schedule.apart), shown, None)
+
+
 def train(
     folder: Path,
     schedule: VisionSchedule,
@@ -244,21 +255,14 @@ def train(
     heads = Heads(reads=schedule.documents > 0).to(device)
     optimiser = Optimiser([*tower.named_parameters(), *heads.named_parameters()], MATRICES, SLOW)
     whole: dict[str, Any] = {"tower": tower, "heads": heads, "optimiser": optimiser}
-    state, before, first = folder / "vision.pt", folder / "before-closing.pt", 0
-    if saved := load_checkpoint(state, seed, start):
-        for name, part in whole.items():
-            part.load_state_dict(saved[name])
-        first = saved["step"]
+    state, before = folder / "vision.pt", folder / "before-closing.pt"
+    first = resume(state, whole, seed, start)
     if schedule.steps < first < steps and not before.exists():
         raise ModelError(
             f"{state} is in the middle of its closing course, and {before}, the weights before "
             f"that, is missing. Bring the file back, or remove {state} to train the tower anew."
         )
-    switches = {"harder": schedule.harder // 2, "even": schedule.steps // 2}
-    batches = Batches(seed, schedule.size, schedule.documents, **switches)
-    round_of, shown = divmod(first, 2 * schedule.apart)
-    fresh = drawn(batches, range(round_of * schedule.apart, steps), workers)
-    source = islice(twice(fresh, schedule.apart), shown, None)
+    source = batches_of(schedule, seed, first, workers)
     journal = Journal(folder / "vision.jsonl", 50, log, first)
     check = partial(checked, tower, heads, seed)
     for step in tqdm(range(first, steps), "vision", steps, initial=first, disable=None):

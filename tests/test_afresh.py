@@ -20,7 +20,6 @@ from hired.web.permalink import arrive
 from hired.web.settings import Settings
 from hired.web.share_panel import Recall, _query
 from hired.web.uploads import read_image
-from hired.web.why_panel import read_scene
 
 FORM = form.write(Settings())
 SHIPPED = (FOLDER / "recorded" / "shapes.json").read_bytes()
@@ -45,7 +44,7 @@ def test_a_number_draws_the_same_picture_again(handlers) -> None:
     assert (again.question, again.answer) == (fresh.question, fresh.answer)
     assert again.answer and again.survives is None and "number 17" in again.note
     scene, question = draw_like(POSTERS[0], 17)
-    assert (again.question, read_scene(again).things) == (question.text, scene.things)
+    assert (again.question, again.picture) == (question.text, scene)
     assert np.array_equal(np.asarray(Image.open(again.image)), np.asarray(render(scene, 2)))
     assert greeting.named("sparse-18").image != again.image
 
@@ -69,7 +68,7 @@ def test_few_files_are_kept(monkeypatch) -> None:
 def test_documents_are_drawn_where_one_is_bundled() -> None:
     drawing = Afresh(["shop"])
     drawn = drawing.draw("shop-3")
-    assert drawn.scene is None and drawn.answer.startswith("The price of")
+    assert drawn.picture.kind == "receipt" and drawn.answer.startswith("The price of")
     assert drawing.another("shop-3").startswith("shop-")
     assert drawing.draw("board-3") is None and drawing.another("sparse") is None
 

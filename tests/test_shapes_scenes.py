@@ -9,11 +9,11 @@ from hired.shapes.scenes import (
     PINPOINTS,
     TILE,
     Scene,
-    coverage,
     grid_of,
     patches,
     render,
     scene_for,
+    thing_patches,
 )
 from hired.shapes.sprites import COLOURS, SHAPES, digit_box, sprite
 
@@ -40,10 +40,10 @@ def test_objects_are_small_and_content_is_sparse():
     crop, overview = [], []
     for scene in SPARSE:
         assert 1 <= len(scene.things) <= 6
-        covered = coverage(scene)
-        assert sum(map(sum, covered)) <= CONTENT_SHARE * patches(scene) or len(covered) == 1
-        overview += [pair[0] for pair in covered]
-        crop += [pair[1] for pair in covered]
+        covered = thing_patches(scene)
+        assert covered.sum() <= CONTENT_SHARE * patches(scene) or len(covered) == 1
+        overview += [one[0].sum() for one in covered]
+        crop += [one[1:].sum() for one in covered]
     assert np.mean([3 <= n <= 9 for n in crop]) > 0.95
     assert np.mean([n <= 4 for n in overview]) > 0.9
     assert 1 <= np.median(overview) <= 2
@@ -53,7 +53,7 @@ def test_alike_posters_are_sparse_ones_in_two_colours():
     scenes = [scene_for("train", "alike", 0, i) for i in range(60)]
     assert max(len({t.colour for t in s.things}) for s in scenes) == 2
     for scene in scenes:
-        covered = sum(map(sum, coverage(scene)))
+        covered = thing_patches(scene).sum()
         assert covered <= CONTENT_SHARE * patches(scene) or len(scene.things) == 1
     names = [[t.colour for t in s.things] for s in scenes if len(s.things) > 2]
     assert len(names) > 20 and all(len(set(n)) < len(n) for n in names)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hired.shapes.documents import Document, Row, Word
+from hired.shapes.documents import Document, Row, Word, line_words
 from hired.shapes.layouts import document_for
 from hired.shapes.lexicon import NAMES, WORDS, number
 from hired.shapes.scenes import (
@@ -27,16 +27,20 @@ from hired.shapes.train.token_targets import (
     SHAPE,
     TokenHead,
     Told,
-    partners,
     token_loss,
 )
 
 ONE_TILE = torch.arange(N, dtype=torch.int32)
 
 
+def pairs_of(page: Document) -> list[tuple[int, int]]:
+    """A name and one of its numbers each, by their places among the page's words."""
+    return [(name, number) for name, *numbers in line_words(page) for number in numbers]
+
+
 def said(page: Document) -> list[tuple[str, str]]:
     """The texts of the page's pairs."""
-    return [(page.words[a].text.lower(), page.words[b].text.lower()) for a, b in partners(page)]
+    return [(page.words[a].text.lower(), page.words[b].text.lower()) for a, b in pairs_of(page)]
 
 
 def seen(page, order=ONE_TILE) -> Seen:
@@ -59,7 +63,7 @@ def test_every_fact_of_a_page_is_a_pair_in_reading_order(kind, index):
     facts += [("total", page.total)] if page.total else []
     assert sorted(sorted(pair) for pair in pairs) == sorted(sorted(fact) for fact in facts)
     assert all(number(name) is None and number(figure) for name, figure in pairs)
-    for early, late in partners(page):
+    for early, late in pairs_of(page):
         one, other = page.words[early], page.words[late]
         assert one.y <= other.y + 3 and (one.x < other.x or one.y < other.y)
 
@@ -71,7 +75,7 @@ def test_equal_numbers_belong_to_the_name_of_their_line():
         ("Bread", 4, 10), ("2.50", 120, 10), ("Milk", 4, 40), ("2.50", 120, 40)))  # fmt: skip
     rows = (Row("bread", ("2.50",)), Row("milk", ("2.50",)))
     page = replace(page, width=168, height=168, look=look, words=words, rows=rows)
-    assert partners(page) == [(0, 1), (2, 3)]
+    assert pairs_of(page) == [(0, 1), (2, 3)]
     told = Told.of(seen(page)).names.reshape(SIDE, SIDE)
     assert {WORDS[n - 1] for n in told[0:2].ravel() if n} == {"bread"}
     assert {WORDS[n - 1] for n in told[2:5].ravel() if n} == {"milk"}

@@ -1,6 +1,7 @@
 """Why an answer failed: the shipped places are the pictures', counts are the selections'."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,11 @@ from asking import shared
 from PIL import Image
 
 import hired
-from hired.shapes.points import POSTERS, SCALE, candidates
-from hired.shapes.scenes import render, thing_patches
+from hired.shapes.about import about, things_asked
+from hired.shapes.documents import text_patches
+from hired.shapes.page_questions import proper
+from hired.shapes.pictures import render
+from hired.shapes.points import READING, SCALE, Pages, draw_like
 from hired.web import export, why_panel
 from hired.web.engine import Engine
 from hired.web.examples import read_examples
@@ -18,7 +22,7 @@ from hired.web.export import Record
 from hired.web.handlers import Handlers
 from hired.web.pane_state import PaneState
 from hired.web.settings import Settings
-from hired.web.why_panel import asked_about, read_scene, why
+from hired.web.why_panel import why
 
 EXAMPLES = {Path(example.image).stem: example for example in read_examples()}
 RIGHT, WRONG = "The pink circle shows the digit 6.", "There is no pink circle."
@@ -29,24 +33,19 @@ def handlers():
     return Handlers(Engine.holding(*hired.load("shapes")))
 
 
-BUNDLED = [point for point in POSTERS if Path(point.file).stem in EXAMPLES]
-
-
-@pytest.mark.parametrize("point", BUNDLED, ids=lambda point: point.file)
-def test_the_places_shipped_are_those_of_the_picture(point) -> None:
-    """Objects drawn at their places on a poster of the same seed are the file, pixel for pixel."""
-    example = EXAMPLES[Path(point.file).stem]
-    made = next(s for s, asked in candidates(point, 80) if s.things == read_scene(example).things)
+@pytest.mark.parametrize("example", EXAMPLES.values(), ids=list(EXAMPLES))
+def test_what_ships_beside_an_image_is_what_its_maker_drew(example) -> None:
     with Image.open(example.image) as file:
-        assert np.array_equal(np.asarray(file.convert("RGB")), np.asarray(render(made, SCALE)))
-    assert thing_patches(made).any(axis=(1, 2)).all(), "every object covers a patch"
+        drawn = np.asarray(render(example.picture, SCALE))
+        assert np.array_equal(np.asarray(file.convert("RGB")), drawn)
+    assert about(example.picture, example.question)
 
 
 def test_a_question_tells_which_object_it_is_about() -> None:
-    things = read_scene(EXAMPLES["dense"]).things
+    things = EXAMPLES["dense"].picture.things
 
     def names(question):
-        found = (things[index] for index in asked_about(things, question))
+        found = (things[index] for index in things_asked(things, question))
         return [f"{thing.colour} {thing.shape}" for thing in found]
 
     assert names("Can you read the number on the pink circle?") == ["pink circle"]
@@ -89,6 +88,37 @@ def test_a_right_answer_is_explained_without_a_remedy(handlers) -> None:
     told, shown = words(handlers, "hired", RIGHT, shared(budget=0.6))
     assert "What was kept of it" in told and "data-percent" not in shown
     assert "fail" not in told
+
+
+PAGES = {point.shown.kind: point for point in READING if isinstance(point.shown, Pages)}
+
+
+@pytest.mark.parametrize(("kind", "question", "said"), [
+    ("prices", "What does {name} cost?", "the line of {name}"),
+    ("prices", "What costs {number}?", "the line of {name}"),
+    ("board", "Where does the {number} go?", "the line of {name}"),
+    ("chart", "Which bar is the highest?", "the {lines} lines it asks about"),
+    ("receipt", "What is the total?", "the total"),
+    ("receipt", "How much is it in all?", "the total"),
+])  # fmt: skip
+def test_on_a_page_it_tells_what_was_kept_of_a_line(handlers, kind, question, said) -> None:
+    page, _ = draw_like(PAGES[kind], 3)
+    row = page.rows[1]
+    words = {"name": proper(row.name), "number": row.numbers[0], "lines": len(page.rows)}
+    example = replace(EXAMPLES["dense"], question=question.format(**words), picture=page)
+    views = [PaneState(lane, "done", "") for lane in shared(right="hired").texts]
+    told = why(handlers.engine.get(), render(page, SCALE), example, example.question, views)
+    patches = about(page, example.question).patches
+    assert f"patches that show {said.format(**words)}:" in told
+    assert f"of {patches[0].sum()} in the overview" in told and patches[1:].any()
+
+
+def test_a_line_s_patches_are_those_of_its_name_and_its_numbers() -> None:
+    page, _ = draw_like(PAGES["board"], 5)
+    lines = [about(page, row.name).patches for row in page.rows]
+    assert np.array_equal(np.any(lines, axis=0), about(page, "How many trains are there?").patches)
+    assert all(shown[1:].any() for shown in lines)
+    assert max(shown.sum() for shown in lines) < text_patches(page).sum() / 2
 
 
 def test_only_the_posters_maker_knows(handlers, tmp_path) -> None:

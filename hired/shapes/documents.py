@@ -5,6 +5,7 @@ questions ask about. `layouts` makes pages from seeds, `printing` their pixels.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,6 +134,26 @@ def word_patches(page: Document, share: float = 0.25) -> np.ndarray:
     for plane, (x, y) in zip(found, word_points(page), strict=True):
         plane[:] = covered_patches(page.width, page.height, x, y, 4, share)
     return found
+
+
+def line_words(page: Document) -> list[list[int]]:
+    """The places in `page.words` of each line's name and its numbers, in the rows' order; that of a
+    receipt's total comes last.
+    """
+    labels = [(row.name, row.numbers) for row in page.rows]
+    labels += [("total", (page.total,))] if page.total else []
+    found = []
+    for name, numbers in labels:
+        [own] = [i for i, word in enumerate(page.words) if word.text.lower() == name]
+        found.append([own, *(_nearest(page.words, own, text) for text in numbers)])
+    return found
+
+
+def _nearest(words: Sequence[Word], name: int, text: str) -> int:
+    """The word with this text that stands nearest to the name, above all by its line."""
+    own = words[name]
+    same = [i for i, word in enumerate(words) if word.text == text]
+    return min(same, key=lambda i: 3 * abs(words[i].y - own.y) + abs(words[i].x - own.x))
 
 
 def text_patches(page: Document) -> np.ndarray:

@@ -11,8 +11,8 @@ from typing import Any
 from hired.selectors import build
 from hired.shapes.evaluate import answer, is_right
 from hired.shapes.lexicon import knows_documents
-from hired.shapes.pictures import Picture, render
-from hired.shapes.points import POSTERS, READING, SCALE, Point, candidates, places
+from hired.shapes.pictures import Picture, describe, render
+from hired.shapes.points import POSTERS, READING, SCALE, Point, candidates
 from hired.shapes.questions import Question
 from hired.shapes.scoring import conclusion
 
@@ -59,9 +59,9 @@ def write_examples(model: Any, processor: Any, folder: Path, tries: int = 80) ->
             render(picture, SCALE).save(folder / point.file, optimize=True)
             entry = {"file": point.file, "question": question.text,
                      "answer": conclusion(question.answer), "title": point.title,
-                     "note": point.note, "scene": places(picture),
+                     "note": point.note, "picture": describe(picture),
                      "survives": survives(model, processor, picture, question)}  # fmt: skip
-            listed.append({key: value for key, value in entry.items() if key != "scene" or value})
+            listed.append(entry)
             break
     (folder / "examples.json").write_text(json.dumps(listed, indent=1) + "\n")
     return listed

@@ -1,6 +1,7 @@
 """Pictures of both halves of the world, posters and documents: by number, with their questions."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,11 @@ from PIL import Image
 
 from hired.shapes import printing, scenes
 from hired.shapes.documents import KINDS as PAGES
-from hired.shapes.documents import Document, text_patches
+from hired.shapes.documents import Bar, Document, Look, Row, Word, text_patches
 from hired.shapes.layouts import document_for
 from hired.shapes.page_questions import PAGE_KINDS, foreign
 from hired.shapes.questions import KINDS, Question
-from hired.shapes.scenes import SPLITS, STREAMS, Scene, object_patches, scene_for
+from hired.shapes.scenes import SPLITS, STREAMS, Scene, Thing, object_patches, scene_for
 
 Picture = Scene | Document
 Kind = Callable[[Any, np.random.Generator], Question | None]
@@ -42,6 +43,25 @@ def render(picture: Picture, scale: int = 1) -> Image.Image:
     if isinstance(picture, Document):
         return printing.render(picture, scale)
     return scenes.render(picture, scale)
+
+
+def describe(picture: Picture) -> dict[str, Any]:
+    """A picture as plain data, for `described`."""
+    return asdict(picture)
+
+
+def described(data: Mapping[str, Any]) -> Picture:
+    """The picture that `describe` gave; numbers in JSON lists are tuples again."""
+    if "things" in data:
+        return Scene(**{**data, "things": tuple(Thing(**one) for one in data["things"])})
+    parts = {
+        "look": Look(**data["look"]),
+        "words": tuple(Word(**one) for one in data["words"]),
+        "rows": tuple(Row(one["name"], tuple(one["numbers"])) for one in data["rows"]),
+        "bars": tuple(Bar(**one) for one in data["bars"]),
+        "rules": tuple(data["rules"]),
+    }
+    return Document(**{**data, **parts})
 
 
 def content_patches(picture: Picture) -> np.ndarray:

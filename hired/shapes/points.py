@@ -5,8 +5,7 @@ All of them are of the `examples` stream, which no training or test sees. A mode
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -157,11 +156,3 @@ def draw_like(point: Point, number: int) -> tuple[Picture, Question]:
     first = STRIDE * (1 + number)
     found = (point.candidate(index) for index in range(first, first + STRIDE))
     return next(one for one in found if one is not None)
-
-
-def places(picture: Picture) -> dict[str, Any] | None:
-    """Size of a poster and the place of each object, in poster pixels; None for a document."""
-    if isinstance(picture, Document):
-        return None
-    things = [asdict(thing) for thing in picture.things]
-    return {"width": picture.width, "height": picture.height, "things": things}

@@ -155,7 +155,7 @@ def sparse_scene(rng: np.random.Generator) -> Scene:
     count = int(rng.choice(6, p=(0.08, 0.14, 0.2, 0.22, 0.2, 0.16))) + 1
     things = place(rng, (width, height), count, SMALL)
     scene = Scene(width, height, tuple(things), seed)
-    while len(things) > 1 and sum(map(sum, coverage(scene))) > CONTENT_SHARE * patches(scene):
+    while len(things) > 1 and thing_patches(scene).sum() > CONTENT_SHARE * patches(scene):
         things.pop()
         scene = Scene(width, height, tuple(things), seed)
     return scene
@@ -244,11 +244,6 @@ def thing_patches(scene: Scene, share: float = 0.25) -> np.ndarray:
         x, y = right + thing.x + 0.5, down + thing.y + 0.5
         plane[:] = covered_patches(scene.width, scene.height, x, y, 1, share)
     return found
-
-
-def coverage(scene: Scene) -> list[tuple[int, int]]:
-    """Count the patches of overview and crops a quarter of which each object covers."""
-    return [(int(one[0].sum()), int(one[1:].sum())) for one in thing_patches(scene)]
 
 
 def object_patches(scene: Scene, share: float = 0.25) -> np.ndarray:

@@ -10,10 +10,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import randbelow
-from typing import Any
 
-from hired.shapes.pictures import render
-from hired.shapes.points import NUMBERS, POSTERS, READING, SCALE, draw_like, places
+from hired.shapes.pictures import Picture, render
+from hired.shapes.points import NUMBERS, POSTERS, READING, SCALE, draw_like
 from hired.shapes.scoring import conclusion
 from hired.web.uploads import upload_folder
 
@@ -29,13 +28,13 @@ class Drawn:
         image: path of the file.
         question: about it.
         answer: the right one.
-        scene: places of a poster's objects; None for a document.
+        picture: what its maker placed where.
     """
 
     image: str
     question: str
     answer: str
-    scene: dict[str, Any] | None
+    picture: Picture
 
 
 class Afresh:
@@ -89,4 +88,4 @@ class Afresh:
         file = Path(tempfile.mkdtemp(prefix="drawn-", dir=upload_folder())) / f"{key}.png"
         render(picture, SCALE).save(file)
         answer = conclusion(question.answer)
-        return Drawn(str(file), question.text, answer, places(picture))
+        return Drawn(str(file), question.text, answer, picture)

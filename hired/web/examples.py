@@ -6,7 +6,7 @@ Knows no gradio. The answers are of this server's last such run, or of one shipp
 
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from PIL import Image
 from hired.errors import HiredError
 from hired.shapes.lexicon import knows_documents
 from hired.shapes.likeness import looks_like_page, looks_like_poster
+from hired.shapes.pictures import Picture, described
 from hired.web.afresh import Afresh
 from hired.web.engine import Engine
 from hired.web.export import Record, about, from_json
@@ -39,7 +40,7 @@ class Example:
         question: what to ask.
         answer: the known answer.
         note: what it shows.
-        scene: `width`, `height` and `things` of a poster, as its maker placed them.
+        picture: of the embedded model's world, as its maker placed everything on it, or None.
         survives: the least budget from which on HiRED answers right, or None.
     """
 
@@ -49,7 +50,7 @@ class Example:
     question: str
     answer: str = ""
     note: str = ""
-    scene: dict[str, Any] | None = field(default=None, hash=False)
+    picture: Picture | None = None
     survives: float | None = None
 
     @property
@@ -78,13 +79,14 @@ def _read_example(folder: Path, entry: Any) -> Example | None:
     try:
         path = (folder / entry["file"]).resolve(strict=True)
         asked, title = entry["question"], entry["title"]
+        picture = described(entry["picture"]) if "picture" in entry else None
     except (KeyError, OSError, TypeError):
         return None
     if folder.resolve() not in path.parents:
         return None
     answer, note = entry.get("answer", ""), entry.get("note", "")
-    scene, survives = entry.get("scene"), entry.get("survives")
-    return Example(path.stem, title, str(path), asked, answer, note, scene, survives)
+    survives = entry.get("survives")
+    return Example(path.stem, title, str(path), asked, answer, note, picture, survives)
 
 
 RECORDED = FOLDER / "recorded"
@@ -126,7 +128,7 @@ class Greeting:
         like, number = key.split("-")
         told = f"Drawn afresh, number {number}; not seen in training."
         return Example(key, bundled[like].title, drawn.image, drawn.question, drawn.answer, told,
-                       drawn.scene)  # fmt: skip
+                       drawn.picture)  # fmt: skip
 
     def asks(self, question: str) -> bool:
         """Test whether a question is an example's."""

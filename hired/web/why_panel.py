@@ -1,14 +1,12 @@
 """The panel that says why an answer was lost or kept, and tries a larger budget.
 
-It works where the place of every object is known: on the bundled posters, whose maker wrote it
-down.
+It works where the place of everything is known: on the embedded model's examples, whose maker wrote
+it down.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from PIL import Image
 
 from hired.budget import show_budget
 from hired.errors import HiredError
-from hired.shapes.scenes import Scene, Thing, thing_patches
+from hired.shapes.about import About, about
 from hired.web import form
 from hired.web.engine import Loaded
 from hired.web.examples import Example
@@ -35,30 +33,6 @@ from hired.web.uploads import read_image
 Patches = NDArray[np.bool_]  # (T, N)
 
 
-def read_scene(example: Example) -> Scene | None:
-    """Read where the objects of an example stand, if it says so."""
-    if not example.scene:
-        return None
-    things = tuple(Thing(**thing) for thing in example.scene["things"])
-    return Scene(example.scene["width"], example.scene["height"], things, 0)
-
-
-def asked_about(things: Sequence[Thing], question: str) -> list[int]:
-    """Find the objects a question is about: by name, digit, shape or colour; else all of them."""
-    words = re.findall(r"[a-z]+|\d", question.lower())
-    words = [word[:-1] if word.endswith("s") else word for word in words]
-    pairs = set(pairwise(words))
-    for fits in (
-        lambda thing: (thing.colour, thing.shape) in pairs,
-        lambda thing: str(thing.digit) in words,
-        lambda thing: thing.shape in words,
-        lambda thing: thing.colour in words,
-    ):
-        if found := [index for index, thing in enumerate(things) if fits(thing)]:
-            return found
-    return list(range(len(things)))
-
-
 def why(
     loaded: Loaded,
     image: Image.Image,
@@ -71,28 +45,20 @@ def why(
     Raises:
         SettingError: a layer or head does not exist in this model.
     """
-    scene = read_scene(example)
     lanes = [view for view in name_views(views) if view.selector and view.method != "full"]
-    if scene is None or not scene.things or not lanes:
+    asked = about(example.picture, question) if example.picture else None
+    if asked is None or not lanes:
         return ""
-    about = asked_about(scene.things, question)
-    shown: Patches = np.any(thing_patches(scene)[about], axis=0)
-    what = _name(scene, about)
     known = example.known.get(question, "")
     lost = [v for v in lanes if known and v.phase == "done" and not matches(v.text, known)]
-    said = [_lane(loaded, image, view, shown, what) for view in lanes]
+    said = [_lane(loaded, image, view, asked) for view in lanes]
     names = [view.lane for view in views]
     place = names.index(lost[0].lane) if lost else 0
-    more = _remedy(loaded, image, example, question, lost[0], place, shown) if lost else None
+    more = (
+        _remedy(loaded, image, example, question, lost[0], place, asked.patches) if lost else None
+    )
     title = "Why did it fail here?" if lost else "What was kept of it"
     return fill("why", "why", title=title, lines=said, remedy=more)
-
-
-def _name(scene: Scene, about: Sequence[int]) -> str:
-    if len(about) == 1:
-        thing = scene.things[about[0]]
-        return f"the {thing.colour} {thing.shape}"
-    return f"the {len(about)} shapes it asks about"
 
 
 def _kept(loaded: Loaded, image: Image.Image, lane: Any, shown: Patches) -> Patches:
@@ -103,15 +69,15 @@ def _lane(
     loaded: Loaded,
     image: Image.Image,
     view: PaneState,
-    shown: Patches,
-    what: str,
+    asked: About,
 ) -> str:
+    shown = asked.patches
     kept = _kept(loaded, image, view.selector, shown)
     budget = budget_of(view.selector)
     told = budget is None or show_budget(budget) in view.title  # where lanes differ in it
     at = "" if told else f"At {show_budget(budget)} "
     return (
-        f"{at}{view.title} kept {kept.sum()} of the {shown.sum()} patches that show {what}: "
+        f"{at}{view.title} kept {kept.sum()} of the {shown.sum()} patches that show {asked.words}: "
         f"{kept[0].sum()} of {shown[0].sum()} in the overview, "
         f"{kept[1:].sum()} of {shown[1:].sum()} in the crops."
     )
@@ -167,7 +133,7 @@ def wire(handlers: Handlers, asked: Any, last: gr.State, box: gr.HTML) -> Any:
 
 
 def explain(handlers: Handlers, path: str | None, kept: Record | None) -> str:
-    """Say why the last run went as it did; nothing where no place of an object is known."""
+    """Say why the last run went as it did; nothing where no place of anything is known."""
     if not path or not kept or not handlers.greeting.embedded:
         return ""
     try:

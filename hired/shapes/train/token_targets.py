@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from hired.shapes.documents import Document, Word, word_patches
+from hired.shapes.documents import Document, line_words, word_patches
 from hired.shapes.lexicon import NAMES
 from hired.shapes.scenes import Scene, patches_at, thing_patches
 from hired.shapes.train.assemble import WIDTH
@@ -39,23 +39,6 @@ SHAPE, ITEM = 1, 2
 
 NONE = (0, 0, IGNORE, IGNORE)
 """The fields of `Told` where there is nothing to tell."""
-
-
-def partners(page: Document) -> list[tuple[int, int]]:
-    """Pairs of a page's words by their places in `page.words`: a name, and a number of its."""
-    found = []
-    for row in page.rows:
-        [name] = [i for i, word in enumerate(page.words) if word.text.lower() == row.name]
-        found += [(name, _nearest(page.words, name, text)) for text in row.numbers]
-    totals = [i for i, word in enumerate(page.words) if page.total and word.text == "Total"]
-    return found + [(i, _nearest(page.words, i, page.total)) for i in totals]
-
-
-def _nearest(words: Sequence[Word], name: int, text: str) -> int:
-    """The word with this text that stands nearest to the name, above all by its line."""
-    own = words[name]
-    same = [i for i, word in enumerate(words) if word.text == text]
-    return min(same, key=lambda i: 3 * abs(words[i].y - own.y) + abs(words[i].x - own.x))
 
 
 @dataclass(frozen=True)
@@ -106,10 +89,10 @@ def _page(page: Document, crops: bool) -> list[np.ndarray]:
     under = word_patches(page)
     found = _nothing(under.shape[1])
     under[:, 0] &= not crops
-    for name, figure in partners(page):
+    for name, *figures in line_words(page):
         word = page.words[name]
         text = word.text.lower()
-        found[0][under[figure]] = WORD_NUMBER[text] + 1
+        found[0][np.any(under[figures], axis=0)] = WORD_NUMBER[text] + 1
         if text in NAMES:
             middle = np.array([[word.x + word.width / 2], [word.y + word.height / 2]])
             at = patches_at(page.width, page.height, *page.turned(*middle))

@@ -1,0 +1,78 @@
+"""The subject of a question: objects of a poster or lines of a page, and their patches."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from hired.shapes.documents import Document, line_words, word_patches
+from hired.shapes.page_questions import proper
+from hired.shapes.pictures import Picture
+from hired.shapes.scenes import Thing, thing_patches
+
+SUM = {"total", "sum", "all"}
+"""Words of questions about a receipt's total."""
+
+
+@dataclass(frozen=True)
+class About:
+    """The subject of a question in `words`, and the `patches` that show it: bool (T, N), overview
+    first. A patch shows what covers a quarter of it.
+    """
+
+    words: str
+    patches: np.ndarray
+
+
+def about(picture: Picture, question: str) -> About | None:
+    """Find what the question is about; None where no patch shows anything of it."""
+    if isinstance(picture, Document):
+        lines = line_words(picture)
+        found = lines_asked(picture, question)
+        named = "the total"
+        if found and found[0] < len(picture.rows):
+            named = f"the line of {proper(picture.rows[found[0]].name)}"
+        several = f"the {len(found)} lines it asks about"
+        shown = word_patches(picture)[[word for line in found for word in lines[line]]]
+    else:
+        found = things_asked(picture.things, question)
+        named = " ".join(["the", *(name_of(picture.things[one]) for one in found[:1])])
+        several = f"the {len(found)} shapes it asks about"
+        shown = thing_patches(picture)[found]
+    patches = np.any(shown, axis=0)
+    return About(named if len(found) == 1 else several, patches) if patches.any() else None
+
+
+def name_of(thing: Thing) -> str:
+    """Colour and shape of an object."""
+    return f"{thing.colour} {thing.shape}"
+
+
+def things_asked(things: Sequence[Thing], question: str) -> list[int]:
+    """Find the objects a question is about: by name, digit, shape or colour; else all of them."""
+    words = re.findall(r"[a-z]+|\d", question.lower())
+    words = [word.removesuffix("s") for word in words]
+    pairs = set(pairwise(words))
+    ways: tuple[Callable[[Thing], bool], ...] = (
+        lambda thing: (thing.colour, thing.shape) in pairs,
+        lambda thing: str(thing.digit) in words,
+        lambda thing: thing.shape in words,
+        lambda thing: thing.colour in words,
+    )
+    for fits in ways:
+        if found := [index for index, thing in enumerate(things) if fits(thing)]:
+            return found
+    return list(range(len(things)))
+
+
+def lines_asked(page: Document, question: str) -> list[int]:
+    """Find the lines of `line_words` that a question is about: by name or number, the total by a
+    word for it; else all that have a name.
+    """
+    words = set(re.findall(r"[a-z]+|\d+(?:[.:]\d+)?%?", question.lower()))
+    found = [i for i, row in enumerate(page.rows) if {row.name, *row.numbers} & words]
+    if page.total and not found and (SUM | {page.total}) & words:
+        return [len(page.rows)]
+    return found or list(range(len(page.rows)))

@@ -164,8 +164,10 @@ def _of_posters(plan: Schedule) -> Schedule:
 
 def _course(course: Course) -> str:
     told = f"; what tokens tell weighs {course.told:g}"
-    return (f"{course.steps:,} steps of {course.size} pictures with {course.many} questions each; "
-            f"rate up to {course.peak:g}{told}")  # fmt: skip
+    return (
+        f"{course.steps:,} steps of {course.size} pictures with {course.many} questions each; "
+        f"rate up to {course.peak:g}, falling over the last {_percent(course.fall)}{told}"
+    )
 
 
 def answers(scores: Sequence[Score]) -> str:

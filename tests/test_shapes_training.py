@@ -20,6 +20,8 @@ def test_rate_rises_stays_and_falls():
     rates = [rate(step, 4000, 1.0) for step in range(4000)]
     assert rates[0] < 0.01 and max(rates) == 1.0 and rates[2000] == 1.0
     assert rates[-1] == 0.02 and all(a >= b for a, b in itertools.pairwise(rates[2000:]))
+    early = [rate(step, 4000, 1.0, fall=0.75) for step in range(4000)]
+    assert early[:1001] == rates[:1001] and early[2500] == pytest.approx(0.5)
 
 
 def test_the_closing_course_falls_from_its_own_rate_to_nothing():

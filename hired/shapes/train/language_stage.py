@@ -206,7 +206,7 @@ def train(
     source = steps_of(seen, course, seed, spelling, first)
     left = tqdm(range(first, steps), path.stem, steps, initial=first, disable=rank() > 0 or None)
     for step, (pages, targets) in zip(left, source, strict=False):
-        optimiser.rate(rate(step, steps, course.peak))
+        optimiser.rate(rate(step, steps, course.peak, course.fall))
         with half(model.device):
             loss, told = losses(model, head, tokenizer, pages, targets, spelling)
         optimiser.zero_grad()

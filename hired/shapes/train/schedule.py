@@ -6,11 +6,13 @@ One seed and one `Schedule` make the model: nothing is changed by hand on the wa
 from dataclasses import dataclass
 
 
-def rate(step: int, steps: int, peak: float) -> float:
-    """Learning rate: at most 200 steps of warm-up, flat, then a linear fall over the last 35 %."""
-    fall = min(1.0, (steps - step) / (0.35 * steps))
+def rate(step: int, steps: int, peak: float, fall: float = 0.35) -> float:
+    """Learning rate: at most 200 steps of warm-up, flat, then a linear fall over the last steps, a
+    share `fall` of them.
+    """
+    left = min(1.0, (steps - step) / (fall * steps))
     warm = max(1, min(200, steps // 20))
-    return peak * min(1.0, (step + 1) / warm) * max(0.02, fall)
+    return peak * min(1.0, (step + 1) / warm) * max(0.02, left)
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,15 @@ class VisionSchedule:
 
 @dataclass(frozen=True)
 class Course:
-    """`steps` batches of `size` pictures with `many` questions each, the rate's `peak`, and what
-    is `told` by visual tokens weighs beside the answers.
+    """`steps` batches of `size` pictures with `many` questions each, the rate's `peak` and its
+    `fall`, a share of the steps, and what is `told` by visual tokens weighs beside the answers.
     """
 
     steps: int
     size: int = 8
     many: int = 16
     peak: float = 5e-4
+    fall: float = 0.35
     told: float = 0.5
 
 
@@ -88,7 +91,7 @@ class LanguageSchedule:
 
     align: int = 400
     lesson: Course = Course(1000, size=16, peak=1e-3)
-    whole: Course = Course(12_000)
+    whole: Course = Course(9_700, fall=0.77)
     pictures: int = 20_000
     held_out: int = 96
     mixture: tuple[str, ...] = MIXTURE

@@ -141,11 +141,11 @@ def check_checkpoints(args: Namespace, schedule: Schedule) -> None:
 
 
 def start_of(args: Namespace, schedule: Schedule) -> str:
-    """The beginning of a language stage: its schedule, but for the length of its last course,
-    which may be made longer; and a fingerprint of the weights of `--resume-from`, if any.
+    """The beginning of a language stage: its schedule, but for the end of its last course, which
+    may come later; and a fingerprint of the weights of `--resume-from`, if any.
     """
     plan = schedule.language
-    open_end = str(replace(plan, whole=replace(plan.whole, steps=0)))
+    open_end = str(replace(plan, whole=replace(plan.whole, steps=0, fall=0)))
     if args.resume_from is None:
         return open_end
     data = (args.resume_from / "model.safetensors").read_bytes()

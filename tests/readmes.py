@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT))
 from model_card import OF_CARD, answers  # noqa: E402
 
 from hired.bench import accuracy_tables as accuracy  # noqa: E402
+from hired.bench import split_tables as splits  # noqa: E402
 from hired.bench.accuracy_summary import summarise  # noqa: E402
 from hired.bench.coverage import cases_in, coverage_table, kinds_table  # noqa: E402
 from hired.bench.focus import describe_focus  # noqa: E402
@@ -168,6 +169,7 @@ OF_CODE: dict[str, Callable[[], str]] = {
     "sources": sources,
     "settings": settings,
     "published": published,
+    "published scores": splits.published_scores,
     **OF_CARD,
 }
 SAID: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -182,6 +184,8 @@ OF_RECORD: dict[str, Callable[[Lines, Path], str]] = {
     "accuracy": _scored(accuracy.accuracy_table),
     "rivals": _scored(accuracy.rival_table),
     "partitions": _scored(accuracy.partition_table),
+    "splits": _scored(splits.split_table),
+    "kept": _scored(splits.kept_table),
     "ablations": _scored(accuracy.ablation_table),
     "answers": _scored(answers),
     "coverage": _covered(coverage_table),

@@ -75,7 +75,7 @@ def accuracy_table(scores: Sequence[Score]) -> str:
     own = any(score.budget is None and score.what != BASELINE for score in shown)
     rows = []
     for what in sorted(dict.fromkeys(score.what for score in shown), key=rank_of):
-        cells = {show_kept(s.budget, what): _cell(s) for s in shown if s.what == what}
+        cells = {show_kept(s.budget, what): show_score(s) for s in shown if s.what == what}
         found = next(score for score in shown if score.what == what)
         if what == BASELINE:
             cells = {ALL: cells["all"]}
@@ -143,7 +143,7 @@ def ablation_table(scores: Sequence[Score]) -> str:
             [
                 f"`{what}`",
                 explain(what),
-                _cell(mine[what]),
+                show_score(mine[what]),
                 "" if what == FIRST else _ahead(mine[what], mine.get(FIRST)),
                 *_kinds(mine[what], kinds),
             ]
@@ -208,7 +208,8 @@ def _ahead(score: Score, other: Score | None) -> str:
     return f"**{value}** ({low} to {high})" if found.clear else f"{value} ({low} to {high})"
 
 
-def _cell(score: Score | None) -> str:
+def show_score(score: Score | None) -> str:
+    """An accuracy in % with its interval; nothing for no score."""
     if score is None:
         return ""
     low, high = score.interval

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import matplotlib
 import pytest
@@ -10,9 +11,11 @@ from browsing import PATIENCE_MS, browser, finish, open_box, serving, settle, up
 from playwright.sync_api import expect
 
 from hired.web.engine import Engine
+from hired.web.examples import read_examples
 from hired.web.render import FOREIGN
 
 pytestmark = pytest.mark.browser
+SHOWN = {one.key: one for one in read_examples()}
 PHOTOGRAPH = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
 
@@ -93,7 +96,7 @@ def test_answers_of_another_question_dim_and_say_so(page) -> None:
     for change, back, what in (
         (lambda: set_budget(page, 35), lambda: set_budget(page, 20), "budget"),
         (lambda: page.fill("#question textarea", "What is in the image?"),
-         lambda: page.fill("#question textarea", "Can you read the number on the red heart?"),
+         lambda: page.fill("#question textarea", SHOWN["sparse"].question),
          "question"),
     ):  # fmt: skip
         change()
@@ -105,7 +108,7 @@ def test_answers_of_another_question_dim_and_say_so(page) -> None:
     page.get_by_role("button", name="clear").or_(page.get_by_label("Remove")).first.click()
     expect(stale).to_contain_text("before the change of the picture")
     page.locator(".examples button:visible", has_text="A page as full").click()
-    expect(answer).not_to_contain_text("heart", timeout=5_000)
+    expect(answer).not_to_contain_text(SHOWN["sparse"].answer, timeout=5_000)
     expect(page.locator("#verdict")).to_contain_text("the answer was lost")
     settle(page)
     set_budget(page, 100)
@@ -148,16 +151,15 @@ def test_history_brings_a_run_with_its_picture_and_known_answer(page, tmp_path) 
         page.click("#save-json")
     saved = tmp_path / "run.json"
     download.value.save_as(saved)
-    shown = ((2, "sparse", "2", "heart"), (1, "dense", "6", "circle"))
-    for place, example, digit, thing in shown:
+    for place, example in ((2, SHOWN["sparse"]), (1, SHOWN["dense"])):
         page.click("#history input")
         page.get_by_role("option").nth(place).click()
-        expect(page.locator("#note")).to_contain_text(f"shows the digit {digit}.")
+        expect(page.locator("#note")).to_contain_text(example.answer)
         expect(page.locator("#pane-0 .state")).to_have_text("✓ right")
         expect(page.locator("#stale .stale")).to_have_count(0)
         page.click("#copy-link")
         expect(page.locator("#link textarea, #link input")).to_have_value(
-            re.compile(rf"\?q=[\w+]+{thing}%3F&example={example}\b")
+            re.compile(rf"\?q={re.escape(quote_plus(example.question))}&example={example.key}\b")
         )
     page.set_input_files("#share input[type=file]", saved)
     expect(page.locator("#seen .kept")).to_contain_text("grace_hopper.jpg")

@@ -1,32 +1,40 @@
 """Why it failed, in a real Chromium with the embedded model: told, tried, and then right."""
 
+import re
+
 import pytest
 from browsing import PATIENCE_MS, browser, serving
 from playwright.sync_api import expect
 
 import hired
+from hired.shapes.about import about
 from hired.web.engine import Engine
+from hired.web.examples import read_examples
 
 pytestmark = pytest.mark.browser
 
 
 def test_a_lost_answer_says_why_and_the_button_brings_it_back(browser) -> None:
+    [dense] = [one for one in read_examples() if one.key == "dense"]
+    asked, percent = about(dense.picture, dense.question), round(100 * dense.survives)
+    shown = asked.patches.sum()
     with serving(Engine.holding(*hired.load("shapes"))) as address:
         page = browser.new_page()
         page.set_default_timeout(PATIENCE_MS)
         page.goto(address)
         page.wait_for_selector("#pane-1 .pane.done")
-        page.get_by_role("button", name="A page as full as text").click()
+        page.get_by_role("button", name=dense.title).click()
         expect(page.locator("#why")).to_contain_text(
-            "HiRED kept 0 of the 7 patches that show the pink circle", timeout=PATIENCE_MS
+            re.compile(rf"HiRED kept \d+ of the {shown} patches that show {asked.words}:"),
+            timeout=PATIENCE_MS,
         )
         expect(page.locator("#pane-1 .state")).to_contain_text("wrong")
         drawn = page.locator("#pane-1 .keeps").evaluate(
             "it => getComputedStyle(it).backgroundImage"
         )
         assert drawn.startswith('url("data:image/webp')
-        page.get_by_role("button", name="Try 45 %").click()
+        page.get_by_role("button", name=f"Try {percent} %").click()
         expect(page.locator("#pane-1 .state")).to_contain_text("right", timeout=PATIENCE_MS)
-        expect(page.locator("#why")).to_contain_text("kept 3 of the 7", timeout=PATIENCE_MS)
-        expect(page.locator("#rate input[type=number]")).to_have_value("45")
+        expect(page.locator("#why")).to_contain_text("What was kept of it", timeout=PATIENCE_MS)
+        expect(page.locator("#rate input[type=number]")).to_have_value(str(percent))
         page.close()

@@ -2,7 +2,6 @@
 
 import copy
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,9 +18,10 @@ from hired.inputs import prepare
 from hired.pack import Packed, pack
 from hired.selectors import build
 from hired.tiles import TileGrid
+from hired.web.examples import read_examples
 from hired.wrapper import look
 
-EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
+SHOWN = {one.key: one for one in read_examples()}
 ANSWER = [9, 14, 21, 7, 30]
 
 
@@ -141,35 +141,33 @@ def test_a_token_without_letters_belongs_to_no_word():
 
 def test_the_digit_of_a_right_answer_is_covered_and_of_a_broken_one_is_not(shapes):
     found = {
-        name: explain(*shapes, EXAMPLES / f"{name}.png", question, ["hired", "random"])
-        for name, question in (
-            ("sparse", "Can you read the number on the red heart?"),
-            ("dense", "Can you read the number on the pink circle?"),
-        )
+        name: explain(*shapes, one.image, one.question, ["hired", "random"])
+        for name, one in SHOWN.items()
     }
     shares = {
-        name: {method: round(one.words[-1].coverage(mask), 2) for method, mask in one.kept.items()}
+        name: {method: one.words[-1].coverage(mask) for method, mask in one.kept.items()}
         for name, one in found.items()
     }
-    assert [one.words[-1].text for one in found.values()] == ["2", "6"]
-    assert shares == {
-        "sparse": {"hired": 0.74, "random": 0.19},
-        "dense": {"hired": 0.10, "random": 0.35},
-    }
+    for name, one in found.items():
+        assert SHOWN[name].answer.endswith(f" {one.words[-1].text}.")
+    assert shares["sparse"]["hired"] > 0.5 > shares["sparse"]["random"]
+    assert shares["dense"]["hired"] < 0.35
 
 
 def test_the_command_prints_words_with_their_coverage(capsys):
-    image, question = str(EXAMPLES / "sparse.png"), "Can you read the number on the red heart?"
+    image, question = SHOWN["sparse"].image, SHOWN["sparse"].question
     lanes = ["--lane", "hired", "--lane", "random:budget=40%"]
 
     assert main(["explain", image, question, *lanes, "--device", "cpu"]) == 0
     table = capsys.readouterr().out
-    assert "| 2 | 55 | 74 | " in table
     assert main(["explain", image, question, *lanes, "--device", "cpu", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
 
-    assert told["answer"] == "The red heart shows the digit 2."
-    assert told["words"][-1]["coverage"].keys() == {"hired", "random:budget=40%"}
+    assert told["answer"] == SHOWN["sparse"].answer
+    last = told["words"][-1]
+    assert last["coverage"].keys() == {"hired", "random:budget=40%"}
+    shares = [round(100 * share) for share in (last["on_image"], last["coverage"]["hired"])]
+    assert f"| {last['word']} | {shares[0]} | {shares[1]} | " in table
     assert told["seconds"] > 0
 
 

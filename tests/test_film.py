@@ -13,7 +13,7 @@ from hired.web import sweep_results
 from hired.web.engine import Engine
 from hired.web.examples import read_examples
 from hired.web.film_tab import LADDER, breaking_point, draw_film, plan_film
-from hired.web.settings import Settings
+from hired.web.settings import Settings, from_mapping
 
 
 def make_rows(planned, lost_below):
@@ -59,5 +59,6 @@ def test_a_film_stopped_midway_shows_what_there_is(tiny) -> None:
 def test_the_recorded_film_is_of_the_first_example() -> None:
     kept = sweep_results.recorded("shapes", "film")
     assert kept["question"] == read_examples()[0].question
-    assert [round(settings["budget"] * 100) for settings in kept["planned"]] == list(LADDER)
+    planned = [from_mapping(settings).lanes[-1] for settings in kept["planned"]]
+    assert [round(lane.budget * 100) for lane in planned] == list(LADDER)
     assert kept["rows"][1]["correct"] and not kept["rows"][-1]["correct"], "the answer breaks"

@@ -22,10 +22,12 @@ from hired.web.export import Record
 from hired.web.handlers import Handlers
 from hired.web.pane_state import PaneState
 from hired.web.settings import Settings
+from hired.web.uploads import read_image
 from hired.web.why_panel import why
 
 EXAMPLES = {Path(example.image).stem: example for example in read_examples()}
-RIGHT, WRONG = "The pink circle shows the digit 6.", "There is no pink circle."
+DENSE = EXAMPLES["dense"]
+RIGHT, WRONG = DENSE.answer, "I see nothing of the kind."
 
 
 @pytest.fixture(scope="module")
@@ -42,37 +44,45 @@ def test_what_ships_beside_an_image_is_what_its_maker_drew(example) -> None:
 
 
 def test_a_question_tells_which_object_it_is_about() -> None:
-    things = EXAMPLES["dense"].picture.things
+    things = DENSE.picture.things
 
-    def names(question):
-        found = (things[index] for index in things_asked(things, question))
-        return [f"{thing.colour} {thing.shape}" for thing in found]
+    def asked(question):
+        return [things[index] for index in things_asked(things, question)]
 
-    assert names("Can you read the number on the pink circle?") == ["pink circle"]
-    six = [f"{t.colour} {t.shape}" for t in things if t.digit == 6]
-    assert names("What color is the shape with the digit 6?") == six
-    stars = [f"{t.colour} {t.shape}" for t in things if t.shape == "star"]
-    assert stars and names("How many stars are there?") == stars
-    assert len(names("What is in the image?")) == len(things)
+    for one in things:
+        named = [t for t in things if (t.colour, t.shape) == (one.colour, one.shape)]
+        assert asked(f"Can you read the number on the {one.colour} {one.shape}?") == named
+        same = [thing for thing in things if thing.digit == one.digit]
+        assert asked(f"What color is the shape with the digit {one.digit}?") == same
+        alike = [thing for thing in things if thing.shape == one.shape]
+        assert asked(f"How many {one.shape}s are there?") == alike
+    assert len(asked("What is in the image?")) == len(things) > 20
 
 
 def words(handlers, method, text, settings=None, question=None):
-    example = EXAMPLES["dense"]
-    image = Image.open(example.image).convert("RGB")
+    image = Image.open(DENSE.image).convert("RGB")
     lanes = (settings or shared(right=method)).texts
     views = [PaneState(lane, "done", said) for lane, said in zip(lanes, (RIGHT, text), strict=True)]
-    asked = (question or example.question, views)
-    shown = why(handlers.engine.get(), image, example, *asked)
+    asked = (question or DENSE.question, views)
+    shown = why(handlers.engine.get(), image, DENSE, *asked)
     return " ".join(re.sub(r"<[^>]+>", " ", shown).split()), shown
 
 
 def test_it_says_how_much_was_kept_and_from_where_it_survives(handlers) -> None:
     told, shown = words(handlers, "hired", WRONG)
+    asked = about(DENSE.picture, DENSE.question)
+    image, lane = read_image(DENSE.image), Settings().lanes[1]
+    kept = handlers.engine.get().preview.select(image, lane).mask.numpy() & asked.patches
+    counts = [(int(k.sum()), int(a.sum())) for k, a in zip(kept, asked.patches, strict=True)]
+    crops = [sum(column) for column in zip(*counts[1:], strict=True)]
     assert "Why did it fail here?" in told
-    assert "HiRED kept 0 of the 7 patches that show the pink circle: 0 of 1 in the over" in told
-    assert "0 of 6 in the crops" in told
-    assert "The answer survives from 45 % on." in told and 'data-percent="45"' in shown
-    assert re.search(r"A first one stays from 2\d %, all of them from \d\d %", told)
+    assert f"HiRED kept {kept.sum()} of the {asked.patches.sum()} patches that show " in told
+    assert f"{asked.words}: {counts[0][0]} of {counts[0][1]} in the overview" in told
+    assert f"{crops[0]} of {crops[1]} in the crops" in told and crops[0] < crops[1]
+    percent = round(100 * DENSE.survives)
+    assert f"The answer survives from {percent} % on." in told
+    assert f'data-percent="{percent}"' in shown
+    assert re.search(r"A first one stays from \d+ %, all of them from \d\d %", told)
 
 
 def test_what_was_measured_with_other_settings_is_not_claimed(handlers) -> None:
@@ -105,7 +115,7 @@ def test_on_a_page_it_tells_what_was_kept_of_a_line(handlers, kind, question, sa
     page, _ = draw_like(PAGES[kind], 3)
     row = page.rows[1]
     words = {"name": proper(row.name), "number": row.numbers[0], "lines": len(page.rows)}
-    example = replace(EXAMPLES["dense"], question=question.format(**words), picture=page)
+    example = replace(DENSE, question=question.format(**words), picture=page)
     views = [PaneState(lane, "done", "") for lane in shared(right="hired").texts]
     told = why(handlers.engine.get(), render(page, SCALE), example, example.question, views)
     patches = about(page, example.question).patches
@@ -122,11 +132,11 @@ def test_a_line_s_patches_are_those_of_its_name_and_its_numbers() -> None:
 
 
 def test_only_the_posters_maker_knows(handlers, tmp_path) -> None:
-    example = EXAMPLES["dense"]
     views = [PaneState("full", "done", RIGHT), PaneState("hired", "done", WRONG)]
     facts = export.about(handlers.engine.get().info, {})
-    kept = Record(example.question, {"name": "dense.png"}, Settings(), views, facts)
-    assert "pink circle" in why_panel.explain(handlers, example.image, kept)
+    kept = Record(DENSE.question, {"name": "dense.png"}, Settings(), views, facts)
+    words = about(DENSE.picture, DENSE.question).words
+    assert words in why_panel.explain(handlers, DENSE.image, kept)
     Image.open(EXAMPLES["sparse"].image).save(tmp_path / "dense.png")
     assert why_panel.explain(handlers, str(tmp_path / "dense.png"), kept) == ""
     assert why_panel.explain(handlers, EXAMPLES["sparse"].image, kept) == ""

@@ -26,9 +26,9 @@ import json, os, urllib.request
 from gradio_client import Client, handle_file
 root = "http://127.0.0.1:7860/"
 health = json.load(urllib.request.urlopen(root + "healthz"))
-image = handle_file("assets/examples/sparse.png")
-question = "Can you read the number on the red heart?"
-answers = Client(root, verbose=False).predict(image, question, api_name="/compare")
+example = json.load(open("assets/examples/examples.json"))[0]
+image = handle_file("assets/examples/" + example["file"])
+answers = Client(root, verbose=False).predict(image, example["question"], api_name="/compare")
 try:
     open("app.py", "a")
     writable = True

@@ -19,6 +19,8 @@ from readmes import BLOCK, ROOT, pages
 
 from hired import cli
 from hired.deploy import HARDWARE
+from hired.shapes.sprites import COLOURS
+from hired.web.examples import read_examples
 
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in pages()}
 FRONT = TEXTS["README.md"]
@@ -190,6 +192,17 @@ def test_every_picture_is_shown_on_a_page() -> None:
         Path(link).name for text in TEXTS.values() for link in re.findall(r"\]\(([^)]+)", text)
     }
     assert {path.name for path in (ROOT / "assets" / "figures").iterdir()} <= shown
+
+
+def test_questions_about_an_example_are_about_what_it_shows() -> None:
+    shown = {Path(one.image).name: one for one in read_examples()}
+    asked = re.findall(r'assets/examples/(\w+\.png)"?,? "([^"]+)"', "\n".join(TEXTS.values()))
+    assert len(asked) >= 5
+    for file, question in asked:
+        one = shown[file]
+        named = re.search(rf"\b({'|'.join(COLOURS)}) (\w+)", question)
+        there = {f"{t.colour} {t.shape}" for t in getattr(one.picture, "things", ())}
+        assert question == one.question or not named or named[0] in there, (file, question)
 
 
 def test_python_example_runs() -> None:

@@ -17,9 +17,12 @@ from hired.bench.plan import BASELINE
 from hired.bench.results import rounds_in
 from hired.shapes.pictures import TESTED
 
+COLUMNS = 3
+
 
 def draw_accuracy(lines: Sequence[dict[str, Any]], path: Path) -> Path:
-    """Right answers against visual tokens, one panel per split, with 95 % intervals.
+    """Right answers against visual tokens, one panel per split and three in a row, with 95 %
+    intervals.
 
     Args:
         lines: of a record.
@@ -29,12 +32,18 @@ def draw_accuracy(lines: Sequence[dict[str, Any]], path: Path) -> Path:
     names = list(dict.fromkeys(score.what for score in scores if score.what != BASELINE))
     names.sort(key=lambda name: name != FIRST)
     splits = list(dict.fromkeys(score.split for score in scores))
-    figure = Figure(figsize=(5.2 * len(splits) + 2.4, 5.2), layout="constrained", facecolor="white")
-    panels = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
-    for axes, split in zip(panels, splits, strict=True):
+    columns = min(len(splits), COLUMNS)
+    rows = -(-len(splits) // columns)
+    size = (5.2 * columns + 2.4, 5.2 * rows)
+    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for axes, split in zip(panels, splits, strict=False):
         mine = [score for score in scores if score.split == split]
         _panel(axes, split, mine, names)
-    panels[0].set_ylabel("right answers, %")
+    for axes in panels[len(splits) :]:
+        axes.set_visible(False)
+    for axes in panels[::columns]:
+        axes.set_ylabel("right answers, %")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", fontsize=8.5, frameon=False)
     return save(figure, path)

@@ -26,14 +26,13 @@ from hired.bench.results import read_lines, rounds_in  # noqa: E402
 from hired.bench.select_times import describe_selecting  # noqa: E402
 from hired.bench.speed_summary import summarise_rounds  # noqa: E402
 from hired.bench.speed_tables import (  # noqa: E402
-    PUBLISHED,
     batch_table,
     describe_overhead,
     main_table,
     paper_table,
+    published_times,
 )
 from hired.bench.tables import describe_sessions, markdown  # noqa: E402
-from hired.budget import show_budget  # noqa: E402
 from hired.selectors import SELECTORS, settings_of  # noqa: E402
 from hired.serving.report import make_report, read_record  # noqa: E402
 from hired.web import identical  # noqa: E402
@@ -112,22 +111,6 @@ def settings() -> str:
     return markdown(["Setting", "What it does", "Values", "Default", "Methods"], rows)
 
 
-def published() -> str:
-    """The paper's times, with the speed-up worked out as it is for what was measured here."""
-    rows = []
-    for (batch, rate), numbers in PUBLISHED.items():
-        kept = "all" if rate is None else f"HiRED {show_budget(rate)}"
-        stock = PUBLISHED[batch, None]
-        if numbers is None:
-            rows.append([str(batch), kept, "out of memory", "", "", ""])
-            continue
-        times = f"{stock[1] / numbers[1]:.2f}×" if stock else ""
-        cells = [f"{numbers[0]:.2f}", f"{numbers[2]:.2f} GB", f"{numbers[1]:.2f} s", times]
-        rows.append([str(batch), kept, *cells])
-    head = ["Batch", "Tokens kept", "Tokens/s", "Peak memory", "To the first token", "Speed-up"]
-    return markdown(head, rows)
-
-
 def measured(lines: Lines, path: Path) -> str:
     """Hardware, date, versions and commands, which are to write the record where it lies."""
     here = path.relative_to(ROOT).as_posix()
@@ -168,7 +151,7 @@ OF_CODE: dict[str, Callable[[], str]] = {
     "methods": methods,
     "sources": sources,
     "settings": settings,
-    "published": published,
+    "published": published_times,
     "published scores": splits.published_scores,
     **OF_CARD,
 }

@@ -7,7 +7,7 @@ from browsing import PATIENCE_MS, browser, serving
 from playwright.sync_api import expect
 
 import hired
-from hired.shapes.about import about
+from hired.shapes.subject import subject_of
 from hired.web.engine import Engine
 from hired.web.examples import read_examples
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 def test_a_lost_answer_says_why_and_the_button_brings_it_back(browser) -> None:
     [dense] = [one for one in read_examples() if one.key == "dense"]
-    asked, percent = about(dense.picture, dense.question), round(100 * dense.survives)
+    asked, percent = subject_of(dense.picture, dense.question), round(100 * dense.survives)
     shown = asked.patches.sum()
     with serving(Engine.holding(*hired.load("shapes"))) as address:
         page = browser.new_page()

@@ -21,7 +21,7 @@ from hired.encode import Vision
 from hired.errors import InputError, SettingError
 from hired.selectors import SELECTORS, build, fitting
 from hired.shapes.evaluate import answer, answer_all, drawn_for, is_right
-from hired.shapes.pictures import ask_about, render
+from hired.shapes.pictures import TESTED, ask_about, render
 from hired.shapes.questions import Question
 from hired.tiles import TileGrid
 
@@ -187,6 +187,17 @@ def test_the_figure_names_every_method_and_is_the_same_for_the_same_record(recor
     drawn = first.read_text(encoding="utf-8")
     assert all(f"<!-- {name} -->" in drawn for name in ("hired", "visionzip", "all tokens"))
     assert "<!-- random -->" not in drawn
+
+
+def test_three_splits_stand_in_a_row_of_the_figure(tmp_path, record):
+    lines = read_lines(record, "eval")
+    rounds = rounds_in(lines)
+    more = [{**one, "split": split, "key": f"{split} {one['key']}"}
+            for split in ("receipt", "board", "chart") for one in rounds]  # fmt: skip
+    drawn = draw_accuracy([*lines, *more], tmp_path / "a.svg").read_text(encoding="utf-8")
+    for split in ("sparse", "receipt", "board", "chart"):
+        assert drawn.count(f"<!-- {TESTED[split]} (") == 1
+    assert drawn.count("<!-- right answers, % -->") == 2
 
 
 def test_the_command_line(record, tmp_path, capsys):

@@ -11,7 +11,7 @@ from hired.bench.focus import describe_focus, focus_table, measure_focus
 from hired.cli import main
 from hired.errors import SettingError
 from hired.shapes.pictures import content_patches, picture_for
-from hired.shapes.scenes import PATCH, SIDE, Scene, Thing, coverage, object_patches, scene_for
+from hired.shapes.scenes import PATCH, SIDE, Scene, Thing, object_patches
 from hired.shapes.train.assemble import build_model, build_processor
 
 
@@ -28,14 +28,6 @@ def test_a_square_covers_the_patches_it_lies_on():
     assert rows.min() == 2 and columns.min() == 0 and rows.max() <= 4 and columns.max() <= 2
     rows, columns = np.nonzero(on[0].reshape(SIDE, SIDE))
     assert set(columns) <= {6, 7} and set(rows) <= {2, 3, 4}
-
-
-@pytest.mark.parametrize("index", range(6))
-def test_patches_are_those_that_coverage_counts(index):
-    scene = scene_for("validation", "sparse", 0, index)
-    on, counted = object_patches(scene), coverage(scene)
-    assert 0 < on[0].sum() <= sum(view for view, _ in counted)
-    assert 0 < on[1:].sum() <= sum(crop for _, crop in counted)
 
 
 @pytest.mark.parametrize("split, of", [("sparse", "a shape"), ("board", "text")])

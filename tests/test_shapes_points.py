@@ -12,7 +12,7 @@ from hired.models.load import load
 from hired.shapes import examples
 from hired.shapes.documents import Document, text_patches
 from hired.shapes.examples import points_for, write_examples
-from hired.shapes.pictures import describe, described, render
+from hired.shapes.pictures import from_data, render, to_data
 from hired.shapes.points import (
     NUMBERS,
     POSTERS,
@@ -49,7 +49,7 @@ def test_a_number_draws_one_picture_with_a_known_answer(point) -> None:
     assert draw_like(point, 17) == drawn[2]
     for picture, question in drawn:
         assert question.kind == point.kind and question.text[0].isupper()
-        assert described(json.loads(json.dumps(describe(picture)))) == picture
+        assert from_data(json.loads(json.dumps(to_data(picture)))) == picture
         assert content(question.answer)
         if isinstance(picture, Document):
             least, most = point.shown.share
@@ -94,7 +94,7 @@ def test_a_reader_gets_documents_whose_points_its_answers_make(monkeypatch, tmp_
         entry = by_file[point.file]
         picture = next(p for p, q in candidates(point, 80) if q.text == entry["question"]
                        and point.survives in (None, right(p, 0.2)))  # fmt: skip
-        assert described(entry["picture"]) == picture
+        assert from_data(entry["picture"]) == picture
         with Image.open(tmp_path / point.file) as file:
             assert np.array_equal(np.asarray(file), np.asarray(render(picture, SCALE)))
 

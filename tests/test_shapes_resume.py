@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -90,6 +91,17 @@ def test_the_tiles_of_a_lesson_that_is_over_are_not_looked_at_again(tmp_path, mo
     monkeypatch.setattr(training, "encode_tiles", lambda model, *part: looked.append(part) or part)
     training.lesson_tiles(None, args, schedule, 1, 2)
     assert looked == ([] if step == 2 else [(3, 2, 2, True), (3, 10**6, 1, True)])
+
+
+def test_a_language_stage_may_end_later_but_not_begin_otherwise():
+    args, plan = Namespace(resume_from=None), LanguageSchedule()
+
+    def start(**changes):
+        whole = replace(plan.whole, **changes)
+        return training.start_of(args, Schedule(language=replace(plan, whole=whole)))
+
+    assert start() == start(steps=3) == start(fall=0.5)
+    assert start() != start(peak=1.0) and start() != start(size=4)
 
 
 def test_the_language_stage_goes_on_to_the_same_bits(tmp_path, interrupt):

@@ -7,10 +7,12 @@ from hired.shapes.scenes import (
     CONTENT_SHARE,
     GRIDS,
     PINPOINTS,
+    SIDE,
     TILE,
     Scene,
     grid_of,
     patches,
+    patches_at,
     render,
     scene_for,
     thing_patches,
@@ -34,6 +36,22 @@ def test_streams_splits_and_seeds_are_disjoint(split):
         for index in range(25)
     ]
     assert len({(s.things, s.seed) for s in scenes}) == len(scenes)
+
+
+@pytest.mark.parametrize(("size", "point", "view", "crop"), [
+    ((336, 336), (0, 0), (0, 0), (1, 0, 0)),
+    ((336, 336), (335.5, 335.5), (11, 11), (4, 11, 11)),
+    ((336, 336), (168, 28), (1, 6), (2, 2, 0)),
+    ((336, 200), (0, 50), (3, 0), (1, 8, 0)),  # on the border of two; 68 px of bars above
+    ((336, 200), (40.5, 199.5), (11, 1), (3, 7, 2)),
+    ((504, 112), (167.5, 0), (0, 3), (1, 2, 11)),
+])  # fmt: skip
+def test_a_point_lies_in_one_patch_of_the_overview_and_one_of_a_crop(size, point, view, crop):
+    x, y = np.array(point, float)[:, None]
+    [overview], [number] = patches_at(*size, x, y)
+    assert divmod(overview, SIDE) == view
+    tile, patch = divmod(number, SIDE**2)
+    assert (tile, *divmod(patch, SIDE)) == crop
 
 
 def test_objects_are_small_and_content_is_sparse():

@@ -10,11 +10,11 @@ from asking import shared
 from PIL import Image
 
 import hired
-from hired.shapes.about import about, things_asked
 from hired.shapes.documents import text_patches
 from hired.shapes.page_questions import proper
 from hired.shapes.pictures import render
 from hired.shapes.points import READING, SCALE, Pages, draw_like
+from hired.shapes.subject import subject_of, things_asked
 from hired.web import export, why_panel
 from hired.web.engine import Engine
 from hired.web.examples import read_examples
@@ -40,7 +40,7 @@ def test_what_ships_beside_an_image_is_what_its_maker_drew(example) -> None:
     with Image.open(example.image) as file:
         drawn = np.asarray(render(example.picture, SCALE))
         assert np.array_equal(np.asarray(file.convert("RGB")), drawn)
-    assert about(example.picture, example.question)
+    assert subject_of(example.picture, example.question)
 
 
 def test_a_question_tells_which_object_it_is_about() -> None:
@@ -70,7 +70,7 @@ def words(handlers, method, text, settings=None, question=None):
 
 def test_it_says_how_much_was_kept_and_from_where_it_survives(handlers) -> None:
     told, shown = words(handlers, "hired", WRONG)
-    asked = about(DENSE.picture, DENSE.question)
+    asked = subject_of(DENSE.picture, DENSE.question)
     image, lane = read_image(DENSE.image), Settings().lanes[1]
     kept = handlers.engine.get().preview.select(image, lane).mask.numpy() & asked.patches
     counts = [(int(k.sum()), int(a.sum())) for k, a in zip(kept, asked.patches, strict=True)]
@@ -107,9 +107,11 @@ PAGES = {point.shown.kind: point for point in READING if isinstance(point.shown,
     ("prices", "What does {name} cost?", "the line of {name}"),
     ("prices", "What costs {number}?", "the line of {name}"),
     ("board", "Where does the {number} go?", "the line of {name}"),
-    ("chart", "Which bar is the highest?", "the {lines} lines it asks about"),
+    ("chart", "Which bar is the highest?", "the {lines} lines it is about"),
     ("receipt", "What is the total?", "the total"),
     ("receipt", "How much is it in all?", "the total"),
+    ("receipt", "What does it all cost?", "the total"),
+    ("receipt", "How many items are there in all?", "the {lines} lines it is about"),
 ])  # fmt: skip
 def test_on_a_page_it_tells_what_was_kept_of_a_line(handlers, kind, question, said) -> None:
     page, _ = draw_like(PAGES[kind], 3)
@@ -118,15 +120,17 @@ def test_on_a_page_it_tells_what_was_kept_of_a_line(handlers, kind, question, sa
     example = replace(DENSE, question=question.format(**words), picture=page)
     views = [PaneState(lane, "done", "") for lane in shared(right="hired").texts]
     told = why(handlers.engine.get(), render(page, SCALE), example, example.question, views)
-    patches = about(page, example.question).patches
+    patches = subject_of(page, example.question).patches
     assert f"patches that show {said.format(**words)}:" in told
     assert f"of {patches[0].sum()} in the overview" in told and patches[1:].any()
 
 
 def test_a_line_s_patches_are_those_of_its_name_and_its_numbers() -> None:
     page, _ = draw_like(PAGES["board"], 5)
-    lines = [about(page, row.name).patches for row in page.rows]
-    assert np.array_equal(np.any(lines, axis=0), about(page, "How many trains are there?").patches)
+    lines = [subject_of(page, row.name).patches for row in page.rows]
+    assert np.array_equal(
+        np.any(lines, axis=0), subject_of(page, "How many trains are there?").patches
+    )
     assert all(shown[1:].any() for shown in lines)
     assert max(shown.sum() for shown in lines) < text_patches(page).sum() / 2
 
@@ -135,7 +139,7 @@ def test_only_the_posters_maker_knows(handlers, tmp_path) -> None:
     views = [PaneState("full", "done", RIGHT), PaneState("hired", "done", WRONG)]
     facts = export.about(handlers.engine.get().info, {})
     kept = Record(DENSE.question, {"name": "dense.png"}, Settings(), views, facts)
-    words = about(DENSE.picture, DENSE.question).words
+    words = subject_of(DENSE.picture, DENSE.question).words
     assert words in why_panel.explain(handlers, DENSE.image, kept)
     Image.open(EXAMPLES["sparse"].image).save(tmp_path / "dense.png")
     assert why_panel.explain(handlers, str(tmp_path / "dense.png"), kept) == ""

@@ -13,7 +13,7 @@ from hired.budget import show_budget
 from hired.shapes.pictures import TESTED
 
 BLIND = ("random", "spatial")
-PUBLISHED = {
+PUBLISHED_SCORES = {
     "all": (80.3, 73.2, 64.8, 73.4, 501, 1519, 87.6, 54.8),
     "HiRED 40 %": (78.8, 73.8, 63.6, 68.7, 488, 1474, 88.2, 46.5),
     "HiRED 20 %": (77.5, 73.4, 61.4, 60.8, 475, 1483, 87.0, 42.0),
@@ -31,7 +31,7 @@ def split_table(scores: Sequence[Score]) -> str:
     """Splits down; across stock, HiRED at every budget and the blind methods at HiRED's second
     largest, or only, one.
     """
-    lanes = _lanes(scores)
+    lanes = _columns(scores, 1)
     rows = []
     for split, mine in _by_split(scores).items():
         full = mine[BASELINE, None]
@@ -41,49 +41,54 @@ def split_table(scores: Sequence[Score]) -> str:
 
 
 def kept_table(scores: Sequence[Score]) -> str:
-    """Share of the full score that remains, in %: of every split, and of the paper's benchmarks."""
-    lanes = _lanes(scores)
+    """Share of the full score that remains, in %, on every split and on the paper's benchmarks; of
+    the blind methods at HiRED's largest budget.
+    """
+    lanes = _columns(scores, 0)
     rows = []
     for split, mine in _by_split(scores).items():
         full = mine[BASELINE, None].accuracy
         found = (mine.get(lane) for lane in lanes)
-        cells = [f"{100 * one.accuracy / full:.0f}" if one else "" for one in found]
+        cells = [f"{100 * one.accuracy / full:.0f}" if one and full else "" for one in found]
         rows.append([f"{TESTED[split].capitalize()}, here", *cells])
     for name in READING:
         at = BENCHMARKS.index(name)
         cells = []
         for what, budget in lanes:
             label = {FIRST: "HiRED", "spatial": "Spatial"}.get(what, what)
-            told = PUBLISHED.get(f"{label} {show_budget(budget)}")
-            cells.append(f"{100 * told[at] / PUBLISHED['all'][at]:.0f}" if told else "")
+            told = PUBLISHED_SCORES.get(f"{label} {show_budget(budget)}")
+            cells.append(f"{100 * told[at] / PUBLISHED_SCORES['all'][at]:.0f}" if told else "")
         rows.append([f"{name}, published", *cells])
     return markdown(["", *map(_name, lanes)], rows)
 
 
 def published_scores() -> str:
     """The paper's scores."""
-    rows = [[kept, *map(str, numbers)] for kept, numbers in PUBLISHED.items()]
+    rows = [[kept, *map(str, numbers)] for kept, numbers in PUBLISHED_SCORES.items()]
     return markdown(["Tokens kept", *BENCHMARKS], rows)
 
 
-Lane = tuple[str, float | int | None]
+Column = tuple[str, float | int | None]
+"""A method and its budget."""
 
 
-def _by_split(scores: Sequence[Score]) -> dict[str, dict[Lane, Score]]:
+def _by_split(scores: Sequence[Score]) -> dict[str, dict[Column, Score]]:
     """The lanes of every split, in the order of `TESTED`, of those that have the baseline."""
-    found: dict[str, dict[Lane, Score]] = {split: {} for split in TESTED}
+    found: dict[str, dict[Column, Score]] = {split: {} for split in TESTED}
     for score in scores:
         found[score.split][score.what, score.budget] = score
     return {split: mine for split, mine in found.items() if (BASELINE, None) in mine}
 
 
-def _lanes(scores: Sequence[Score]) -> list[Lane]:
-    """The columns beside stock."""
+def _columns(scores: Sequence[Score], place: int) -> list[Column]:
+    """The columns beside stock; the blind methods have the budget at this place of HiRED's, from
+    the largest on, or the last.
+    """
     budgets = {s.budget for s in scores if s.what == FIRST and isinstance(s.budget, float)}
     mine = sorted(budgets, reverse=True)
-    lanes: list[Lane] = [(FIRST, budget) for budget in mine]
-    return lanes + [(name, budget) for name in BLIND for budget in mine[:2][-1:]]
+    columns: list[Column] = [(FIRST, budget) for budget in mine]
+    return columns + [(name, budget) for name in BLIND for budget in mine[: place + 1][-1:]]
 
 
-def _name(lane: Lane) -> str:
+def _name(lane: Column) -> str:
     return f"`{lane[0]}` {show_budget(lane[1])}"

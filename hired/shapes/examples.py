@@ -11,7 +11,7 @@ from typing import Any
 from hired.selectors import build
 from hired.shapes.evaluate import answer, is_right
 from hired.shapes.lexicon import knows_documents
-from hired.shapes.pictures import Picture, describe, render
+from hired.shapes.pictures import Picture, render, to_data
 from hired.shapes.points import POSTERS, READING, SCALE, Point, candidates
 from hired.shapes.questions import Question
 from hired.shapes.scoring import conclusion
@@ -59,7 +59,7 @@ def write_examples(model: Any, processor: Any, folder: Path, tries: int = 80) ->
             render(picture, SCALE).save(folder / point.file, optimize=True)
             entry = {"file": point.file, "question": question.text,
                      "answer": conclusion(question.answer), "title": point.title,
-                     "note": point.note, "picture": describe(picture),
+                     "note": point.note, "picture": to_data(picture),
                      "survives": survives(model, processor, picture, question)}  # fmt: skip
             listed.append(entry)
             break

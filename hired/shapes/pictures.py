@@ -45,13 +45,13 @@ def render(picture: Picture, scale: int = 1) -> Image.Image:
     return scenes.render(picture, scale)
 
 
-def describe(picture: Picture) -> dict[str, Any]:
-    """A picture as plain data, for `described`."""
+def to_data(picture: Picture) -> dict[str, Any]:
+    """A picture as plain data."""
     return asdict(picture)
 
 
-def described(data: Mapping[str, Any]) -> Picture:
-    """The picture that `describe` gave; numbers in JSON lists are tuples again."""
+def from_data(data: Mapping[str, Any]) -> Picture:
+    """The picture that `to_data` made into data, through JSON or not."""
     if "things" in data:
         return Scene(**{**data, "things": tuple(Thing(**one) for one in data["things"])})
     parts = {

@@ -211,7 +211,7 @@ def patches_at(
     of a picture of `width` x `height` px.
     """
     _, columns, left, top = Scene(width, height, (), 0).canvas()
-    view = (y // (height / SIDE)).astype(int) * SIDE + (x // (width / SIDE)).astype(int)
+    view = (y * SIDE // height).astype(int) * SIDE + (x * SIDE // width).astype(int)
     row, column = ((y + top) // PATCH).astype(int), ((x + left) // PATCH).astype(int)
     tile = 1 + row // SIDE * columns + column // SIDE
     return view, tile * SIDE**2 + row % SIDE * SIDE + column % SIDE

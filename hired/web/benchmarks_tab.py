@@ -10,7 +10,8 @@ import gradio as gr
 
 from hired.bench.results import read_lines, rounds_in
 from hired.bench.speed_summary import Group, Row, summarise_rounds
-from hired.bench.speed_tables import describe_overhead
+from hired.bench.speed_tables import describe_overhead, published_times
+from hired.bench.split_tables import published_scores
 from hired.bench.tables import describe_sessions, show_kept
 from hired.errors import HiredError
 from hired.phases import TO_FIRST_TOKEN
@@ -18,31 +19,20 @@ from hired.web.accuracy import add_accuracy
 from hired.web.queues import LOOK, QUIET
 from hired.web.speed import add_speed_plots, show_speed
 
-PUBLISHED = """
+PUBLISHED = f"""
 ### What the paper reports
 Cited from [arXiv 2408.10945](https://arxiv.org/abs/2408.10945), LLaVA-NeXT-7B; not measured here.
 
-| Tokens kept | VQAv2 | SQA | TextVQA | DocVQA | OCRBench | MME | POPE | ChartQA |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |
-| all | 80.3 | 73.2 | 64.8 | 73.4 | 501 | 1519 | 87.6 | 54.8 |
-| HiRED 40 % | 78.8 | 73.8 | 63.6 | 68.7 | 488 | 1474 | 88.2 | 46.5 |
-| HiRED 20 % | 77.5 | 73.4 | 61.4 | 60.8 | 475 | 1483 | 87.0 | 42.0 |
-| Spatial 40 % | 77.7 | 68.0 | 57.0 | 58.9 | 369 | 1401 | 87.2 | 39.0 |
+{published_scores()}
 
-On a Tesla P40 (24 GB), batch of one:
+On a Tesla P40 (24 GB):
 
-| Tokens kept | Tokens/s | To the first token | Peak memory |
-| --- | --- | --- | --- |
-| all | 0.49 | 19.49 s | 16.04 GB |
-| HiRED 40 % | 1.40 | 6.91 s | 14.33 GB |
-| HiRED 20 % | 2.30 | 4.21 s | 13.76 GB |
+{published_times()}
 
 Its tokens per second count 15 new tokens over preparing, prefill and decoding together, so the
 4.7× is mostly prefill. Here the phases are always timed apart. A small model on a fast machine
 spends little time in prefill and gains little; a 7B model spends most of it there.
 """
-
-
 RESULTS = Path(__file__).resolve().parents[2] / "assets" / "results"
 # Head of a column -> metric and what its median is multiplied by.
 MEASURED = {

@@ -16,7 +16,7 @@ from PIL import Image
 from hired.errors import HiredError
 from hired.shapes.lexicon import knows_documents
 from hired.shapes.likeness import looks_like_page, looks_like_poster
-from hired.shapes.pictures import Picture, described
+from hired.shapes.pictures import Picture, from_data
 from hired.web.afresh import Afresh
 from hired.web.engine import Engine
 from hired.web.export import Record, about, from_json
@@ -79,8 +79,8 @@ def _read_example(folder: Path, entry: Any) -> Example | None:
     try:
         path = (folder / entry["file"]).resolve(strict=True)
         asked, title = entry["question"], entry["title"]
-        picture = described(entry["picture"]) if "picture" in entry else None
-    except (KeyError, OSError, TypeError):
+        picture = from_data(entry["picture"]) if "picture" in entry else None
+    except (KeyError, OSError, TypeError, ValueError):
         return None
     if folder.resolve() not in path.parents:
         return None

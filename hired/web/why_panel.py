@@ -17,7 +17,7 @@ from PIL import Image
 
 from hired.budget import show_budget
 from hired.errors import HiredError
-from hired.shapes.about import About, about
+from hired.shapes.subject import Subject, subject_of
 from hired.web import form
 from hired.web.engine import Loaded
 from hired.web.examples import Example
@@ -46,7 +46,7 @@ def why(
         SettingError: a layer or head does not exist in this model.
     """
     lanes = [view for view in name_views(views) if view.selector and view.method != "full"]
-    asked = about(example.picture, question) if example.picture else None
+    asked = subject_of(example.picture, question) if example.picture else None
     if asked is None or not lanes:
         return ""
     known = example.known.get(question, "")
@@ -69,7 +69,7 @@ def _lane(
     loaded: Loaded,
     image: Image.Image,
     view: PaneState,
-    asked: About,
+    asked: Subject,
 ) -> str:
     shown = asked.patches
     kept = _kept(loaded, image, view.selector, shown)

@@ -12,12 +12,12 @@ from hired.shapes.page_questions import proper
 from hired.shapes.pictures import Picture
 from hired.shapes.scenes import Thing, thing_patches
 
-SUM = {"total", "sum", "all"}
-"""Words of questions about a receipt's total."""
+SUM = re.compile(r"\b(total|sum|(cost|much)\b.*\ball|all\b.*\bcost)\b")
+"""Questions about a receipt's total."""
 
 
 @dataclass(frozen=True)
-class About:
+class Subject:
     """The subject of a question in `words`, and the `patches` that show it: bool (T, N), overview
     first. A patch shows what covers a quarter of it.
     """
@@ -26,7 +26,7 @@ class About:
     patches: np.ndarray
 
 
-def about(picture: Picture, question: str) -> About | None:
+def subject_of(picture: Picture, question: str) -> Subject | None:
     """Find what the question is about; None where no patch shows anything of it."""
     if isinstance(picture, Document):
         lines = line_words(picture)
@@ -34,15 +34,15 @@ def about(picture: Picture, question: str) -> About | None:
         named = "the total"
         if found and found[0] < len(picture.rows):
             named = f"the line of {proper(picture.rows[found[0]].name)}"
-        several = f"the {len(found)} lines it asks about"
+        several = f"the {len(found)} lines it is about"
         shown = word_patches(picture)[[word for line in found for word in lines[line]]]
     else:
         found = things_asked(picture.things, question)
         named = " ".join(["the", *(name_of(picture.things[one]) for one in found[:1])])
-        several = f"the {len(found)} shapes it asks about"
+        several = f"the {len(found)} shapes it is about"
         shown = thing_patches(picture)[found]
     patches = np.any(shown, axis=0)
-    return About(named if len(found) == 1 else several, patches) if patches.any() else None
+    return Subject(named if len(found) == 1 else several, patches) if patches.any() else None
 
 
 def name_of(thing: Thing) -> str:
@@ -69,10 +69,11 @@ def things_asked(things: Sequence[Thing], question: str) -> list[int]:
 
 def lines_asked(page: Document, question: str) -> list[int]:
     """Find the lines of `line_words` that a question is about: by name or number, the total by a
-    word for it; else all that have a name.
+    phrase for it; else all that have a name.
     """
-    words = set(re.findall(r"[a-z]+|\d+(?:[.:]\d+)?%?", question.lower()))
+    question = question.lower()
+    words = set(re.findall(r"[a-z]+|\d+(?:[.:]\d+)?%?", question))
     found = [i for i, row in enumerate(page.rows) if {row.name, *row.numbers} & words]
-    if page.total and not found and (SUM | {page.total}) & words:
+    if page.total and not found and (SUM.search(question) or page.total in words):
         return [len(page.rows)]
     return found or list(range(len(page.rows)))

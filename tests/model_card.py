@@ -152,6 +152,7 @@ def schedule() -> str:
         ["projector onto word embeddings", f"{language.align:,} steps"],
         ["first lesson, pictures of one tile", _course(language.lesson)],
         ["whole pictures", f"{_course(language.whole)}; {language.pictures:,} different pictures"],
+        ["again", f"{_course(language.again)}; these pictures and as many new ones"],
         [f"of {len(language.mixture)} whole pictures", mixture],
     ]  # fmt: skip
     return markdown(["stage", "plan"], rows)

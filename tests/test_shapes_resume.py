@@ -3,12 +3,13 @@
 import json
 from argparse import Namespace
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from hired.errors import ModelError
-from hired.shapes.train import language_stage, seen, training, vision_stage
+from hired.shapes.train import courses, language_stage, seen, vision_stage
 from hired.shapes.train.assemble import build_model, build_processor
 from hired.shapes.train.checkpoints import save_checkpoint
 from hired.shapes.train.one_tile import encode_tiles
@@ -84,24 +85,47 @@ def test_a_closing_course_without_the_weights_before_it_says_so(tmp_path, interr
 @pytest.mark.parametrize("step", [1, 2])
 def test_the_tiles_of_a_lesson_that_is_over_are_not_looked_at_again(tmp_path, monkeypatch, step):
     plan = LanguageSchedule(lesson=Course(2, size=2), held_out=1)
-    schedule = Schedule(language=plan)
-    args = Namespace(checkpoints=tmp_path, seed=3, resume_from=None)
-    save_checkpoint(tmp_path / "lesson.pt", step, 3, training.start_of(args, schedule))
-    looked = []
-    monkeypatch.setattr(training, "encode_tiles", lambda model, *part: looked.append(part) or part)
-    training.lesson_tiles(None, args, schedule, 1, 2)
+    schedule, args = (
+        Schedule(language=plan),
+        Namespace(checkpoints=tmp_path, seed=3, resume_from=None),
+    )
+    start, looked = courses.start_of(args, schedule, "lesson"), []
+    save_checkpoint(tmp_path / "lesson.pt", step, 3, start)
+    monkeypatch.setattr(courses, "encode_tiles", lambda model, *part: looked.append(part) or part)
+    monkeypatch.setattr(language_stage, "train", lambda *course: None)
+    pupil = courses.Pupil(build_model(), build_processor(), args, schedule, 1, 2, 0, print)
+    pupil.learn("lesson")
     assert looked == ([] if step == 2 else [(3, 2, 2, True), (3, 10**6, 1, True)])
 
 
-def test_a_language_stage_may_end_later_but_not_begin_otherwise():
+def test_a_course_learns_its_own_share_of_the_pictures_and_the_last_new_ones_too(monkeypatch):
+    plan = LanguageSchedule(pictures=10, held_out=3)
+    args = Namespace(checkpoints=Path("no"), seed=3, resume_from=None)
+    looked, held_out = [], []
+    monkeypatch.setattr(courses, "encode_once", lambda *how: looked.append(how[4]) or [])
+    monkeypatch.setattr(courses, "encode", lambda *how: held_out.append(how[5]) or [])
+    for number in (0, 1):
+        pupil = courses.Pupil(
+            build_model(), build_processor(), args, Schedule(language=plan), number, 2, 0, print
+        )
+        pupil.pictures("whole")
+        pupil.pictures("again")
+    ranges = [range(0, 5), range(0, 5), range(10, 15)], [range(5, 10), range(5, 10), range(15, 20)]
+    assert looked == ranges[0] + ranges[1]
+    assert held_out == [range(1, 4)] * 2 + [range(1, 1)] * 2
+
+
+def test_a_course_may_end_later_but_not_begin_otherwise():
     args, plan = Namespace(resume_from=None), LanguageSchedule()
 
-    def start(**changes):
+    def start(course, **changes):
         whole = replace(plan.whole, **changes)
-        return training.start_of(args, Schedule(language=replace(plan, whole=whole)))
+        return courses.start_of(args, Schedule(language=replace(plan, whole=whole)), course)
 
-    assert start() == start(steps=3) == start(fall=0.5)
-    assert start() != start(peak=1.0) and start() != start(size=4)
+    assert start("whole") == start("whole", steps=3) == start("whole", fall=0.5)
+    assert start("whole") != start("whole", peak=1.0)
+    assert start("again") != start("again", steps=3)
+    assert start("lesson") == start("lesson", peak=1.0)
 
 
 def test_the_language_stage_goes_on_to_the_same_bits(tmp_path, interrupt):

@@ -7,8 +7,9 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from hired.cli import main
+from hired.shapes.train import training
 
-STEPS = {"vision": 2, "closing": 1, "align": 1, "lesson": 1, "language": 2}
+STEPS = {"vision": 2, "closing": 1, "align": 1, "lesson": 1, "language": 2, "again": 1}
 
 
 def train(folder, *more, **steps):
@@ -28,8 +29,8 @@ def trained(tmp_path_factory):
 def test_one_command_makes_a_model_that_loads(trained):
     model = AutoModelForImageTextToText.from_pretrained(trained / "model")
     AutoProcessor.from_pretrained(trained / "model")
-    saved = torch.load(trained / "language.pt", weights_only=True)
-    assert saved["step"] == 2 and (trained / "curves.png").stat().st_size > 10_000
+    saved = torch.load(trained / "again.pt", weights_only=True)
+    assert saved["step"] == 1 and (trained / "curves.png").stat().st_size > 10_000
     tower = torch.load(trained / "vision.pt", weights_only=True)["tower"]
     for name, value in model.model.vision_tower.state_dict().items():
         assert torch.equal(value, tower[name]), name
@@ -37,13 +38,15 @@ def test_one_command_makes_a_model_that_loads(trained):
 
 
 def test_it_goes_on_from_its_checkpoint(trained):
-    before = (trained / "vision.pt").stat().st_mtime
-    assert train(trained, language=3) == 0
-    lines = [json.loads(line) for line in (trained / "language.jsonl").read_text().splitlines()]
-    assert torch.load(trained / "language.pt", weights_only=True)["step"] == 3
-    assert (trained / "vision.pt").stat().st_mtime == before
-    assert [line["step"] for line in lines] == [2, 3]
+    earlier = [trained / name for name in ("vision.pt", "lesson.pt", "language.pt")]
+    before = [path.stat().st_mtime for path in earlier]
+    assert train(trained, again=2) == 0
+    lines = [json.loads(line) for line in (trained / "again.jsonl").read_text().splitlines()]
+    assert torch.load(trained / "again.pt", weights_only=True)["step"] == 2
+    assert [path.stat().st_mtime for path in earlier] == before
+    assert [line["step"] for line in lines] == [1, 2]
     assert all(line["loss"] > 0 and "all" in line["held_out"] for line in lines)
+    assert [line["step"] for line in training.course_lines(trained, "again")] == [3, 4]
 
 
 def test_checkpoints_of_another_run_are_refused(trained, capsys):
@@ -51,6 +54,7 @@ def test_checkpoints_of_another_run_are_refused(trained, capsys):
         ("run with seed 0", ["--seed=1"]),
         ("had another schedule: VisionSchedule(steps=2", ["--vision-steps=3"]),
         ("had another schedule: VisionSchedule(steps=2", ["--documents=1"]),
+        ("again.pt is of a run that", ["--language-steps=3"]),
         ("no model.safetensors", [f"--resume-from={trained}"]),
     ):
         assert train(trained, *given) == 1
@@ -65,7 +69,7 @@ def test_checkpoints_of_another_run_are_refused(trained, capsys):
 
 @pytest.mark.parametrize("wrong", [
     "--threads=3", "--threads=0", "--threads=16", "--pictures=1", "--held-out=0", "--seed=-1",
-    "--vision-steps=0", "--closing-steps=0", "--language-steps=0",
+    "--vision-steps=0", "--closing-steps=0", "--language-steps=0", "--again-steps=0",
     "--documents=16", "--documents=-1",
 ])  # fmt: skip
 def test_numbers_out_of_range_are_refused_at_once(tmp_path, capsys, wrong):

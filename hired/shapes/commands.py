@@ -54,6 +54,8 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     add("--align-steps", type=int, default=language.align, help="projector onto word embeddings")
     add("--lesson-steps", type=int, default=language.lesson.steps, help="pictures of one tile")
     add("--language-steps", type=int, default=language.whole.steps)
+    words = "steps on as many new pictures beside these"
+    add("--again-steps", type=int, default=language.again.steps, help=words)
     words = "different pictures that the language stage reads"
     add("--pictures", type=int, default=language.pictures, help=words)
     add("--held-out", type=int, default=language.held_out, help="validation pictures of the curves")
@@ -111,6 +113,7 @@ def run_train(args: argparse.Namespace) -> int:
         align=args.align_steps,
         lesson=replace(usual.language.lesson, steps=args.lesson_steps),
         whole=replace(usual.language.whole, steps=args.language_steps),
+        again=replace(usual.language.again, steps=args.again_steps),
         pictures=args.pictures,
         held_out=args.held_out,
         mixture=MIXTURE if args.documents else POSTERS,

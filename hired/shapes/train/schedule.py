@@ -84,7 +84,8 @@ class LanguageSchedule:
         align: steps of the projector onto the words under a patch, of 16 tiles each.
         lesson: on pictures of one tile.
         whole: on whole pictures.
-        pictures: different training pictures of the latter.
+        again: on these and as many new ones, as what was learnt by heart does not carry over.
+        pictures: different training pictures of `whole`.
         held_out: validation pictures of the curves.
         mixture: splits of consecutive pictures, over and over.
     """
@@ -92,6 +93,7 @@ class LanguageSchedule:
     align: int = 400
     lesson: Course = Course(1000, size=16, peak=1e-3)
     whole: Course = Course(9_700, fall=0.77)
+    again: Course = Course(8_000, peak=3e-4, fall=0.9)
     pictures: int = 20_000
     held_out: int = 96
     mixture: tuple[str, ...] = MIXTURE

@@ -3,14 +3,11 @@
 Every part goes on from its own checkpoint, so an interrupted run loses minutes.
 """
 
-import hashlib
 import json
 import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,13 +22,9 @@ from hired.selectors.random import SEED
 from hired.shapes.train import language_stage, llama_init, vision_stage
 from hired.shapes.train.assemble import build_model, build_processor, load_weights, save
 from hired.shapes.train.checkpoints import load_checkpoint
-from hired.shapes.train.one_tile import encode_tiles
+from hired.shapes.train.courses import COURSES, Pupil, start_of
 from hired.shapes.train.schedule import Schedule
-from hired.shapes.train.seen import Seen, encode, encode_once
-from hired.shapes.train.token_targets import TokenHead
 
-LESSON_ROUND = 400
-"""Steps of the first lesson after which its pictures come again, with other questions."""
 KERNELS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
 """Entries of PyTorch's caches of compiled products. Every batch of questions has other
 shapes: at their 1,024 entries a process had grown to 12 GB after 1,000 steps of the first
@@ -107,6 +100,7 @@ def check_numbers(args: Namespace, schedule: Schedule) -> None:
         "align-steps": language.align,
         "lesson-steps": language.lesson.steps,
         "language-steps": language.whole.steps,
+        "again-steps": language.again.steps,
         "held-out": language.held_out,
     }
     at_least(1, **{f"--{name}": number for name, number in steps.items()})
@@ -126,9 +120,9 @@ def check_checkpoints(args: Namespace, schedule: Schedule) -> None:
         ModelError: one was trained with another seed, another schedule, from other weights or on
             another tower.
     """
-    for name in ("lesson.pt", "language.pt"):
+    for course, name in COURSES.items():
         path: Path = args.checkpoints / name
-        saved = load_checkpoint(path, args.seed, start_of(args, schedule))
+        saved = load_checkpoint(path, args.seed, start_of(args, schedule, course))
         if saved is None:
             continue
         tower = load_tower(build_model(), args).model.vision_tower.state_dict()
@@ -138,18 +132,6 @@ def check_checkpoints(args: Namespace, schedule: Schedule) -> None:
                     f"{path} was trained on another vision tower than this run's. Remove it to "
                     f"train the language stage anew, or give another folder with --checkpoints."
                 )
-
-
-def start_of(args: Namespace, schedule: Schedule) -> str:
-    """The beginning of a language stage: its schedule, but for the end of its last course, which
-    may come later; and a fingerprint of the weights of `--resume-from`, if any.
-    """
-    plan = schedule.language
-    open_end = str(replace(plan, whole=replace(plan.whole, steps=0, fall=0)))
-    if args.resume_from is None:
-        return open_end
-    data = (args.resume_from / "model.safetensors").read_bytes()
-    return f"{open_end} from {hashlib.blake2b(data, digest_size=8).hexdigest()}"
 
 
 def load_tower(
@@ -178,57 +160,31 @@ def language_process(
     model = load_tower(build_model(), args)
     cast(torch.nn.Module, model).to(device)
     model.model.vision_tower.requires_grad_(False)
-    plan = schedule.language
-    begins = args.resume_from is None and not (folder / "language.pt").exists()
-    if begins and not (folder / "lesson.pt").exists():
+    begins = args.resume_from is None and not (folder / COURSES["whole"]).exists()
+    if begins and not (folder / COURSES["lesson"]).exists():
         llama_init.start(model, processor.tokenizer)
-        language_stage.align(model, processor.tokenizer, plan, args.seed, log)
+        language_stage.align(model, processor.tokenizer, schedule.language, args.seed, log)
     distributed.barrier()  # no process may write a checkpoint before all have looked for it
-    known, start = (model, TokenHead().to(device), processor.tokenizer), start_of(args, schedule)
-    learn = partial(language_stage.train, *known, seed=args.seed, log=log, start=start)
-    if begins:
-        tiles = lesson_tiles(model, args, schedule, number, processes)
-        learn(*tiles, folder / "lesson.pt", plan.lesson)
-    share = plan.pictures // processes
-    numbers = range(number * share, (number + 1) * share)
     workers = drawing(device, args.threads)
-    seen = encode_once(
-        model, processor, plan.mixture, args.seed, numbers, folder / "seen", log, workers
-    )
-    held_out = []
-    if number == 0:
-        wanted = range(1, 1 + plan.held_out)
-        held_out = list(
-            encode(model, processor, plan.mixture, "validation", args.seed, wanted, workers)
-        )
-    path = folder / "language.pt"
-    learn(seen, held_out, path, plan.whole)
+    pupil = Pupil(model, processor, args, schedule, number, processes, workers, log)
+    for course in list(COURSES)[not begins :]:
+        pupil.learn(course)
     if number == 0:
         save(model, args.out)
     distributed.destroy_process_group()
 
 
-def lesson_tiles(
-    model: LlavaNextForConditionalGeneration,
-    args: Namespace,
-    schedule: Schedule,
-    number: int,
-    processes: int,
-) -> tuple[list[Seen], list[Seen]]:
-    """Tiles of the first lesson, this process's share and the held-out ones; none if it is over."""
-    plan, lesson = schedule.language, schedule.language.lesson
-    saved = load_checkpoint(args.checkpoints / "lesson.pt", args.seed, start_of(args, schedule))
-    if saved is not None and saved["step"] == lesson.steps:
-        return [], []
-    share = lesson.size * min(lesson.steps, LESSON_ROUND) // processes
-    parts = ((number * share, share), (10**6, plan.held_out))
-    own, held_out = (list(encode_tiles(model, args.seed, *part, plan.reads)) for part in parts)
-    return own, held_out
-
-
 def lines(path: Path) -> list[dict[str, Any]]:
     """The records of a training log."""
     return [json.loads(line) for line in path.read_text().splitlines() if line.startswith("{")]
+
+
+def course_lines(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The records of a course on whole pictures; steps count on from the one before."""
+    path = (folder / COURSES[name]).with_suffix(".jsonl")
+    before = course_lines(folder, "whole")[-1]["step"] if name == "again" and path.exists() else 0
+    found = lines(path) if path.exists() else []
+    return [{**line, "step": before + line["step"]} for line in found]
 
 
 def draw_curves(folder: Path, out: Path) -> None:
@@ -250,8 +206,7 @@ def draw_curves(folder: Path, out: Path) -> None:
             values = [s["held_out"][name] for s in told]
             label = f"{name} read on held-out looks"
             left.plot([s["step"] for s in told], values, "--", label=label)
-    if (folder / "language.jsonl").exists():
-        read = lines(folder / "language.jsonl")
+    if read := [line for name in ("whole", "again") for line in course_lines(folder, name)]:
         middle.plot([s["step"] for s in read], [s["loss"] for s in read])
         checked = [s for s in read if "held_out" in s]
         for kind in sorted({k for s in checked for k in s["held_out"]}):

@@ -165,6 +165,7 @@ def _of_posters(plan: Schedule) -> Schedule:
 
 def _course(course: Course) -> str:
     told = f"; what tokens tell weighs {course.told:g}"
+    told += f"; counts asked {course.counts:g} times as often" if course.counts != 1 else ""
     return (
         f"{course.steps:,} steps of {course.size} pictures with {course.many} questions each; "
         f"rate up to {course.peak:g}, falling over the last {_percent(course.fall)}{told}"

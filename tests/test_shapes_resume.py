@@ -90,12 +90,15 @@ def test_the_tiles_of_a_lesson_that_is_over_are_not_looked_at_again(tmp_path, mo
         Namespace(checkpoints=tmp_path, seed=3, resume_from=None),
     )
     start, looked = courses.start_of(args, schedule, "lesson"), []
-    save_checkpoint(tmp_path / "lesson.pt", step, 3, start)
+    torch.manual_seed(5)
+    taught = {"model": build_model(), "head": TokenHead()}
+    save_checkpoint(tmp_path / "lesson.pt", step, 3, start, **taught)
     monkeypatch.setattr(courses, "encode_tiles", lambda model, *part: looked.append(part) or part)
     monkeypatch.setattr(language_stage, "train", lambda *course: None)
     pupil = courses.Pupil(build_model(), build_processor(), args, schedule, 1, 2, 0, print)
     pupil.learn("lesson")
     assert looked == ([] if step == 2 else [(3, 2, 2, True), (3, 10**6, 1, True)])
+    assert same(pupil.model, taught["model"]) == same(pupil.head, taught["head"]) == (step == 2)
 
 
 def test_a_course_learns_its_own_share_of_the_pictures_and_the_last_new_ones_too(monkeypatch):

@@ -62,10 +62,14 @@ class Pupil:
         path, seed = self.args.checkpoints / COURSES[name], self.args.seed
         start = start_of(self.args, self.schedule, name)
         saved = load_checkpoint(path, seed, start)
-        over = saved is not None and saved["step"] == course.steps
-        pictures: Pictures = ([], []) if over else self.pictures(name)
-        known = (self.model, self.head.to(self.model.device), self.processor.tokenizer)
-        language_stage.train(*known, *pictures, path, course, seed, self.log, start)
+        self.head.to(self.model.device)
+        if saved is not None and saved["step"] == course.steps:
+            self.model.load_state_dict(saved["model"])
+            self.head.load_state_dict(saved["head"])
+            return
+        known = (self.model, self.head, self.processor.tokenizer)
+        seen, held_out = self.pictures(name)
+        language_stage.train(*known, seen, held_out, path, course, seed, self.log, start)
 
     def pictures(self, name: str) -> Pictures:
         """This process's pictures of a course; the first process has the held-out ones as well."""

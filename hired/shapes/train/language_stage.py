@@ -65,6 +65,8 @@ PAGE_SHARES = {
     "unknown": 2.5,
 }
 """How often each kind is asked of a document that offers it."""
+COUNTS = ("count", "items")
+"""Kinds that ask for a number of things, which are learnt last."""
 
 
 def average(parameters: list[torch.nn.Parameter]) -> None:
@@ -117,14 +119,18 @@ def align(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokeniz
             log(json.dumps({"align": step + 1, "loss": round(loss.item(), 4)}))
 
 
-def ask_all(pictures: list[Seen], rng: np.random.Generator, many: int) -> list[list[Question]]:
-    """`many` random questions for each picture, kinds by `SHARES` among those that it offers."""
+def ask_all(
+    pictures: list[Seen], rng: np.random.Generator, many: int, counts: float = 1.0
+) -> list[list[Question]]:
+    """`many` random questions for each picture, kinds by `SHARES` among those that it offers; to
+    count is asked `counts` times as often.
+    """
     asked = []
     for picture in (one.picture for one in pictures):
         page = isinstance(picture, Document)
         shares = PAGE_SHARES if page else SHARES
         kinds = offered(picture, rng, shares) if page else list(shares)
-        chances = np.array([shares[kind] for kind in kinds])
+        chances = np.array([shares[kind] * (counts if kind in COUNTS else 1) for kind in kinds])
         chosen = [kinds[i] for i in rng.choice(len(kinds), many, p=chances / chances.sum())]
         asked.append(draw(picture, rng, chosen if page else [*chosen, "describe"]))
     return asked
@@ -160,7 +166,8 @@ def steps_of(seen: list[Seen], course: Course, seed: int, spelling: Spelling,
     size = course.size // processes()
     for step, batch in enumerate(shuffled_batches(seen, size, entropy, first), first):
         rng = np.random.default_rng([*entropy, 1, step])
-        yield lay_out(batch, ask_all(batch, rng, course.many), spelling), Told.batch(batch)
+        asked = ask_all(batch, rng, course.many, course.counts)
+        yield lay_out(batch, asked, spelling), Told.batch(batch)
 
 
 def losses(

@@ -58,7 +58,8 @@ class VisionSchedule:
 @dataclass(frozen=True)
 class Course:
     """`steps` batches of `size` pictures with `many` questions each, the rate's `peak` and its
-    `fall`, a share of the steps, and what is `told` by visual tokens weighs beside the answers.
+    `fall`, a share of the steps, what is `told` by visual tokens weighs beside the answers, and how
+    many times as often as usual it `counts`.
     """
 
     steps: int
@@ -67,6 +68,7 @@ class Course:
     peak: float = 5e-4
     fall: float = 0.35
     told: float = 0.5
+    counts: float = 1.0
 
 
 POSTERS = ("alike", "sparse", "sparse", "large", "alike", "sparse", "dense", "alike")
@@ -93,7 +95,7 @@ class LanguageSchedule:
     align: int = 400
     lesson: Course = Course(1000, size=16, peak=1e-3)
     whole: Course = Course(9_700, fall=0.77)
-    again: Course = Course(8_000, peak=3e-4, fall=0.9)
+    again: Course = Course(8_000, peak=3e-4, fall=0.9, counts=2.0)
     pictures: int = 20_000
     held_out: int = 96
     mixture: tuple[str, ...] = MIXTURE

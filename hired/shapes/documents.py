@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hired.shapes.lettering import FONTS, HELD_OUT_FONTS
-from hired.shapes.scenes import SIDE, Scene, covered_patches
+from hired.shapes.scenes import Scene, covered_patches
 
 KINDS = {"receipt": 11, "prices": 12, "board": 13, "chart": 14}
 """Kinds of documents; the numbers are part of a seed, beside those of the posters' splits."""
@@ -129,11 +129,7 @@ def word_patches(page: Document, share: float = 0.25) -> np.ndarray:
     """Patches of whose area each word's box covers at least `share`: bool (words, T, N), overview
     first.
     """
-    rows, columns, *_ = page.canvas()
-    found = np.zeros((len(page.words), 1 + rows * columns, SIDE**2), bool)
-    for plane, (x, y) in zip(found, word_points(page), strict=True):
-        plane[:] = covered_patches(page.width, page.height, x, y, 4, share)
-    return found
+    return covered_patches(page.width, page.height, word_points(page), 4, share)
 
 
 def line_words(page: Document) -> list[list[int]]:

@@ -4,6 +4,7 @@ A scene is a description; `render` makes its pixels. Streams (training, validati
 examples) draw from disjoint seed sequences: a stream's name is part of the seed's entropy.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,7 @@ SPLITS = {"sparse": 1, "large": 2, "dense": 3, "alike": 4}
 """`dense`, a page full of small objects, is for training and examples; `alike` for training."""
 SMALL = (30, 36)
 LARGE = (64, 104)
+Pair = tuple[np.ndarray, np.ndarray]
 CONTENT_SHARE = 0.08
 """Largest share of a sparse poster's patches (overview and crops) that objects may cover."""
 
@@ -204,9 +206,7 @@ def patches(scene: Scene) -> int:
     return (1 + rows * columns) * SIDE * SIDE
 
 
-def patches_at(
-    width: int, height: int, x: np.ndarray, y: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def patches_at(width: int, height: int, x: np.ndarray, y: np.ndarray) -> Pair:
     """Numbers (of T * N, overview first) of the overview's and the crops' patches that show points
     of a picture of `width` x `height` px.
     """
@@ -218,15 +218,17 @@ def patches_at(
 
 
 def covered_patches(
-    width: int, height: int, x: np.ndarray, y: np.ndarray, area: float, share: float
+    width: int, height: int, covers: Sequence[Pair], area: float, share: float
 ) -> np.ndarray:
-    """Patches at least a `share` of which is covered by points that stand for `area` px each: bool
-    (T, N), overview first, of a picture of `width` x `height` px.
+    """Patches at least a `share` of which each of `covers` covers, points (x and y) that stand for
+    `area` px: bool (covers, T, N), overview first, of a picture of `width` x `height` px.
     """
     rows, columns = grid_of(width, height)
     tiles = 1 + rows * columns
-    shown = np.concatenate(patches_at(width, height, x, y))
-    points = np.bincount(shown, minlength=tiles * SIDE**2).reshape(tiles, -1)
+    points = np.zeros((len(covers), tiles, SIDE**2))
+    for plane, (x, y) in zip(points, covers, strict=True):
+        shown = np.concatenate(patches_at(width, height, x, y))
+        plane[:] = np.bincount(shown, minlength=plane.size).reshape(plane.shape)
     room = np.full((tiles, 1), float(PATCH**2))
     room[0] = width * height / SIDE**2
     return points * area >= share * room
@@ -236,14 +238,12 @@ def thing_patches(scene: Scene, share: float = 0.25) -> np.ndarray:
     """Patches of whose area each object covers at least `share`: bool (things, T, N),
     overview first.
     """
-    rows, columns = grid_of(scene.width, scene.height)
-    found = np.zeros((len(scene.things), 1 + rows * columns, SIDE**2), bool)
-    for plane, thing in zip(found, scene.things, strict=True):
+    covers = []
+    for thing in scene.things:
         solid = sprite(thing.shape, thing.colour, thing.digit, thing.side)[..., 3] > 127
         down, right = np.nonzero(solid)
-        x, y = right + thing.x + 0.5, down + thing.y + 0.5
-        plane[:] = covered_patches(scene.width, scene.height, x, y, 1, share)
-    return found
+        covers.append((right + thing.x + 0.5, down + thing.y + 0.5))
+    return covered_patches(scene.width, scene.height, covers, 1, share)
 
 
 def object_patches(scene: Scene, share: float = 0.25) -> np.ndarray:

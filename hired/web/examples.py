@@ -114,10 +114,14 @@ class Greeting:
         processor = self.engine.get().processor
         return self.embedded and knows_documents(processor.tokenizer.get_vocab())
 
+    @property
+    def fitting(self) -> list[Example]:
+        """Those that suit the model."""
+        return self.own if self.embedded else self.real
+
     def example(self, key: str = "") -> Example | None:
         """The example a link names, else the first of those that suit the model."""
-        fitting = self.own if self.embedded else self.real
-        return self.named(key) or next(iter(fitting), None)
+        return self.named(key) or next(iter(self.fitting), None)
 
     def named(self, key: str) -> Example | None:
         """The example of a key: a bundled one, or one drawn afresh after it."""

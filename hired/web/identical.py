@@ -82,9 +82,7 @@ def measure(
     Raises:
         ModelError: a run did not end well.
     """
-    greeting = Greeting(engine)
-    fitting = greeting.own if greeting.embedded else greeting.real
-    example = max(fitting, key=lambda one: len(one.answer))
+    example = max(Greeting(engine).fitting, key=lambda one: len(one.answer))
     image, found = read_image(example.image), []
     for settings in asked:
         for index in range(comparisons):

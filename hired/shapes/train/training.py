@@ -179,12 +179,15 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines() if line.startswith("{")]
 
 
-def course_lines(folder: Path, name: str) -> list[dict[str, Any]]:
-    """The records of a course on whole pictures; steps count on from the one before."""
-    path = (folder / COURSES[name]).with_suffix(".jsonl")
-    before = course_lines(folder, "whole")[-1]["step"] if name == "again" and path.exists() else 0
-    found = lines(path) if path.exists() else []
-    return [{**line, "step": before + line["step"]} for line in found]
+def course_lines(folder: Path) -> list[dict[str, Any]]:
+    """The records of the courses on whole pictures; steps count on from one to the next."""
+    found: list[dict[str, Any]] = []
+    for name in ("whole", "again"):
+        path = (folder / COURSES[name]).with_suffix(".jsonl")
+        before = found[-1]["step"] if found else 0
+        if path.exists():
+            found += [{**line, "step": before + line["step"]} for line in lines(path)]
+    return found
 
 
 def draw_curves(folder: Path, out: Path) -> None:
@@ -206,7 +209,7 @@ def draw_curves(folder: Path, out: Path) -> None:
             values = [s["held_out"][name] for s in told]
             label = f"{name} read on held-out looks"
             left.plot([s["step"] for s in told], values, "--", label=label)
-    if read := [line for name in ("whole", "again") for line in course_lines(folder, name)]:
+    if read := course_lines(folder):
         middle.plot([s["step"] for s in read], [s["loss"] for s in read])
         checked = [s for s in read if "held_out" in s]
         for kind in sorted({k for s in checked for k in s["held_out"]}):

@@ -7,6 +7,7 @@ Shares are turned into `Fraction`s, so equal shares tie exactly and no guard is 
 
 import math
 import re
+import reprlib
 from collections.abc import Sequence
 from fractions import Fraction
 from numbers import Integral, Real
@@ -14,6 +15,7 @@ from typing import Any
 
 from hired.errors import SettingError
 
+LONGEST = 40  # characters of a budget as text
 GUARD = 1e-9  # absorbs float error in rate * total: 0.29 * 100 is 28.999999999999996
 
 
@@ -28,6 +30,7 @@ def parse_budget(text: Any) -> float | int:
         SettingError: it is no number.
     """
     words = str(text).strip()
+    words = "too long" if len(words) > LONGEST else words
     if not re.search(r"[1-9]\d*,\d{3}\b", words):
         words = words.replace(",", ".")
     try:
@@ -37,7 +40,7 @@ def parse_budget(text: Any) -> float | int:
     except ValueError:
         raise SettingError(
             f"A budget is a rate such as 0.2 or 20%, or a count such as 640; 1 is one token and "
-            f"1.0 is everything. Got {text!r}."
+            f"1.0 is everything. Got {reprlib.repr(text)}."
         ) from None
 
 

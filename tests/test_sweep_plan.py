@@ -65,3 +65,18 @@ def test_sweep_takes_methods_from_a_list() -> None:
 def test_sweep_refuses_in_words(budgets, axis, values) -> None:
     with pytest.raises(SettingError):
         plan(Settings(), budgets, axis, values)
+
+
+@pytest.mark.timeout(20)  # minutes and gigabytes, where each is looked at or all are multiplied
+@pytest.mark.parametrize(
+    ("budgets", "values", "methods"),
+    [("1 " * 10**6, "0 " * 10**6, ["random"]), ("0.2", "0 " * 10**6, ["random"]),
+     ("0.2" + " " * 10**6 + "%" + " " * 10**6 + "0.3 " * 99, "0", ["random"]),
+     ("0.2", "0", ["random"] * 10**6), ("0.2 " * 40, "0 " * 40, ["random"] * 40)],
+)  # fmt: skip
+def test_a_plan_far_too_large_is_refused_at_once(budgets, values, methods):
+    with pytest.raises(SettingError, match="a sweep has at most 60"):
+        plan(Settings(), budgets, "seed", values, methods)
+    with pytest.raises(SettingError, match=r"A budget is a rate .* Got '1111.*'\.$") as caught:
+        plan(Settings(), "1" * 10**6, "none", "")
+    assert len(str(caught.value)) < 300

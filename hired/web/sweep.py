@@ -78,25 +78,31 @@ def plan(
     Raises:
         SettingError: nothing to sweep, too much, or a value out of range.
     """
-    parts = re.split(r"[;\s]+|,(?=\s|$)|(?<=%),", re.sub(r"\s+%", "%", budgets))
-    rates = [parse_budget(part) for part in parts if part]
+    joined = re.sub(r"(?<!\s)\s+%", "%", budgets)  # looked for at the first space of a row only
+    parts = [part for part in re.split(r"[;\s]+|,(?=\s|$)|(?<=%),", joined) if part]
     if axis not in axes():
         raise SettingError(
             f"A sweep's second axis is one of {', '.join(axes())}; got {axis!r}."
             f"{nearest(str(axis), axes())}"
         )
     points: list[Any] = [None] if axis == "none" else values.replace(",", " ").split()
-    if not rates or not points:
+    if not parts or not points:
         raise SettingError("A sweep needs at least one budget and one value of the second axis.")
+    _check_rows(max(len(parts), len(points), len(methods)))  # before anything is made of each
+    rates = [parse_budget(part) for part in parts]
     planned: list[Selector] = []
     last = settings.lanes[-1]
     for lane in [_at(last, "method", method) for method in methods] or [last]:
         of_axis = axis in ("none", "method", *lane.settings())
         for at in (_at(lane, axis, point) for point in (points if of_axis else points[:1])):
             planned += [replace(at, budget=rate) for rate in rates] if has_budget(at) else [at]
-    if len(planned) > MAX_ROWS:
-        raise SettingError(f"That is {len(planned)} runs; a sweep has at most {MAX_ROWS}.")
+            _check_rows(len(planned))
     return [replace(settings, lanes=(Settings().lanes[0], lane)) for lane in planned]
+
+
+def _check_rows(count: int) -> None:
+    if count > MAX_ROWS:
+        raise SettingError(f"That is {count:,} runs or more; a sweep has at most {MAX_ROWS}.")
 
 
 def has_budget(lane: Selector) -> bool:

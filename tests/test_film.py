@@ -56,6 +56,27 @@ def test_a_film_stopped_midway_shows_what_there_is(tiny) -> None:
     assert draw_film(engine.get(), image, planned, make_rows(planned, 0)[:1]) == ""
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "told"),
+    [({}, "The answer holds down to 80 %."),
+     ({3: {"error": "out of memory"}}, "The answer holds down to 90 %."),
+     ({2: {"error": "out of memory"}, 3: {"correct": False}}, "at 100 % it still holds"),
+     ({1: {"error": "out of memory"}, 2: {"correct": False}}, "lost already at 90 %"),
+     (dict.fromkeys((1, 2, 3), {"error": "out of memory"}), "There is no answer to judge."),
+     (dict.fromkeys((0, 1, 2, 3), {"correct": None, "agrees": None}), "no answer to judge."),
+     ({0: {"error": "out of memory", "correct": None, "agrees": None}} |
+      dict.fromkeys((1, 2, 3), {"correct": None, "agrees": None}), "no answer to judge.")],
+)  # fmt: skip
+def test_a_frame_without_an_answer_or_without_stock_s_is_not_judged(tiny, spoilt, told) -> None:
+    engine, image = Engine.holding(*tiny), make_image(120, 160)
+    planned = plan_film(Settings())[:3]
+    rows = make_rows(planned, 0)
+    for index, changes in spoilt.items():
+        rows[index] |= changes
+    shown = draw_film(engine.get(), image, planned, rows)
+    assert told in shown and ("stock to compare with" in shown) == (0 in spoilt)
+
+
 def test_the_recorded_film_is_of_the_first_example() -> None:
     kept = sweep_results.recorded("shapes", "film")
     assert kept["question"] == read_examples()[0].question

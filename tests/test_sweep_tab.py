@@ -44,6 +44,7 @@ def test_grid_shows_right_and_wrong_over_method_and_budget() -> None:
 @pytest.mark.parametrize(
     ("change", "found"),
     [({"correct": None}, "same"), ({"correct": None, "agrees": False}, "differs"),
+     ({"correct": None, "agrees": None}, "alone"),
      ({"error": "no memory"}, "failed"), ({}, "right")],
 )  # fmt: skip
 def test_an_answer_that_nobody_knows_is_neither_right_nor_wrong(change, found) -> None:

@@ -97,11 +97,12 @@ def _frame(row: Row, mask: str) -> dict[str, str]:
 
 
 def _told(frames: Sequence[dict[str, str]], broken: int | None) -> str:
+    held = [one["at"] for one in frames[:broken] if one["mark"] in ("right", "same")]
     if broken is None:
-        return f"The answer holds down to {frames[-1]['at']}."
-    if broken == 0:
-        return f"The answer is lost already at {frames[0]['at']}."
-    return f"It breaks at {frames[broken]['at']}; at {frames[broken - 1]['at']} it still holds."
+        return f"The answer holds down to {held[-1]}." if held else "There is no answer to judge."
+    if not held:
+        return f"The answer is lost already at {frames[broken]['at']}."
+    return f"It breaks at {frames[broken]['at']}; at {held[-1]} it still holds."
 
 
 def add_film_tab(handlers: Handlers, asked: Any, tab: gr.Tab) -> None:

@@ -85,12 +85,13 @@ def recorded_name(model: str, kind: str = "sweep") -> str:
 
 
 Row = dict[str, Any]
-MARKS = {"right": "✓", "wrong": "✗", "same": "=", "differs": "≠", "failed": "!"}
+MARKS = {"right": "✓", "wrong": "✗", "same": "=", "differs": "≠", "alone": "–", "failed": "!"}
 WORDS = {
     "right": "right",
     "wrong": "wrong",
     "same": "same answer as stock",
     "differs": "another answer than stock",
+    "alone": "no answer of stock to compare with",
     "failed": "failed",
 }
 PLOTS = (
@@ -107,7 +108,7 @@ def outcome(row: Row) -> str:
         return "failed"
     if row["correct"] is not None:
         return "right" if row["correct"] else "wrong"
-    return "same" if row["agrees"] else "differs"
+    return {True: "same", False: "differs", None: "alone"}[row["agrees"]]
 
 
 def line_of(row: Row, axis: str = "none") -> str:

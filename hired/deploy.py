@@ -89,16 +89,26 @@ def deploy(
     """Create the Space if it is not there, make its files these files, return its address.
 
     Raises:
-        HiredError: no token, no permission, or the Hub cannot be reached.
+        HiredError: no token, no permission, the Hub cannot be reached, or a Space that should be
+            private is there already and public.
     """
     api = api or HfApi()
     with _explained(space):
+        wanted = SpaceHardware(hardware) if hardware else None
+        there = api.repo_exists(space, repo_type="space")
+        if there and private and not api.space_info(space).private:
+            raise HiredError(
+                f"{space} is there already and everybody can see it. Make it private in its "
+                f"settings first, or leave out --private. Nothing was uploaded."
+            )
+        if there and wanted:
+            api.request_space_hardware(space, wanted)
         url = api.create_repo(
             space,
             repo_type="space",
             space_sdk="gradio",
             private=private,
-            space_hardware=SpaceHardware(hardware) if hardware else None,
+            space_hardware=wanted,
             exist_ok=True,
         )
         with tempfile.TemporaryDirectory() as folder:

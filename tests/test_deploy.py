@@ -14,11 +14,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class FakeHub(ThreadingHTTPServer):
-    """Enough of the Hub's HTTP API for create_repo and upload_folder; keeps what it is sent."""
+    """Enough of the Hub's HTTP API for a deployment; keeps what it is sent.
 
-    def __init__(self, refuse=None):
+    A Space that is `there` already is public or private.
+    """
+
+    def __init__(self, refuse=None, there=None):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.refuse = refuse
+        self.refuse, self.there, self.hardware = refuse, there, []
         self.created, self.files, self.deleted, self.tokens = [], {}, [], set()
         self.old = ["hired/gone.py", "README.md"]
 
@@ -47,8 +50,14 @@ class Handler(BaseHTTPRequestHandler):
         if "/tree/" in self.path:
             files = [{"type": "file", "path": p, "size": 1, "oid": "0"} for p in self.server.old]
             return self.answer(files)
+        if self.server.there is None and not self.server.created:
+            self.send_response(404)
+            self.send_header("X-Error-Code", "RepoNotFound")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
         self.answer(
             {
+                "private": self.server.there == "private",
                 "id": "ada/demo",
                 "sha": "0" * 40,
                 "siblings": [{"rfilename": path} for path in self.server.old],
@@ -64,6 +73,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/repos/create"):
             hub.created.append(json.loads(body))
             return self.answer({"url": f"http://{self.headers['Host']}/spaces/ada/demo"})
+        if self.path.endswith("/hardware"):
+            hub.hardware.append(json.loads(body)["flavor"])
+            return self.answer({"stage": "BUILDING", "hardware": {}, "storage": None})
         if "/preupload/" in self.path:
             files = [
                 {"path": file["path"], "uploadMode": "regular", "shouldIgnore": False}
@@ -138,6 +150,19 @@ def test_it_creates_the_space_and_uploads_just_what_it_needs():
     assert "hired/gone.py" in hub.deleted
     assert hub.tokens == {"Bearer hf_secretsecretsecret"}
     assert "secret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("there", ["public", "private"])
+def test_a_space_that_is_there_gets_the_hardware_and_is_private_or_refused(there):
+    with FakeHub(there=there) as hub:
+        asked = ("ada/demo", "--private", "--hardware", "t4-small")
+        done = deploy(*asked, endpoint=f"http://127.0.0.1:{hub.server_port}")
+    if there == "private":
+        assert done.returncode == 0, done.stderr
+        assert hub.files and hub.hardware == ["t4-small"]
+    else:
+        assert done.returncode == 1 and "everybody can see it" in done.stderr
+        assert not hub.files and not hub.hardware and not hub.created
 
 
 @pytest.mark.parametrize("status, message", [(401, "did not accept"), (403, "may not write")])

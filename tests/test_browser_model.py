@@ -38,4 +38,9 @@ def test_models_are_switched_and_a_failure_keeps_the_old_one(browser, saved) -> 
         page.fill("#question textarea", "What?")
         page.click("#run")
         page.wait_for_selector("#pane-1 .pane.done")
+        told = page.inner_text("#readout")
+        expect(page.locator("#stale .stale")).to_have_count(0)
+        choose(page, "shapes")  # with the form as it was: picture and notes follow all the same
+        expect(page.locator("#stale")).to_contain_text("change of the model", timeout=PATIENCE_MS)
+        expect(page.locator("#readout")).not_to_have_text(told)
         page.close()

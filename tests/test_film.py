@@ -62,10 +62,10 @@ def test_a_film_stopped_midway_shows_what_there_is(tiny) -> None:
      ({3: {"error": "out of memory"}}, "The answer holds down to 90 %."),
      ({2: {"error": "out of memory"}, 3: {"correct": False}}, "at 100 % it still holds"),
      ({1: {"error": "out of memory"}, 2: {"correct": False}}, "lost already at 90 %"),
-     (dict.fromkeys((1, 2, 3), {"error": "out of memory"}), "There is no answer to judge."),
-     (dict.fromkeys((0, 1, 2, 3), {"correct": None, "agrees": None}), "no answer to judge."),
+     ({key: {"error": "out of memory"} for key in (1, 2, 3)}, "There is no answer to judge."),
+     ({key: {"correct": None, "agrees": None} for key in (0, 1, 2, 3)}, "no answer to judge."),
      ({0: {"error": "out of memory", "correct": None, "agrees": None}} |
-      dict.fromkeys((1, 2, 3), {"correct": None, "agrees": None}), "no answer to judge.")],
+      {key: {"correct": None, "agrees": None} for key in (1, 2, 3)}, "no answer to judge.")],
 )  # fmt: skip
 def test_a_frame_without_an_answer_or_without_stock_s_is_not_judged(tiny, spoilt, told) -> None:
     engine, image = Engine.holding(*tiny), make_image(120, 160)

@@ -7,7 +7,7 @@ import pytest
 from conftest import make_image
 
 from hired.selectors import parse
-from hired.web import gaze_panel
+from hired.web import gaze_panel, uploads
 from hired.web.engine import Engine
 from hired.web.export import Record
 from hired.web.handlers import Handlers
@@ -47,11 +47,18 @@ def test_stock_alone_is_shown_without_shares(engine) -> None:
     assert "Crossed" not in told
 
 
-def test_nothing_is_offered_before_a_run_or_of_another_picture(engine) -> None:
+def test_nothing_is_offered_before_a_run_or_of_another_picture(engine, tmp_path) -> None:
     handlers = Handlers(engine)
     assert gaze_panel.offer(handlers, None, None) == ""
-    run = Record("what ?", {"name": "a.png"}, Settings(), [], {"model": engine.name})
-    assert gaze_panel.offer(handlers, "/tmp/other.png", run) == ""
-    assert "What did it look at?" in gaze_panel.offer(handlers, "/tmp/a.png", run)
+    pasted = [tmp_path / folder / "clipboard.png" for folder in "ab"]
+    for seed, path in enumerate(pasted):
+        path.parent.mkdir()
+        make_image(60, 80, seed).save(path)
+    mine, other = map(str, pasted)
+    image = uploads.keep_picture(mine, make_image(60, 80))
+    run = Record("what ?", image, Settings(), [], {"model": engine.name})
+    assert gaze_panel.offer(handlers, other, run) == "", "another of this name and size"
+    assert "What did it look at?" in gaze_panel.offer(handlers, mine, run)
+    assert gaze_panel.answer(handlers, other, run)[0] == ""
     away = replace(run, about={"model": "another"})
-    assert gaze_panel.offer(handlers, "/tmp/a.png", away) == "", "its model is not here"
+    assert gaze_panel.offer(handlers, mine, away) == "", "its model is not here"

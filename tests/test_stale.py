@@ -38,31 +38,47 @@ def kept(picture):
 )  # fmt: skip
 def test_a_change_of_the_settings_is_named(kept, picture, change, words) -> None:
     asked = shared(**change)
-    assert form_changes.changes_since(kept, picture, f" {QUESTION} ", asked, small=False) == words
+    assert (
+        form_changes.changes_since(
+            kept, picture, f" {QUESTION} ", asked, small=False, model="shapes"
+        )
+        == words
+    )
 
 
 def test_a_change_of_picture_or_question_is_named(kept, picture, tmp_path) -> None:
     other = tmp_path / "b.png"
     make_image(60, 81).save(other)
     usual = Settings()
-    assert form_changes.changes_since(kept, str(other), QUESTION, usual, small=False) == ["picture"]
-    assert form_changes.changes_since(kept, None, QUESTION, usual, small=False) == ["picture"]
-    assert form_changes.changes_since(kept, None, QUESTION, usual, small=True) == [], (
-        "its thumbnail is shown"
-    )
-    assert form_changes.changes_since(kept, picture, "Another?", usual, small=False) == ["question"]
+    assert form_changes.changes_since(
+        kept, str(other), QUESTION, usual, small=False, model="shapes"
+    ) == ["picture"]
+    assert form_changes.changes_since(kept, None, QUESTION, usual, small=False, model="shapes") == [
+        "picture"
+    ]
+    assert (
+        form_changes.changes_since(kept, None, QUESTION, usual, small=True, model="shapes") == []
+    ), "its thumbnail is shown"
+    assert form_changes.changes_since(
+        kept, picture, "Another?", usual, small=False, model="shapes"
+    ) == ["question"]
 
 
 def test_the_notice_says_what_the_answers_are_of_and_offers_run(kept, picture) -> None:
-    said = form_changes.notice(kept, None, "Another?", shared(budget=0.5), False)
+    said = form_changes.notice(kept, None, "Another?", shared(budget=0.5), False, "shapes")
     assert "Answers at 20 %, before the change of the picture, question and budget." in said
     assert 'class="run-again">Run</button>' in said
-    assert form_changes.notice(kept, picture, QUESTION, Settings(), False) == ""
-    assert form_changes.notice(None, picture, QUESTION, Settings(), False) == ""
+    assert form_changes.notice(kept, picture, QUESTION, Settings(), False, "shapes") == ""
+    assert form_changes.notice(None, picture, QUESTION, Settings(), False, "shapes") == ""
     counted = replace(kept, settings=shared(budget=64))
     assert "Answers at 64 patches," in form_changes.notice(
-        counted, picture, QUESTION, Settings(), False
+        counted, picture, QUESTION, Settings(), False, "shapes"
     )
+
+
+def test_answers_of_another_model_are_known_as_such(kept, picture) -> None:
+    said = form_changes.notice(kept, picture, QUESTION, Settings(), False, "loaded since")
+    assert "before the change of the model." in said
 
 
 def test_a_run_brings_its_picture_or_says_why_not(kept) -> None:

@@ -22,7 +22,7 @@ from hired.web.export import Record
 from hired.web.handlers import Handlers
 from hired.web.pane_state import PaneState
 from hired.web.settings import Settings
-from hired.web.uploads import read_image
+from hired.web.uploads import keep_picture, read_image
 from hired.web.why_panel import why
 
 EXAMPLES = {Path(example.image).stem: example for example in read_examples()}
@@ -138,12 +138,15 @@ def test_a_line_s_patches_are_those_of_its_name_and_its_numbers() -> None:
 def test_only_the_posters_maker_knows(handlers, tmp_path) -> None:
     views = [PaneState("full", "done", RIGHT), PaneState("hired", "done", WRONG)]
     facts = export.about(handlers.engine.get().info, {})
-    kept = Record(DENSE.question, {"name": "dense.png"}, Settings(), views, facts)
+    image = keep_picture(DENSE.image, Image.open(DENSE.image))
+    kept = Record(DENSE.question, image, Settings(), views, facts)
     words = subject_of(DENSE.picture, DENSE.question).words
     assert words in why_panel.explain(handlers, DENSE.image, kept)
     Image.open(EXAMPLES["sparse"].image).save(tmp_path / "dense.png")
     assert why_panel.explain(handlers, str(tmp_path / "dense.png"), kept) == ""
     assert why_panel.explain(handlers, EXAMPLES["sparse"].image, kept) == ""
+    away = replace(kept, about=facts | {"model": "another"})
+    assert why_panel.explain(handlers, DENSE.image, away) == "", "it answered, another would look"
     assert (
         why_panel.explain(handlers, None, kept) == why_panel.explain(handlers, "a.png", None) == ""
     )

@@ -42,6 +42,7 @@ class Asked:
         methods: what the rows of the panes are made of.
         examples: a row for the embedded model and one for all others.
         another: draws a picture like the example that is shown.
+        loaded: says which model was loaded; the picture and the notes follow it.
         reopened: what `Recall.show_record` fills, in both columns.
     """
 
@@ -54,6 +55,7 @@ class Asked:
     methods: gr.HTML
     examples: list[gr.Row]
     another: gr.Button
+    loaded: gr.HTML | None = None
     reopened: Parts = field(default_factory=dict)
 
     @property
@@ -110,7 +112,7 @@ def add_compare_tab(demo: gr.Blocks, handlers: Handlers, header: gr.HTML) -> Ask
         with gr.Column(elem_id="ask", scale=1, min_width=300):
             asked, start, stop, chips = _ask(handlers)
             shared = add_share_panel()
-            add_model_panel(handlers, demo, asked, header)
+            asked = replace(asked, loaded=add_model_panel(handlers, demo, asked, header))
         with gr.Column(elem_id="happens", scale=3, min_width=320):
             shown = _happens()
             add_gaze_panel(handlers, asked.image, shared.last, shared.downloads)

@@ -153,6 +153,12 @@ class Engine:
         """True once the model is loaded; asking never waits."""
         return self._loaded is not None
 
+    @property
+    def model(self) -> str:
+        """The name that records have for what answers; asking never waits."""
+        loaded = self._loaded
+        return loaded.info["name"] if loaded else self.name
+
     def start(self) -> Loaded:
         """The model, for a comparison or sweep that begins now.
 

@@ -25,7 +25,7 @@ from hired.web.markup import fill
 from hired.web.pane_state import budget_of, budget_words
 from hired.web.queues import LOOK, NOTE, OPEN, QUIET
 from hired.web.settings import Settings
-from hired.web.uploads import digest, read_image
+from hired.web.uploads import is_same, read_image
 
 SPACING_MS = 60  # the least time from one turn to the next
 # All changes that wait for the same moment are one turn: they give the same number.
@@ -52,7 +52,7 @@ def take_turns(name: str, changes: Sequence[Any]) -> Any:
 
 
 def changes_since(
-    kept: Record, path: str | None, question: str, settings: Settings, small: bool
+    kept: Record, path: str | None, question: str, settings: Settings, small: bool, model: str
 ) -> list[str]:
     """Parts of the form that differ from a run, in words.
 
@@ -62,10 +62,13 @@ def changes_since(
         question: of the form.
         settings: of the form.
         small: whether the run's own thumbnail stands in the place of a picture.
+        model: what would answer now.
     """
     ran = kept.settings
     found = []
-    if not (small and not path) and (kept.image.get("digest") != (path and digest(path))):
+    if kept.about.get("model") != model:
+        found.append("model")
+    if not (small and not path) and not is_same(kept.image, path):
         found.append("picture")
     if question.strip() != kept.question.strip():
         found.append("question")
@@ -82,10 +85,15 @@ def changes_since(
 
 
 def notice(
-    kept: Record | None, path: str | None, question: str, settings: Settings, small: bool
+    kept: Record | None,
+    path: str | None,
+    question: str,
+    settings: Settings,
+    small: bool,
+    model: str,
 ) -> str:
     """Note that the answers are of another form, with a button to run; empty where they are not."""
-    found = changes_since(kept, path, question, settings, small) if kept else []
+    found = changes_since(kept, path, question, settings, small, model) if kept else []
     if not kept or not found:
         return ""
     lanes = kept.settings.lanes
@@ -125,6 +133,7 @@ class FormChanges:
     def _wire_changes(self, asked: Any, shown: Any, last: gr.State) -> None:
         panes, tokens = asked.form.parts["panes"], asked.form.parts["max_new_tokens"]
         looks = [asked.image.change, asked.brought.change, shown.mode.change, panes.change]
+        looks.append(asked.loaded.change)
         notes = [last.change, asked.question.change, tokens.change]
         newest = {"trigger_mode": "always_last", **QUIET}
         self.listen(take_turns("look", looks), asked, shown, last, **newest)
@@ -210,7 +219,8 @@ class FormChanges:
             settings = form.read(**fields)
         except HiredError:  # a number half typed
             return {"stale": ""}
-        return {"stale": notice(last, path, question or "", settings, bool(brought))}
+        form_now = path, question or "", settings, bool(brought)
+        return {"stale": notice(last, *form_now, self.handlers.engine.model)}
 
 
 def _compared(asked: Any, last: gr.State) -> Parts:

@@ -8,7 +8,6 @@ import base64
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -135,14 +134,14 @@ def add_gaze_panel(
 
 def offer(handlers: Handlers, path: str | None, kept: Record | None) -> str:
     """Offer the button where a model of this machine has answered about the picture shown."""
-    return fill("why", "ask") if _is_shown(handlers, path, kept) else ""
+    return fill("why", "ask") if not zerogpu.BORROWED and handlers.shows(path, kept) else ""
 
 
 def answer(handlers: Handlers, path: str | None, kept: Record | None) -> list[Any]:
     """Show what the answers looked at, or why that cannot be told; and files that tell it too."""
     as_they_are = [gr.skip()] * 3
     try:
-        if not path or not kept or not _is_shown(handlers, path, kept):
+        if not path or not kept or zerogpu.BORROWED or not handlers.shows(path, kept):
             return ["", *as_they_are]
         loaded, lanes = handlers.engine.get(), kept.settings.lanes
         asked = read_image(path), kept.question, lanes, kept.settings.max_new_tokens
@@ -150,11 +149,3 @@ def answer(handlers: Handlers, path: str | None, kept: Record | None) -> list[An
     except HiredError as error:
         return [fill("why", "unseen", words=error), *as_they_are]
     return [html, *handlers.files(replace(kept, views=cover(kept.views, stock)))]
-
-
-def _is_shown(handlers: Handlers, path: str | None, kept: Record | None) -> bool:
-    """Tell whether the picture of the last run is the one shown, and its model is here."""
-    if not path or not kept or zerogpu.BORROWED or handlers.engine.servers is not None:
-        return False
-    here = kept.image.get("name") == Path(path).name
-    return here and kept.about.get("model") == handlers.engine.name

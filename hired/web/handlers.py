@@ -27,7 +27,7 @@ from hired.web.pictures import readout
 from hired.web.remote import plain_picture
 from hired.web.runs import run
 from hired.web.settings import MOST, Settings
-from hired.web.uploads import read_image, upload_folder
+from hired.web.uploads import is_same, read_image, upload_folder
 from hired.web.verdict import may_measure, verdict
 
 NO_IMAGE = "Upload, paste or choose an image to see which tokens stay."
@@ -249,6 +249,12 @@ class Handlers:
             (folder / name).write_text(text, encoding="utf-8")
             made.append(gr.update(value=str(folder / name), interactive=True))
         return made
+
+    def shows(self, path: str | None, kept: Record | None) -> bool:
+        """Tell whether `path` is the picture of a run, and its model is in this process."""
+        if kept is None or self.engine.servers is not None:
+            return False
+        return kept.about.get("model") == self.engine.model and is_same(kept.image, path)
 
     def draw(self, views: list[PaneState], case: Case | None = None) -> Values:
         """Values of the panes, the verdict, the timeline and the live region."""

@@ -31,8 +31,10 @@ TOYS = {
 }
 
 
-def add_model_panel(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.HTML) -> None:
-    """Build the box around the Compare tab's left column and the page's header."""
+def add_model_panel(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.HTML) -> gr.HTML:
+    """Build the box around the Compare tab's left column and the page's header; gives what says
+    which model was loaded.
+    """
     engine = handlers.engine
     with gr.Accordion("Model", open=False, elem_id="model"):
         panel = gr.HTML("", elem_id="model-panel")
@@ -80,6 +82,7 @@ def add_model_panel(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.
         return [describe(info), choices, gr.update(visible=may)]
 
     demo.load(arrive, None, [panel, choice, load], **OPEN, **QUIET)
+    return said
 
 
 def is_here(request: gr.Request) -> bool:

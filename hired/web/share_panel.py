@@ -23,7 +23,7 @@ from hired.web.handlers import Handlers
 from hired.web.pane_state import Case
 from hired.web.queues import FREE, LOOK, QUIET
 from hired.web.settings import Settings
-from hired.web.uploads import digest, read_image, upload_folder
+from hired.web.uploads import is_same, read_image, upload_folder
 
 HISTORY = 12  # runs kept in the browser
 _STORE = """
@@ -96,7 +96,7 @@ class Recall:
         """
         image, foreign = found.image, bool(found.image.get("foreign"))
         example = self._example(found)
-        stays = bool(path) and image.get("digest") == digest(path or "")
+        stays = is_same(image, path)
         case = Case(found.known, foreign, found.about)
         own = example.image if example else None  # an update would lose its reader
         brought = {} if stays else {"brought": "" if example else uploads.show_picture(image)}
@@ -242,13 +242,10 @@ def _card(handlers: Handlers, request: gr.Request, path: str | None, kept: Recor
     """The last run as one picture, where its image is still there."""
     nothing = gr.update(interactive=False)
     loaded = handlers.engine.get()
-    if not path or not kept or loaded.servers is not None:
+    if not path or not kept or not handlers.shows(path, kept):
         return nothing
     try:
         image = read_image(path)
-        shown = {"name": Path(path).name, "height": image.height, "width": image.width}
-        if {key: kept.image.get(key) for key in shown} != shown:
-            return nothing
         example = handlers.greeting.shown(path)
         query = _link_of(kept.settings, kept.question, path, example)
         address = request.headers.get("origin") or request.headers.get("referer") or ""

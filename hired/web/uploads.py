@@ -57,6 +57,11 @@ def digest(path: str) -> str | None:
         return None
 
 
+def is_same(image: Mapping[str, Any], path: str | None) -> bool:
+    """Tell whether a run's picture, as `keep_picture` describes it, is the file `path`."""
+    return bool(path) and image.get("digest") == digest(path or "") is not None
+
+
 def _decode(path: str) -> Image.Image:
     if path and not os.path.exists(path):
         raise InputError("The image is no longer on this server. Upload it again.")

@@ -7,7 +7,6 @@ it down.
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -134,11 +133,11 @@ def wire(handlers: Handlers, asked: Any, last: gr.State, box: gr.HTML) -> Any:
 
 def explain(handlers: Handlers, path: str | None, kept: Record | None) -> str:
     """Say why the last run went as it did; nothing where no place of anything is known."""
-    if not path or not kept or not handlers.greeting.embedded:
+    if not path or not kept or not handlers.shows(path, kept):
         return ""
     try:
         example = handlers.greeting.shown(path)
-        if example is None or kept.image["name"] != Path(path).name:
+        if example is None:
             return ""
         image, loaded = read_image(path), handlers.engine.get()
         return why(loaded, image, example, kept.question, kept.views)

@@ -154,6 +154,8 @@ def test_sweep_is_measured_live_and_can_be_cancelled(visit, picture) -> None:
     expect(page.locator("#sweep-bar")).to_contain_text(
         "of 59 runs measured, about", timeout=PATIENCE_MS
     )
+    page.locator("#sweep-grid button").last.click()
+    expect(page.locator(".toast-body", has_text="still being measured")).to_be_visible()
     page.click("#sweep-stop")
     expect(page.locator("#sweep-bar")).to_contain_text("then cancelled", timeout=PATIENCE_MS)
     page.get_by_role("tab", name="How it works").click()

@@ -54,6 +54,10 @@ def test_the_film_is_scrubbed_with_keys_and_made_anew_and_stopped_and_refused(br
         expect(page.locator("#film-bar")).to_contain_text(
             re.compile(r"[2-9] of 21 runs"), timeout=PATIENCE_MS
         )
+        expect(page.locator("#film .ticks")).to_have_count(0)  # the one of before is no longer it
+        open_tab(page, "Compare")
+        open_tab(page, "Film")
+        expect(page.locator("#film-bar")).to_contain_text("of 21 runs measured")
         page.click("#film-stop")
         expect(page.locator("#film-run")).to_be_enabled(timeout=PATIENCE_MS)
         made = page.locator("#film .ticks li").count()

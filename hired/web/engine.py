@@ -261,6 +261,10 @@ class Engine:
         while len(self._stops) > MAX_RUNS:  # visitors who left before their turn
             self._stops.pop(next(iter(self._stops)), None)
 
+    def busy(self, visitor: str | None) -> bool:
+        """Tell whether a run of this visitor is expected or goes on."""
+        return (visitor or "") in self._stops
+
     def waits(self, visitor: str | None) -> bool:
         """Tell whether a run of this visitor is expected and has not begun."""
         stops = self._stops.get(visitor or "")

@@ -142,14 +142,15 @@ class FilmRuns(TabRun):
             progress, answer = Progress([], 0, None), known.get(question, "")
             asked = (image, question, planned, stops.everything, answer, self.engine.limits)
             for progress, news in changes(sweep(loaded, *asked)):
-                yield {"bar": show_progress(progress)} if news else {}
+                yield {"bar": show_progress(progress), "film": ""} if news else {}
             drawn = draw_film(loaded, image, planned, progress.rows)
             yield {"bar": show_progress(progress, ended=True), "film": drawn}
 
-    def open(self, film: str | None) -> Values:
+    def open(self, request: gr.Request, film: str | None) -> Values:
         """Show the recorded film of the first example where none was made yet."""
         engine, example = self.engine, self.greeting.example()
-        found = None if film else sweep_results.recorded(engine.name, "film")
+        made = bool(film) or self.busy(request)
+        found = None if made else sweep_results.recorded(engine.name, "film")
         if not found or not example or example.question != found["question"]:
             return {}
         try:

@@ -156,7 +156,8 @@ class SweepRuns(TabRun):
                 self.engine.limits, Path(path).name, cover,
             )  # fmt: skip
             for progress, news in changes(frames):
-                yield _draw(progress, axis) if news else {}
+                drawn = _draw(progress, axis) if news else {}
+                yield drawn if progress.rows else {**drawn, "kept": None}  # not those of before
             example = self.handlers.greeting.shown(path, image)
             size = uploads.keep_picture(path, image, example.key if example else "")
             facts = export.about(self.engine.get().info, self.engine.versions())
@@ -164,12 +165,15 @@ class SweepRuns(TabRun):
             yield {**_draw(progress, axis, ended=True), "kept": kept}
 
     def open(
-        self, path: str | None, question: str, known: dict[str, str], kept: dict[str, Any] | None
-    ) -> Values:
+        self, request: gr.Request, path: str | None, question: str, known: dict[str, str],
+        kept: dict[str, Any] | None,
+    ) -> Values:  # fmt: skip
         """Show what would be asked, and the recorded sweep of the first example until one ran."""
         about = {"about": _asked(path, question, known)}
-        found = sweep_results.recorded(self.engine.name) if kept is None else None
-        if not found:
+        if kept is not None or self.busy(request):
+            return about
+        found = sweep_results.recorded(self.engine.name)
+        if found is None:
             return about
         done = Progress(found["rows"], len(found["rows"]), 0.0)
         where, day = found["device_name"], str(found["date"])[:16].replace("T", " ")
@@ -178,10 +182,13 @@ class SweepRuns(TabRun):
         return {**about, **_draw(done, found["axis"]), "bar": bar, "kept": found}
 
     def open_run(
-        self, event: gr.EventData, path: str | None, kept: dict[str, Any] | None
-    ) -> Values:
+        self, request: gr.Request, event: gr.EventData, path: str | None,
+        kept: dict[str, Any] | None,
+    ) -> Values:  # fmt: skip
         """Open the run behind a cell of the grid on the Compare tab."""
         with plain_errors():
+            if self.busy(request):
+                raise InputError("The sweep is still being measured. Open its runs after its end.")
             row = getattr(event, "row", None)
             if not kept or not isinstance(row, int) or not 0 <= row < len(kept["rows"]):
                 raise InputError("That run is no longer here. Run the sweep again.")
@@ -204,12 +211,9 @@ def _asked(path: str | None, question: str, known: dict[str, str]) -> str:
 
 def _draw(progress: Progress, axis: str, ended: bool = False) -> Values:
     rows = progress.rows
-    drawn: Values = {"bar": show_progress(progress, ended)}
-    if rows:
-        drawn |= {"cells": grid(rows, axis), "table": gr.update(value=_table(rows), visible=True)}
-    if len(rows) > 1:
-        drawn |= draw_sweep(rows, axis)
-    return drawn
+    table = gr.update(value=_table(rows), visible=True) if rows else gr.update(visible=False)
+    drawn = {"bar": show_progress(progress, ended), "cells": grid(rows, axis), "table": table}
+    return drawn | draw_sweep(rows, axis)
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

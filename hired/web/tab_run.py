@@ -59,6 +59,10 @@ class TabRun:
                 raise InputError("There is no image. Choose one in the Compare tab.")
             yield read_image(path), stops
 
+    def busy(self, request: gr.Request) -> bool:
+        """Tell whether a run of this tab is expected or goes on."""
+        return self.engine.busy(self._place(request))
+
     def halt(self, request: gr.Request) -> None:
         """End the run within a token; what was measured stays."""
         self.engine.stop(self._place(request))

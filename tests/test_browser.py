@@ -23,6 +23,7 @@ from browsing import (
 from playwright.sync_api import expect
 from serving import SELECT, Caller, before_each_step, serve
 
+from hired.errors import InputError
 from hired.web.engine import Engine
 from hired.web.queues import gpu_queue
 
@@ -75,27 +76,28 @@ def test_upload_preview_run_export_import_history(visit, picture, tmp_path) -> N
     assert not page.faults and not page.strayed
 
 
-def test_stop_keeps_what_was_said(visit, picture) -> None:
+def test_stop_keeps_what_was_said(visit, picture, tiny) -> None:
     page = visit("?max_new_tokens=512")
     ask(page, picture)
-    page.click("#run")
-    page.wait_for_selector("#pane-0 .pane.decode")
-    page.press("#question textarea", "Enter")  # again
-    told = page.locator(".toast-body", has_text="still being answered; press Stop first")
-    expect(told).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.locator(".examples button:visible").first).to_be_disabled()
-    page.click("#stop")
-    page.wait_for_selector("#pane-0 .pane.stopped")
-    page.wait_for_selector("#pane-1 .pane.stopped")
-    assert page.inner_text("#pane-0 .answer p")
-    settle(page)
-    page.click("#run")
-    page.wait_for_selector("#pane-0 .pane.decode")
-    page.locator("#side-0 .halt").click()  # one side; the other goes on
-    page.wait_for_selector("#pane-0 .pane.stopped")
-    page.wait_for_selector("#pane-1 .pane.decode")
-    page.click("#stop")
-    settle(page)
+    with before_each_step(tiny[0], lambda _: time.sleep(0.02)):  # or it has said all
+        page.click("#run")
+        page.wait_for_selector("#pane-0 .pane.decode")
+        page.press("#question textarea", "Enter")  # again
+        told = page.locator(".toast-body", has_text="still being answered; press Stop first")
+        expect(told).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator(".examples button:visible").first).to_be_disabled()
+        page.click("#stop")
+        page.wait_for_selector("#pane-0 .pane.stopped")
+        page.wait_for_selector("#pane-1 .pane.stopped")
+        assert page.inner_text("#pane-0 .answer p")
+        settle(page)
+        page.click("#run")
+        page.wait_for_selector("#pane-0 .pane.decode")
+        page.locator("#side-0 .halt").click()  # one side; the other goes on
+        page.wait_for_selector("#pane-0 .pane.stopped")
+        page.wait_for_selector("#pane-1 .pane.decode")
+        page.click("#stop")
+        settle(page)
 
 
 def test_link_brings_settings_back_and_is_clamped(visit) -> None:
@@ -148,6 +150,12 @@ def test_sweep_is_measured_live_and_can_be_cancelled(visit, picture) -> None:
     page.get_by_role("button", name="Random at 50 %").click()  # opens its run
     expect(page.locator("#pane-1 h3")).to_have_text("Random", timeout=PATIENCE_MS)
     expect(page.locator("#rate input[type=number]")).to_have_value("50")
+    open_box(page, "Share, export, history")
+    with page.expect_download() as saved:
+        page.click("#save-json")
+    assert [lane["method"] for lane in json.loads(saved.value.path().read_text())["lanes"]] == [
+        "full", "random",
+    ]  # fmt: skip
     page.get_by_role("tab", name="Sweep").click()
     page.fill("#sweep-budgets textarea, #sweep-budgets input", "10% " * 29)
     page.click("#sweep-run")
@@ -172,6 +180,37 @@ def test_comparison_fits_without_scrolling(visit, picture) -> None:
     for part in ("#run", "#pane-0", "#pane-1", "#verdict", "#timeline"):
         box = page.locator(part).bounding_box()
         assert box["y"] + box["height"] <= 800, f"{part} ends below the first screen"
+
+
+def test_an_example_whose_run_is_refused_leaves_nothing_waiting(
+    browser, tiny, picture, monkeypatch
+) -> None:
+    engine = Engine.holding(*tiny, name="tiny")
+    with serve(engine) as demo:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(demo.local_url)
+        ask(page, picture)
+        page.click("#run")
+        finish(page)
+        settle(page)
+        open_box(page, "Share, export, history")
+        expect(page.locator("#save-json")).to_be_enabled(timeout=PATIENCE_MS)
+        expect(page.locator("#gaze button")).to_be_visible()
+
+        def refuse(visitor) -> None:
+            raise InputError("Not now.")
+
+        monkeypatch.setattr(engine, "expect", refuse)
+        page.locator(".examples button:visible").first.click()
+        told = page.locator(".toast-body", has_text="Not now.")
+        expect(told).to_be_visible(timeout=PATIENCE_MS)
+        idle = re.compile("idle")
+        expect(page.locator("#pane-1 .pane")).to_have_class(idle, timeout=PATIENCE_MS)
+        expect(page.locator("#save-json")).to_be_disabled()
+        expect(page.locator("#gaze button")).to_have_count(0)
+        expect(page.locator("#run")).to_be_enabled()
+        page.close()
 
 
 def test_a_full_queue_is_told_with_its_limit(browser, tiny, picture) -> None:

@@ -15,6 +15,7 @@ from hired.web.queues import gpu_queue
 
 pytestmark = pytest.mark.browser
 SOON_MS = 30_000
+ANOTHER = "which digit is it ?"
 
 
 def test_a_waiting_pane_tells_its_place_and_a_repeat_its_number(browser, tiny, picture) -> None:
@@ -37,6 +38,12 @@ def test_a_waiting_pane_tells_its_place_and_a_repeat_its_number(browser, tiny, p
             page.click("#run")
             place = "getComputedStyle(document.querySelector('#pane-1 .hint'), '::after').content"
             page.wait_for_function(f"""() => {place} === '" 2 before you."'""")
+            page.click("#stop")  # and another question, before the one that was stopped had a turn
+            expect(page.locator("#run")).to_be_enabled()
+            expect(page.locator("#pane-1 .pane.idle")).to_have_count(1)
+            page.fill("#question textarea", ANOTHER)
+            page.press("#question textarea", "Enter")
+            page.wait_for_function(f"""() => {place} === '" 2 before you."'""")
             held.set()
             assert {call.result()[0] for call in calls} == {"complete"}
         with before_each_step(tiny[0], lambda _: time.sleep(0.02)):
@@ -46,5 +53,7 @@ def test_a_waiting_pane_tells_its_place_and_a_repeat_its_number(browser, tiny, p
         finish(page)
         settle(page)
         expect(page.locator("#pane-0 .state")).to_have_text("done", timeout=SOON_MS)
+        stored = page.evaluate("JSON.parse(localStorage.getItem('hired-runs'))")
+        assert [kept["run"]["question"] for kept in stored] == [ANOTHER]
         expect(page.locator("#place style")).to_have_count(0)
         page.close()

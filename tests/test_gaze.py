@@ -49,7 +49,7 @@ def test_stock_alone_is_shown_without_shares(engine) -> None:
 
 def test_nothing_is_offered_before_a_run_or_of_another_picture(engine, tmp_path) -> None:
     handlers = Handlers(engine)
-    assert gaze_panel.offer(handlers, None, None) == ""
+    assert gaze_panel.offer(handlers, None, None)["box"] == ""
     pasted = [tmp_path / folder / "clipboard.png" for folder in "ab"]
     for seed, path in enumerate(pasted):
         path.parent.mkdir()
@@ -57,8 +57,8 @@ def test_nothing_is_offered_before_a_run_or_of_another_picture(engine, tmp_path)
     mine, other = map(str, pasted)
     image = uploads.keep_picture(mine, make_image(60, 80))
     run = Record("what ?", image, Settings(), [], {"model": engine.name})
-    assert gaze_panel.offer(handlers, other, run) == "", "another of this name and size"
-    assert "What did it look at?" in gaze_panel.offer(handlers, mine, run)
-    assert gaze_panel.answer(handlers, other, run)[0] == ""
+    assert gaze_panel.offer(handlers, other, run)["box"] == "", "another of this name and size"
+    assert "What did it look at?" in gaze_panel.offer(handlers, mine, run)["box"]
+    assert gaze_panel.answer(handlers, other, run)["box"] == ""
     away = replace(run, about={"model": "another"})
-    assert gaze_panel.offer(handlers, mine, away) == "", "its model is not here"
+    assert gaze_panel.offer(handlers, mine, away)["box"] == "", "its model is not here"

@@ -54,7 +54,8 @@ import spaces
 from conftest import make_image, make_tiny
 from hired.selectors import build
 from hired.web import zerogpu
-from hired.web.engine import Engine, Stops
+from hired.web.engine import Engine
+from hired.web.visitors import Stops
 from hired.web.runs import run
 from hired.web.settings import Settings
 assert zerogpu.BORROWED

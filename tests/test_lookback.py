@@ -113,9 +113,9 @@ def test_a_model_elsewhere_is_said_before_anything_runs(engine, picture, monkeyp
 def test_files_of_a_run_tell_it_once_somebody_looked_back(engine, picture, found) -> None:
     asked = {"lanes": " ".join(LANES), "max_new_tokens": 4}
     kept = last(Endpoints(engine).compare(picture, QUESTION, **asked))["details"]
-    html, *files = gaze_panel.answer(Handlers(engine), picture, export.from_json(kept))
-    assert "data-map=" in html
-    made, table, text = (Path(one["value"]).read_text("utf-8") for one in files)
+    told = gaze_panel.answer(Handlers(engine), picture, export.from_json(kept))
+    assert "data-map=" in told["box"]
+    made, table, text = (Path(told[name]["value"]).read_text("utf-8") for name in export.FILES)
     lanes = json.loads(made)["lanes"]
     assert "coverage" not in lanes[0], "the stock model keeps all there is"
     assert lanes[1]["coverage"] == round(found.coverage(LANES[1]), 4)

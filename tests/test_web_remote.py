@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from hired.errors import ModelError
 from hired.web import export, form, model_panel, render
-from hired.web.engine import Engine, Stops
+from hired.web.engine import Engine
 from hired.web.export import Record
 from hired.web.flags import parse
 from hired.web.handlers import Handlers
@@ -20,6 +20,7 @@ from hired.web.settings import Settings
 from hired.web.sweep import plan, sweep
 from hired.web.sweep_results import plot
 from hired.web.verdict import verdict
+from hired.web.visitors import Stops
 
 QUESTION = "Which digit is on the red heart?"
 IMAGE = make_image(60, 90)

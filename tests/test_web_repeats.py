@@ -2,10 +2,11 @@
 
 from conftest import make_image
 
-from hired.web.engine import Engine, Stops
+from hired.web.engine import Engine
 from hired.web.render import pane
 from hired.web.runs import run
 from hired.web.settings import Settings
+from hired.web.visitors import Stops
 
 
 def test_each_repeat_tells_its_number_and_the_median_none(tiny) -> None:

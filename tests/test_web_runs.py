@@ -9,12 +9,12 @@ from conftest import make_image
 from serving import before_each_step
 
 from hired.comparison.run import device_turn
-from hired.errors import InputError, ModelError, SettingError
+from hired.errors import ModelError, SettingError
 from hired.selectors import SELECTORS
 from hired.web import engine as engine_module
 from hired.web import explain_tab, form, pictures, runs
 from hired.web import sweep as sweep_module
-from hired.web.engine import MAX_RUNS, Engine, Stops
+from hired.web.engine import Engine
 from hired.web.handlers import Handlers
 from hired.web.limits import Limits
 from hired.web.pane_state import PaneState
@@ -23,6 +23,7 @@ from hired.web.settings import Settings
 from hired.web.sweep import plan, sweep
 from hired.web.sweep_results import plot
 from hired.web.sweep_tab import COLUMNS, _cells
+from hired.web.visitors import Stops
 
 QUESTION = "what is in the picture ?"
 
@@ -141,36 +142,6 @@ def test_frames_take_a_small_share_of_the_time(monkeypatch) -> None:
     pace.took(seconds=0.001)
     clock[0] += 0.1
     assert pace.due(told, word) and not pace.due(told, tick)
-
-
-def test_stop_signs_are_per_visitor_and_bounded(engine) -> None:
-    engine.expect("a")
-    assert engine.stop("a") and not engine.stop("b") and not engine.stop(None)
-    with engine.stopping("a") as stops:  # stopped while it waited in the queue
-        assert stops.everything.is_set()
-    assert not engine.stop("a")
-    with engine.stopping("c") as stops:
-        engine.stop("c", 1)
-        assert [sign.is_set() for sign in stops.lanes] == [False, True, False, False]
-    for index in range(MAX_RUNS * 2):
-        engine.expect(f"visitor {index}")
-    assert len(engine._stops) <= MAX_RUNS
-
-
-def test_a_visitor_has_one_run_and_is_not_locked_out_by_a_refused_one(engine) -> None:
-    engine.expect("d")
-    with engine.stopping("d") as stops:
-        with pytest.raises(InputError, match="still being answered; press Stop first"):
-            engine.expect("d")
-        engine.forget("d")  # it runs: stays
-        assert engine.stop("d") and stops.everything.is_set()
-    engine.expect("d")
-    engine.forget("d")  # refused on its way to the queue
-    engine.forget("d")
-    engine.expect("d")
-    assert engine.stop("d")  # lost on its way: pressing Stop is enough
-    engine.expect("d")
-    assert not engine._stops["d"].everything.is_set()
 
 
 def test_visitors_switch_only_where_they_may(tiny) -> None:

@@ -23,6 +23,7 @@ from hired.web.middleware import _check_name, network
 from hired.web.model_panel import is_here
 from hired.web.settings import Settings
 from hired.web.uploads import read_image
+from hired.web.visitors import MAX_RUNS, Visitors
 
 QUESTION = "what is in the picture ?"
 
@@ -135,3 +136,35 @@ def test_a_finished_run_is_kept_though_its_upload_is_gone(tiny, tmp_path) -> Non
         "name": "upload.png", "height": 60, "width": 80, "digest": None, "example": None,
     }  # fmt: skip
     assert found.image["thumbnail"] and found.image["foreign"]
+
+
+def test_stop_signs_are_per_visitor_and_bounded() -> None:
+    visitors = Visitors()
+    visitors.expect("a")
+    assert visitors.stop("a") and not visitors.stop("b") and not visitors.stop(None)
+    with visitors.stopping("a") as stops:  # stopped while it waited in the queue
+        assert stops.everything.is_set()
+    assert not visitors.stop("a")
+    with visitors.stopping("c") as stops:
+        visitors.stop("c", 1)
+        assert [sign.is_set() for sign in stops.lanes] == [False, True, False, False]
+    for index in range(MAX_RUNS * 2):
+        visitors.expect(f"visitor {index}")
+    assert len(visitors._stops) <= MAX_RUNS
+
+
+def test_a_visitor_has_one_run_and_is_not_locked_out_by_a_refused_one() -> None:
+    visitors = Visitors()
+    visitors.expect("d")
+    with visitors.stopping("d") as stops:
+        with pytest.raises(InputError, match="still being answered; press Stop first"):
+            visitors.expect("d")
+        visitors.forget("d")  # it runs: stays
+        assert visitors.stop("d") and stops.everything.is_set()
+    visitors.expect("d")
+    visitors.forget("d")  # refused on its way to the queue
+    visitors.forget("d")
+    visitors.expect("d")
+    assert visitors.stop("d")  # lost on its way: pressing Stop is enough
+    visitors.expect("d")
+    assert not visitors._stops["d"].everything.is_set()

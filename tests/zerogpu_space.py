@@ -89,9 +89,10 @@ def main() -> None:
     from hired.models.auto import choose
     from hired.selectors import build
     from hired.web import zerogpu
-    from hired.web.engine import Engine, Stops
+    from hired.web.engine import Engine
     from hired.web.runs import run
     from hired.web.settings import Settings
+    from hired.web.visitors import Stops
 
     assert zerogpu.BORROWED
     told = {"auto": choose().name}

@@ -10,7 +10,6 @@ from gradio.components import Component
 
 from hired.comparison.overlay import describe_kept
 from hired.errors import InputError, SettingError
-from hired.images import describe_image
 from hired.selectors import (
     Selector,
     build,
@@ -22,14 +21,15 @@ from hired.selectors import (
 from hired.settings import EXAMPLE, NEW_TOKENS, Number, Setting, Whole
 from hired.web import export
 from hired.web.blocks import Values, listen, path_of, pick, plain_errors, take_as_sent
-from hired.web.engine import Engine, Stops
+from hired.web.engine import Engine
 from hired.web.export import Record
 from hired.web.pane_state import PaneState
 from hired.web.queues import GPU, LOOK
 from hired.web.runs import check_here, cover, look_back, run
 from hired.web.settings import RUN, Settings, from_mapping, read_lanes
 from hired.web.sweep import axes, plan, sweep
-from hired.web.uploads import read_image
+from hired.web.uploads import name_picture, read_image
+from hired.web.visitors import Stops
 
 BEFORE = ("budget", "alpha", "init_layer", "final_layer", "heads", "newline", "seed")
 """The settings that programs of before give by their places; all others follow at the end."""
@@ -200,7 +200,7 @@ class Endpoints:
     def _answers(
         self, image: str, question: str, settings: Settings, views: list[PaneState]
     ) -> Values:
-        shown = describe_image(Path(image).name, read_image(image))
+        shown = name_picture(image, read_image(image))
         facts = export.about(self.engine.get().info, self.engine.versions())
         details = export.as_dict(Record(question, shown, settings, views, facts))
         return {"stock": views[0].text, "answer": views[1].text, "details": details}

@@ -115,7 +115,7 @@ def add_compare_tab(demo: gr.Blocks, handlers: Handlers, header: gr.HTML) -> Ask
             asked = replace(asked, loaded=add_model_panel(handlers, demo, asked, header))
         with gr.Column(elem_id="happens", scale=3, min_width=320):
             shown = _happens()
-            add_gaze_panel(handlers, asked.image, shared.last, shared.downloads)
+            add_gaze_panel(handlers, asked.image, shared)
     _wire_runs(demo, handlers, asked, shown, shared, [start, stop], chips)
     shared.wire(demo, handlers, asked, shown.results)
     return replace(asked, reopened=shared.reopened(asked, shown.results))
@@ -144,8 +144,7 @@ def _ask(handlers: Handlers) -> tuple[Asked, gr.Button, gr.Button, Chips]:
                     chip.keep_in_cache.add(chip.icon["path"])  # as gradio does with values
                 chips.append((one, chip))
             if examples is handlers.greeting.own:
-                words = "Another one like this"
-                another = gr.Button(words, size="sm", elem_id="another")
+                another = gr.Button("Another one like this", size="sm", elem_id="another")
     question = gr.Textbox(
         label="Question",
         lines=1,
@@ -226,7 +225,7 @@ class Runs:
     @property
     def outputs(self) -> Parts:
         """Components that a run fills."""
-        return {**self.shown.results, "last": self.shared.last}
+        return {**self.shown.results, **self.shared.kept}
 
     def follow(self, event: Callable[..., Any], work: Callable[..., Any] | None = None) -> None:
         """Let a run follow an event: refused or begun at once, then in the queue, then ended."""
@@ -237,9 +236,12 @@ class Runs:
         running = listen(begun.success, work or handlers.run, reads, self.outputs, **GPU, **QUIET)
         begun.success(None, None, None, js=REVEAL, **QUIET)
         ended = listen(running.then, handlers.end, {}, self.every, queue=False, **QUIET)
-        listen(running.failure, handlers.fail, asked.form.fields, whole, queue=False, **QUIET)
-        note_run(begun, ended)
-        self.shared.keep(handlers, ended)
+        fields, now = asked.form.fields, {"queue": False, **QUIET}
+        listen(running.failure, handlers.fail, fields, whole, **now)
+        unbegun = {"last": self.shared.last, **fields}
+        listen(begun.failure, handlers.refuse, unbegun, self.shown.results, **now)
+        note_run(begun, running)
+        self.shared.remember(ended)
 
 
 def _wire_runs(
@@ -258,7 +260,7 @@ def _wire_runs(
         **{f"halt_{index}": halt for index, halt in enumerate(shown.halts)},
         **{f"example_{index}": chip for index, (_, chip) in enumerate(chips)},
         "another": asked.another,
-        "clock": add_place(demo, handlers.engine),
+        "clock": add_place(demo, handlers.engine, stop),
     }
     runs, changes = Runs(handlers, asked, shown, shared, every), FormChanges(handlers)
     changes.wire(asked, shown, shared.last)
@@ -269,7 +271,8 @@ def _wire_runs(
     choices: list[Any] = [(chip, partial(changes.choose, one), reads) for one, chip in chips]
     choices.append((asked.another, changes.draw_another, pick(asked.parts, "path", *form.FIELDS)))
     for button, choose, reads in choices:
-        chosen = listen(button.click, choose, reads, filled, queue=False, **QUIET)
+        # In the queue: only there a changed state is told, which the boxes of the last run follow.
+        chosen = listen(button.click, choose, reads, filled, **FREE, **QUIET)
         # Looked at before it runs, so that the preview doesn't disturb what is measured.
         runs.follow(changes.listen(chosen.then, asked, shown, shared.last, **QUIET).then)
     stop.click(handlers.stop, None, None, queue=False, **QUIET)
@@ -280,15 +283,12 @@ def _wire_runs(
 
 def _wire_opening(demo: gr.Blocks, runs: Runs) -> None:
     """Fill the page when a visitor comes, and answer the first example where nobody has yet."""
-    handlers, asked, shared, outputs = runs.handlers, runs.asked, runs.shared, runs.outputs
+    handlers, asked, outputs = runs.handlers, runs.asked, runs.outputs
     wanted = gr.State(False)  # whether to answer the first example for this visitor
-    mode = {"mode": runs.shown.mode}
-    fresh = {**asked.model, **asked.example, **mode, **outputs, "wanted": wanted}
+    fresh = {**asked.model, **asked.example, **outputs, "mode": runs.shown.mode, "wanted": wanted}
     opened = listen(demo.load, handlers.open, {}, fresh, **OPEN, **QUIET)
     keep_form(handlers, asked, opened)
-    answered = listen(wanted.change, handlers.first, {}, outputs, **GPU, **QUIET)
-    for event in (opened, answered):
-        event.then(handlers.files, shared.last, shared.downloads, queue=False, **QUIET)
+    listen(wanted.change, handlers.first, {}, outputs, **GPU, **QUIET)
 
 
 def _stopper(handlers: Handlers, lane: int) -> Callable[[gr.Request], None]:

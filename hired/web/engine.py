@@ -1,4 +1,4 @@
-"""The one model behind the page, the limits of what is asked of it, and the stop signs of runs.
+"""The one model behind the page, and the limits of what is asked of it.
 
 Knows neither gradio nor HTML. Loading is lazy, so that importing the app costs nothing.
 """
@@ -8,7 +8,7 @@ import gc
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from PIL import Image
@@ -18,7 +18,7 @@ from hired.comparison.preview import Preview, from_arrays, to_arrays
 from hired.comparison.run import compare, device_turn
 from hired.comparison.stream import Step
 from hired.encode import Vision
-from hired.errors import InputError, MemoryShortage, ModelError
+from hired.errors import MemoryShortage, ModelError
 from hired.metrics import release_memory
 from hired.models.allowed import ALLOWED, EMBEDDED
 from hired.models.hardware import run_aside, versions
@@ -26,9 +26,8 @@ from hired.models.load import describe, load
 from hired.selectors import Selector
 from hired.web import zerogpu
 from hired.web.limits import Limits
-from hired.web.settings import MOST
+from hired.web.visitors import Visitors
 
-MAX_RUNS = 256  # stop signs kept at once
 PATIENCE_S = 10.0  # then a preview is worth more than the measurement beside it
 
 
@@ -91,19 +90,8 @@ class AsidePreview(Preview):
         return from_arrays(to_arrays(vision)) if self.device.type == "mps" else vision
 
 
-@dataclass(eq=False)
-class Stops:
-    """Stop signs of one visitor's run, for all lanes and for each, and whether it has begun."""
-
-    everything: threading.Event = field(default_factory=threading.Event)
-    lanes: list[threading.Event] = field(
-        default_factory=lambda: [threading.Event() for _ in range(MOST)]
-    )
-    begun: bool = False
-
-
-class Engine:
-    """Loads the model once, hands it out, and keeps the stop signs of the runs.
+class Engine(Visitors):
+    """Loads the model once and hands it out; knows who waits for it, and who has stopped.
 
     Attributes:
         name: the model asked for.
@@ -126,6 +114,7 @@ class Engine:
         dtype: str = "auto",
         may_switch: bool = False,
     ) -> None:
+        super().__init__()
         self.name = name
         self.options: Options = {"quantization": quantization, "device": device, "dtype": dtype}
         self.may_switch = may_switch
@@ -137,7 +126,6 @@ class Engine:
         self.first_runs: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
-        self._stops: dict[str, Stops] = {}
 
     @classmethod
     def holding(cls, model: Any, processor: Any, name: str = EMBEDDED) -> "Engine":
@@ -230,58 +218,6 @@ class Engine:
     def versions(self) -> dict[str, str]:
         """Versions of the packages that a result depends on."""
         return versions()
-
-    @contextmanager
-    def stopping(self, visitor: str | None) -> Iterator[Stops]:
-        """The stop signs of a run that is about to begin; gone when it ends."""
-        stops = self._stops.get(visitor or "") or Stops()
-        stops.begun = True
-        if visitor:
-            self._stops[visitor] = stops
-        try:
-            yield stops
-        finally:
-            if visitor and self._stops.get(visitor) is stops:
-                del self._stops[visitor]
-
-    def expect(self, visitor: str | None) -> None:
-        """Make the stop signs of a run that waits in the queue, so that it can be stopped there.
-
-        Raises:
-            InputError: a run of this visitor is not over; two would share one stop.
-        """
-        if not visitor:
-            return
-        stops = Stops()
-        known = self._stops.setdefault(visitor, stops)
-        if known is not stops:
-            if known.begun or not known.everything.is_set():
-                raise InputError("Your last question is still being answered; press Stop first.")
-            self._stops[visitor] = stops  # stopped before its turn, or lost on its way
-        while len(self._stops) > MAX_RUNS:  # visitors who left before their turn
-            self._stops.pop(next(iter(self._stops)), None)
-
-    def busy(self, visitor: str | None) -> bool:
-        """Tell whether a run of this visitor is expected or goes on."""
-        return (visitor or "") in self._stops
-
-    def waits(self, visitor: str | None) -> bool:
-        """Tell whether a run of this visitor is expected and has not begun."""
-        stops = self._stops.get(visitor or "")
-        return stops is not None and not stops.begun
-
-    def forget(self, visitor: str | None) -> None:
-        """Drop the stop signs of a run that was refused on its way to the queue."""
-        if self.waits(visitor):
-            del self._stops[visitor or ""]
-
-    def stop(self, visitor: str | None, lane: int | None = None) -> bool:
-        """Stop a visitor's run, or one lane of it; False when there is none."""
-        stops = self._stops.get(visitor or "")
-        if stops is None:
-            return False
-        (stops.everything if lane is None else stops.lanes[lane]).set()
-        return True
 
 
 def _without_frames(error: Exception) -> Exception:

@@ -98,11 +98,8 @@ def to_json(record: Record) -> str:
 def to_csv(record: Record) -> str:
     """One row per lane with its own settings; those of the run and versions repeated."""
     data = as_dict(record)
-    shared = {"model": data["model"], "device": data["device"], "dtype": data["dtype"],
-              "quantization": data["quantization"], "date": data["date"],
-              "question": record.question, "image": record.image.get("name"),
-              "image_height": record.image.get("height"),
-              "image_width": record.image.get("width")}  # fmt: skip
+    shared = {key: data[key] for key in (*_FACTS, "question")} | {"image": record.image.get("name")}
+    shared |= {f"image_{key}": record.image.get(key) for key in ("height", "width")}
     shared |= {f"setting_{key}": data["settings"][key] for key in RUN}
     shared |= {f"version_{key}": value for key, value in data["versions"].items()}
     rows = [
@@ -152,6 +149,10 @@ def to_markdown(record: Record) -> str:
         f"{facts.get('model')} · {facts.get('device_name')} · {facts.get('dtype')} · "
         f"{facts.get('date')}\n\n{chosen}\n\n{versions}\n"
     )
+
+
+FILES = {"JSON": ("json", to_json), "CSV": ("csv", to_csv), "Markdown": ("md", to_markdown)}
+"""Kinds of files that a run is saved as: name -> suffix, and what writes it."""
 
 
 def from_json(data: bytes | str | dict[str, Any]) -> Record:

@@ -190,7 +190,7 @@ class FormChanges:
             "note": examples.note(example),
             "brought": "",
             **self.handlers.draw(views),
-            "last": None,
+            **self.handlers.keep(None),
         }
 
     def arrive(self, path: str | None, question: str) -> Values:
@@ -269,10 +269,11 @@ def keep_form(handlers: Handlers, asked: Any, opened: Any) -> None:
     back.then(None, None, None, js=STANDS, **QUIET)
 
 
-def note_run(begun: Any, ended: Any) -> None:
-    """Remember in the browser that a run is under way, until it has ended."""
+def note_run(begun: Any, running: Any) -> None:
+    """Remember in the browser that a run is under way, until it has ended or was refused."""
     begun.success(None, None, None, js=BEGUN, **QUIET)
-    ended.then(None, None, None, js=ENDED, **QUIET)
+    for ended in (running.then, running.failure):  # `then` does not follow a failure
+        ended(None, None, None, js=ENDED, **QUIET)
 
 
 def restorer(handlers: Handlers) -> Callable[..., Values]:

@@ -20,6 +20,7 @@ from hired.comparison.overlay import draw_plain
 from hired.errors import HiredError
 from hired.selectors import Selector
 from hired.web import zerogpu
+from hired.web.blocks import Values, listen, plain_errors
 from hired.web.engine import Loaded
 from hired.web.export import Record
 from hired.web.handlers import Handlers
@@ -119,33 +120,35 @@ def _bytes(values: NDArray[Any]) -> str:
     return base64.b64encode(values.round().astype(np.uint8).tobytes()).decode()
 
 
-def add_gaze_panel(
-    handlers: Handlers, image: gr.Image, last: gr.State, downloads: Sequence[gr.DownloadButton]
-) -> gr.HTML:
+def add_gaze_panel(handlers: Handlers, image: gr.Image, shared: Any) -> gr.HTML:
     """The box, wired: offered after every run of the picture shown, filled when asked for.
 
     The files of the run then say what each lane keeps, word by word.
     """
     box = gr.HTML("", elem_id="gaze", js_on_load=script("gaze"))
-    last.change(partial(offer, handlers), [image, last], box, **LOOK, **QUIET)
-    box.click(partial(answer, handlers), [image, last], [box, *downloads], **GPU, **QUIET)
+    offered, asked = partial(offer, handlers), {"path": image, "kept": shared.last}
+    listen(shared.last.change, offered, asked, {"box": box}, **LOOK, **QUIET)
+    told = {"box": box, **shared.downloads}
+    event = listen(box.click, partial(answer, handlers), asked, told, **GPU, **QUIET)
+    listen(event.failure, offered, asked, {"box": box}, queue=False, **QUIET)
     return box
 
 
-def offer(handlers: Handlers, path: str | None, kept: Record | None) -> str:
+def offer(handlers: Handlers, path: str | None, kept: Record | None) -> Values:
     """Offer the button where a model of this machine has answered about the picture shown."""
-    return fill("why", "ask") if not zerogpu.BORROWED and handlers.shows(path, kept) else ""
+    shown = handlers.shows(path, kept) and not zerogpu.BORROWED
+    return {"box": fill("why", "ask") if shown else ""}
 
 
-def answer(handlers: Handlers, path: str | None, kept: Record | None) -> list[Any]:
+def answer(handlers: Handlers, path: str | None, kept: Record | None) -> Values:
     """Show what the answers looked at, or why that cannot be told; and files that tell it too."""
-    as_they_are = [gr.skip()] * 3
-    try:
-        if not path or not kept or zerogpu.BORROWED or not handlers.shows(path, kept):
-            return ["", *as_they_are]
-        loaded, lanes = handlers.engine.get(), kept.settings.lanes
-        asked = read_image(path), kept.question, lanes, kept.settings.max_new_tokens
-        html, stock = show_looks(loaded, *asked)
-    except HiredError as error:
-        return [fill("why", "unseen", words=error), *as_they_are]
-    return [html, *handlers.files(replace(kept, views=cover(kept.views, stock)))]
+    if not path or not kept or zerogpu.BORROWED or not handlers.shows(path, kept):
+        return {"box": ""}
+    with plain_errors():
+        try:
+            loaded, lanes = handlers.engine.get(), kept.settings.lanes
+            asked = read_image(path), kept.question, lanes, kept.settings.max_new_tokens
+            html, stock = show_looks(loaded, *asked)
+        except HiredError as error:
+            return {"box": fill("why", "unseen", words=error)}
+        return {"box": html, **handlers.files(replace(kept, views=cover(kept.views, stock)))}

@@ -1,5 +1,6 @@
 """Handlers of clicks: thin functions between gradio and `runs`, errors as plain sentences."""
 
+import logging
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from hired.inputs import check_question
 from hired.selectors import ByHand
 from hired.web import examples, export, form, permalink, pictures, render
 from hired.web.blocks import Values, plain_errors
-from hired.web.engine import Engine, Stops
+from hired.web.engine import Engine
 from hired.web.examples import Greeting
 from hired.web.export import Record
 from hired.web.markup import escape, fill
@@ -29,7 +30,9 @@ from hired.web.runs import run
 from hired.web.settings import MOST, Settings
 from hired.web.uploads import is_same, read_image, upload_folder
 from hired.web.verdict import may_measure, verdict
+from hired.web.visitors import Stops
 
+log = logging.getLogger(__name__)
 NO_IMAGE = "Upload, paste or choose an image to see which tokens stay."
 
 
@@ -77,7 +80,7 @@ class Handlers:
         """Panes before anything ran: the first example's answers if they are there already."""
         kept = None if asked else self.greeting.run()
         if kept is None:
-            return {**self.draw([PaneState(text) for text in settings.texts]), "last": None}
+            return {**self.draw([PaneState(text) for text in settings.texts]), **self.keep(None)}
         return self._again(kept)
 
     def _again(self, kept: Record) -> Values:
@@ -85,7 +88,7 @@ class Handlers:
         first = self.greeting.example()
         known = kept.known or (first.answer if first else "")
         case = Case(known, about=kept.about)
-        return {**self.draw(kept.views, case), "last": kept}
+        return {**self.draw(kept.views, case), **self.keep(kept)}
 
     def _wants_first(self, asked: bool) -> bool:
         """Tell whether to answer the first example; the embedded model does so once."""
@@ -108,7 +111,7 @@ class Handlers:
                     yield self.draw(views, case)
                 kept = greeting.record(example.question, example.image, image, settings, views)
                 greeting.keep(kept, example.image, image)
-                yield {**self.draw(views, case), "last": kept}
+                yield {**self.draw(views, case), **self.keep(kept)}
                 return
         yield self._again(kept)
 
@@ -184,7 +187,14 @@ class Handlers:
             self.engine.expect(request.session_hash)
             case = self.greeting.case(path, image, "")
         views = [PaneState(text, "queued") for text in settings.texts]
-        return {**self.draw(views, case), "last": None, **self.buttons(running=len(views))}
+        return {**self.draw(views, case), **self.keep(None), **self.buttons(running=len(views))}
+
+    def refuse(self, request: gr.Request, last: Record | None, **fields: Any) -> Values:
+        """Put the panes back after a run that did not get as far as the queue; what they say of
+        another run stays.
+        """
+        answers = last is not None or self.engine.busy(request.session_hash)
+        return {} if answers else self.draw(idle_views(**fields))
 
     def run(
         self,
@@ -212,7 +222,7 @@ class Handlers:
                     yield self.draw(views, case)
             kept = self.greeting.record(question, path, image, settings, views)
             self.greeting.keep(kept, path, image)
-            yield {**self.draw(views, case), "last": kept}
+            yield {**self.draw(views, case), **self.keep(kept)}
 
     def measure(self, request: gr.Request, **asked: Any) -> Iterator[Values]:
         """Run as often as it takes to show a difference of times."""
@@ -225,7 +235,7 @@ class Handlers:
     def fail(self, request: gr.Request, **fields: Any) -> Values:
         """Put panes and buttons back after a run that was refused."""
         self.engine.forget(request.session_hash)
-        return {**self.draw(idle_views(**fields)), "last": None, **self.buttons(running=0)}
+        return {**self.draw(idle_views(**fields)), **self.keep(None), **self.buttons(running=0)}
 
     def stop(self, request: gr.Request) -> None:
         """Stop all lanes within one token; their text so far stays."""
@@ -235,20 +245,23 @@ class Handlers:
         """Stop one lane within one token."""
         self.engine.stop(request.session_hash, lane)
 
-    def files(self, kept: Record | None) -> list[Any]:
-        """The last run as files to download."""
-        if not kept:
-            return [gr.update(interactive=False)] * 3
-        folder = Path(tempfile.mkdtemp(prefix="comparison-", dir=upload_folder()))
-        made = []
-        for name, text in (
-            ("comparison.json", export.to_json(kept)),
-            ("comparison.csv", export.to_csv(kept)),
-            ("comparison.md", export.to_markdown(kept)),
-        ):
-            (folder / name).write_text(text, encoding="utf-8")
-            made.append(gr.update(value=str(folder / name), interactive=True))
-        return made
+    def keep(self, kept: Record | None) -> Values:
+        """The last run and its files, which are never of another; None for no run."""
+        return {"last": kept, **self.files(kept)}
+
+    def files(self, kept: Record | None) -> Values:
+        """A run as files to download."""
+        files: Values = {name: gr.update(interactive=False) for name in export.FILES}
+        if kept:
+            try:
+                folder = Path(tempfile.mkdtemp(prefix="comparison-", dir=upload_folder()))
+                for name, (suffix, write) in export.FILES.items():
+                    file = folder / f"comparison.{suffix}"
+                    file.write_text(write(kept), encoding="utf-8")
+                    files[name] = gr.update(value=str(file), interactive=True)
+            except OSError as error:  # the run itself is not lost
+                log.error("files of a run were not written", exc_info=error)
+        return files
 
     def shows(self, path: str | None, kept: Record | None) -> bool:
         """Tell whether `path` is the picture of a run, and its model is in this process."""

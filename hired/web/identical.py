@@ -23,12 +23,13 @@ from hired.models.allowed import EMBEDDED
 from hired.models.hardware import versions
 from hired.models.load import load
 from hired.settings import NEW_TOKENS
-from hired.web.engine import Engine, Stops
+from hired.web.engine import Engine
 from hired.web.examples import Greeting
 from hired.web.pane_state import MEASURED, PaneState
 from hired.web.runs import run
 from hired.web.settings import Settings
 from hired.web.uploads import read_image
+from hired.web.visitors import Stops
 
 RECORD = Path("assets") / "results" / "identical.json"
 CLAIMS = ("ttft_s", "tokens_per_s", "peak_bytes")  # what a verdict compares of these

@@ -32,9 +32,7 @@ TOYS = {
 
 
 def add_model_panel(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.HTML) -> gr.HTML:
-    """Build the box around the Compare tab's left column and the page's header; gives what says
-    which model was loaded.
-    """
+    """Build and wire the box; gives what says which model was loaded."""
     engine = handlers.engine
     with gr.Accordion("Model", open=False, elem_id="model"):
         panel = gr.HTML("", elem_id="model-panel")
@@ -64,15 +62,9 @@ def add_model_panel(handlers: Handlers, demo: gr.Blocks, asked: Any, header: gr.
 
     shown = {"panel": panel, "header": header, **asked.model, "said": said}
     listen(
-        load.click,
-        switch,
-        {"name": choice},
-        shown,
-        api_visibility="private",
-        show_progress="full",
-        show_progress_on=said,
-        **GPU,
-    )
+        load.click, switch, {"name": choice}, shown, api_visibility="private",
+        show_progress="full", show_progress_on=said, **GPU,
+    )  # fmt: skip
 
     def arrive(request: gr.Request) -> list[Any]:
         info = engine.get().info

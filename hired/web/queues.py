@@ -8,7 +8,7 @@ that waits for an answer on a stream that has ended.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -199,14 +199,18 @@ def session_of(queue: Any, path: str, query: bytes) -> str | None:
     return event.session_hash if event else event_id
 
 
+UNBEGUN = "Stopped while it waited: it has not begun."
 EVERY_S = 1.0  # a place is looked up this often, only while a visitor's run is under way
 RUNS = ("run", "measure")  # the handlers whose place it is; a sweep of the same visitor has its own
 
 
-def add_place(demo: gr.Blocks, engine: Engine) -> gr.Timer:
-    """Build the clock that tells the place; a run that starts sets it going."""
+def add_place(demo: gr.Blocks, engine: Engine, stop: gr.Button) -> gr.Timer:
+    """Build the clock that tells the place; a run that starts sets it going, and `stop` leaves the
+    place, so that the page may ask anew at once.
+    """
     told, clock = gr.HTML("", elem_id="place"), gr.Timer(EVERY_S, active=False)
     clock.tick(_teller(demo, engine), None, [told, clock], queue=False, **QUIET)
+    stop.click(_leaver(demo), None, None, queue=False, **QUIET)
     return clock
 
 
@@ -217,6 +221,18 @@ def count_before(demo: gr.Blocks, visitor: str | None) -> int | None:
         if event.session_hash == visitor and event.fn.name in RUNS:
             return running + place
     return None
+
+
+def _leaver(demo: gr.Blocks) -> Callable[[gr.Request], Awaitable[None]]:
+    async def leave(request: gr.Request) -> None:  # gradio finds the request by its annotation
+        for event in gpu_queue(demo)[1]:
+            if event.session_hash == request.session_hash and event.fn.name in RUNS:
+                await demo._queue.clean_events(event_id=event._id)
+                over = {"error": UNBEGUN, "visible": False}  # no news for who pressed Stop
+                told = ProcessCompletedMessage(output=over, success=False)
+                demo._queue.send_message(event, told)
+
+    return leave
 
 
 def _teller(demo: gr.Blocks, engine: Engine) -> Callable[[gr.Request], list[Any]]:

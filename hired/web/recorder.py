@@ -15,13 +15,14 @@ from hired.comparison.evidence import ENOUGH
 from hired.errors import ModelError
 from hired.models.allowed import EMBEDDED
 from hired.web import export, sweep_results, uploads
-from hired.web.engine import Engine, Stops
+from hired.web.engine import Engine
 from hired.web.examples import Greeting
 from hired.web.film_tab import plan_film
 from hired.web.runs import run
 from hired.web.settings import Settings
 from hired.web.sweep import plan, sweep
 from hired.web.uploads import read_image
+from hired.web.visitors import Stops
 
 BUDGETS = "5 % 10 % 20 % 40 % 60 % 100 %"
 METHODS = ("hired", "visionzip", "divprune", "spatial", "random")

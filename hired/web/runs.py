@@ -20,10 +20,11 @@ from hired.models.hardware import run_aside
 from hired.phases import DECODE
 from hired.selectors import Selector
 from hired.web import zerogpu
-from hired.web.engine import Loaded, Stops
+from hired.web.engine import Loaded
 from hired.web.limits import Limits
 from hired.web.pane_state import PaneState, median, show
 from hired.web.settings import Settings
+from hired.web.visitors import Stops
 
 log = logging.getLogger(__name__)
 FRAME_S = 0.08  # a browser is told at most this often; tokens in between come together

@@ -109,7 +109,7 @@ class Recall:
             "note": examples.note(example) if example and asked else "",
             **brought,
             **self.handlers.fit_form(found.settings),
-            "last": found,
+            **self.handlers.keep(found),
         }
 
     def _example(self, found: Record) -> Example | None:
@@ -137,21 +137,25 @@ class Shared:
     told: gr.JSON
     past: gr.Dropdown
     picked: gr.State
-    downloads: list[gr.DownloadButton]
+    downloads: Parts
     upload: gr.UploadButton
     copy: gr.Button
     link: gr.Textbox
     card: gr.DownloadButton
 
-    def keep(self, handlers: Handlers, ended: Any) -> None:
-        """Make the files of a run that has ended, and remember it."""
-        made = ended.then(handlers.files, self.last, self.downloads, queue=False, **QUIET)
-        told = made.then(_as_data, self.last, self.told, queue=False, **QUIET)
+    @property
+    def kept(self) -> Parts:
+        """Components that `Handlers.keep` fills."""
+        return {"last": self.last, **self.downloads}
+
+    def remember(self, ended: Any) -> None:
+        """Store a run that has ended in the browser."""
+        told = ended.then(_as_data, self.last, self.told, queue=False, **QUIET)
         told.then(choices, self.told, self.past, js=REMEMBER, queue=False, **QUIET)
 
     def reopened(self, asked: Any, results: Parts) -> Parts:
         """Components that `Recall.show_record` fills."""
-        return {**results, **asked.parts, "last": self.last}
+        return {**results, **asked.parts, **self.kept}
 
     def wire(self, demo: gr.Blocks, handlers: Handlers, asked: Any, results: Parts) -> None:
         """Wire link, import and history."""
@@ -162,7 +166,7 @@ class Shared:
         copied.then(None, self.link, self.link, js=COPY, **QUIET)
         self.last.change(_carder(handlers), [asked.image, self.last], self.card, **LOOK, **QUIET)
         shown, recall = self.reopened(asked, results), Recall(handlers)
-        imported = listen(
+        listen(
             self.upload.upload, recall.import_record, {"path": self.upload}, shown, **FREE, **QUIET
         )
         # In the queue: gradio tells a browser of a changed state only there.
@@ -174,12 +178,10 @@ class Shared:
             **FREE,
             **QUIET,
         )
-        chosen = listen(
+        listen(
             self.picked.change, lambda run, name: recall.show_stored(run),
             {"run": self.told, "name": self.past}, shown, js=PICK, **FREE, **QUIET,
         )  # fmt: skip
-        for event in (imported, chosen):
-            event.success(handlers.files, self.last, self.downloads, queue=False, **QUIET)
 
 
 def add_share_panel() -> Shared:
@@ -189,12 +191,12 @@ def add_share_panel() -> Shared:
             copy = gr.Button("Copy link to these settings", size="sm", elem_id="copy-link")
         link = gr.Textbox(label="Link", interactive=False, buttons=["copy"], elem_id="link")
         with gr.Row():
-            downloads = [
-                gr.DownloadButton(
+            downloads = {
+                name: gr.DownloadButton(
                     name, size="sm", interactive=False, min_width=60, elem_id=f"save-{name.lower()}"
                 )
-                for name in ("JSON", "CSV", "Markdown")
-            ]
+                for name in export.FILES
+            }
             card = gr.DownloadButton(
                 "Card (PNG)", size="sm", interactive=False, min_width=60, elem_id="save-card"
             )

@@ -10,11 +10,12 @@ from PIL import Image
 
 from hired.errors import InputError
 from hired.web.blocks import Parts, Values, listen, plain_errors
-from hired.web.engine import Engine, Stops
+from hired.web.engine import Engine
 from hired.web.markup import fill
 from hired.web.queues import FREE, GPU, QUIET
 from hired.web.sweep import Progress
 from hired.web.uploads import read_image
+from hired.web.visitors import Stops
 
 
 class TabRun:

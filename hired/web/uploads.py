@@ -58,7 +58,7 @@ def digest(path: str) -> str | None:
 
 
 def is_same(image: Mapping[str, Any], path: str | None) -> bool:
-    """Tell whether a run's picture, as `keep_picture` describes it, is the file `path`."""
+    """Tell whether a run's picture, as `name_picture` describes it, is the file `path`."""
     return bool(path) and image.get("digest") == digest(path or "") is not None
 
 
@@ -81,12 +81,17 @@ _START = "data:image/webp;base64,"
 _DIGEST, _KEY = re.compile(r"[0-9a-f]{64}"), re.compile(r"[\w.-]{1,60}")
 
 
+def name_picture(path: str, image: Image.Image) -> dict[str, Any]:
+    """Facts that tell a picture from others: `image`, decoded from the file `path`."""
+    return describe_image(Path(path).name, image) | {"digest": digest(path)}
+
+
 def keep_picture(path: str, image: Image.Image, example: str = "") -> dict[str, Any]:
-    """Facts that a run keeps of its picture: `image`, decoded from the file `path`.
+    """The same and what can stand in its place, as a run on the page keeps them.
 
     `example` is the key of the bundled example that it is, if it is one.
     """
-    kept = describe_image(Path(path).name, image) | {"digest": digest(path)}
+    kept = name_picture(path, image)
     if example:
         return kept | {"example": example}
     small = image.convert("RGB")

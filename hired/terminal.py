@@ -104,7 +104,7 @@ class Screen:
             table.add_row(title, *cells)
         self.console.print()
         self.console.print(table)
-        if all(measured) and len(measured) == 2:
+        if all(step.phase == "done" for step in last) and len(measured) == 2:
             self.console.print(Text(verdict(last[0], last[1]), style="bold"))
         for lane, metrics in zip(lanes, measured, strict=True):
             if words := capped(lane, metrics):

@@ -67,8 +67,14 @@ class FakeServer:
         left: set when a client leaves in the middle of an answer.
     """
 
-    def __init__(self, words: str = "It shows a 7 .", visual: int = 100, extras: bool = True):
-        self.words, self.visual, self.extras = words.split(), visual, extras
+    def __init__(
+        self,
+        words: str = "It shows a 7 .",
+        visual: int = 100,
+        extras: bool = True,
+        model: str = "toy",
+    ):
+        self.words, self.visual, self.extras, self.model = words.split(), visual, extras, model
         self.fault: str | None = None
         self.pause_s = 0.0
         self.seen: list[dict[str, Any]] = []
@@ -103,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/v1/models":
-            self.say(200, {"data": [{"id": "toy"}]})
+            self.say(200, {"data": [{"id": self.owner.model}]})
         elif self.path == "/metrics" and self.owner.extras:
             self.say(200, METRICS)
         else:

@@ -1,12 +1,13 @@
 """A connection cut in mid-run, in a real Chromium: the form is there again, the loss is said."""
 
+import re
 import socket
 import threading
 from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
-from browsing import PATIENCE_MS, ask, browser, picture, url
+from browsing import PATIENCE_MS, ask, browser, open_box, picture, url
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -70,6 +71,9 @@ def test_a_cut_connection_loses_no_image_question_or_budget(browser, url, pictur
     page.fill("#rate input[type=number]", "33")
     page.press("#rate input[type=number]", "Tab")
     expect(page.locator("#readout")).to_contain_text("reads 59 tokens", timeout=PATIENCE_MS)
+    open_box(page, "Share, export, history")
+    page.click("#copy-link")  # which changes the address
+    expect(page.locator("#link textarea, #link input")).to_have_value(re.compile("image=own"))
     page.click("#run")
     page.wait_for_selector("#pane-0 .pane.decode")
     with page.expect_event("framenavigated", timeout=PATIENCE_MS):

@@ -46,6 +46,10 @@ def test_it_says_answers_counts_times_and_the_link(tiny, written) -> None:
     assert "744 visual tokens of stock's" in told and "144 visual tokens of stock's" in told
     assert told.count("(one run)") == 3 and "http://here/?budget=0.2" in words
     assert "shapes, a chip, float32, 2026-01-02" in words
+    written.clear()
+    make(tiny, [STOCK, replace(HIRED, phase="stopped"), lost])
+    words = [line[0] for line in written]
+    assert "stopped" in words and words.count("✓ right") == 1
     assert shown.width == WIDTH and 400 < shown.height < 1600
     for text, (left, top), font, _ in written:
         assert left >= MARGIN and left + font.getlength(text) <= WIDTH - MARGIN

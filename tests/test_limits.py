@@ -57,7 +57,7 @@ def test_rate_refills_evenly_and_forgets_the_oldest(monkeypatch) -> None:
 
 
 def test_the_disk_keeps_the_newest_files(tmp_path) -> None:
-    names = ["0" * 64, "1" * 64, "comparison-a", "sweep-b", "e" * 64, "f" * 64]
+    names = ["0" * 64, "1" * 64, "result-comparison-a", "result-card-b", "e" * 64, "f" * 64]
     for age, name in enumerate([*names, "huggingface"]):
         (tmp_path / name).mkdir()
         path = tmp_path / name / "image.png"
@@ -66,7 +66,8 @@ def test_the_disk_keeps_the_newest_files(tmp_path) -> None:
     assert trim(tmp_path, 10_000) == 0
     assert trim(tmp_path, 350) == 300
     left = sorted(path.parent.name for path in tmp_path.rglob("*.png"))
-    assert left == [*names[:3], "huggingface"], "the oldest is another program's"
+    assert left == sorted([*names[:3], "huggingface"]), "the oldest is another program's"
+    assert not [path for path in tmp_path.iterdir() if not list(path.iterdir())], "none is empty"
     icon = str(tmp_path / names[0] / "image.png")
     assert trim(tmp_path, -1, {icon}) == 200
     left = sorted(path.parent.name for path in tmp_path.rglob("*.png"))

@@ -37,6 +37,17 @@ def test_one_run_is_told_as_measured_and_claims_no_speed() -> None:
     assert verdict(stock, raced).endswith("raced: their times are shared and not compared")
 
 
+def test_an_answer_that_was_stopped_is_not_compared(capsys) -> None:
+    lanes = [Lane("one", build("full")), Lane("two", build("hired"))]
+    for phase in ("done", "stopped"):
+        steps = [
+            Step(0, "done", "a star", metrics=metrics()),
+            Step(1, phase, "a", metrics=metrics()),
+        ]
+        Screen().conclude(steps, lanes)
+        assert ("different answer" in capsys.readouterr().out) == (phase == "done")
+
+
 def test_speed_is_told_from_sixteen_new_tokens_on(capsys) -> None:
     for count in (15, 16):
         done = metrics(new_tokens=count, tokens_per_s=42.0)

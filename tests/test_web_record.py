@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from asking import shared
@@ -125,6 +126,8 @@ def test_markdown_is_one_table() -> None:
     table = export.to_markdown(Record("q", {}, Settings(), [view], ABOUT))
     row = next(line for line in table.splitlines() if line.startswith("| answer"))
     assert row == "| answer | a\\|b &lt;i> |" and "torch 2.13.0" in table
+    cut = Record("q", {}, Settings(), [replace(view, phase="stopped")], ABOUT)
+    assert "| phase | stopped |" in export.to_markdown(cut)
 
 
 def test_an_export_of_before_a_number_was_measured_is_read() -> None:

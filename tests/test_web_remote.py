@@ -1,5 +1,7 @@
 """The page on two servers: answers stream in, what they do not tell is shown as unknown."""
 
+from types import SimpleNamespace
+
 import pytest
 from asking import shared
 from browsing import PATIENCE_MS, browser, serving
@@ -12,6 +14,7 @@ from hired.web import export, form, model_panel, render
 from hired.web.engine import Engine
 from hired.web.export import Record
 from hired.web.flags import parse
+from hired.web.form_changes import FormChanges
 from hired.web.handlers import Handlers
 from hired.web.markup import escape
 from hired.web.remote import UNSEEN, Servers, attach, plain_picture
@@ -42,6 +45,19 @@ def views_of(servers, **settings):
     engine = engine_on(servers)
     frames = list(run(engine.get(), IMAGE, QUESTION, shared(**settings), Stops()))
     return engine, frames[-1]
+
+
+def test_a_photograph_on_servers_of_the_embedded_model_is_noted_and_asked_about(tmp_path) -> None:
+    path = tmp_path / "photo.png"
+    IMAGE.save(path)
+    with FakeServer(model="shapes") as stock, FakeServer(model="shapes") as hired:
+        engine = engine_on((stock, hired))
+        handlers, visitor = Handlers(engine), SimpleNamespace(session_hash="a")
+        assert engine.get().info["origin"] == "embedded"
+        assert FormChanges(handlers).arrive(str(path), "")["note"]
+        for _ in range(2):  # a run that was refused would leave its visitor locked out
+            handlers.begin(visitor, str(path), QUESTION, **form.write(Settings()))
+            engine.forget("a")
 
 
 def test_both_panes_answer_and_are_compared(servers) -> None:

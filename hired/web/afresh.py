@@ -4,7 +4,7 @@ The same number draws the same picture again, so nothing is lost with a file.
 """
 
 import re
-import tempfile
+import shutil
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from secrets import randbelow
 from hired.shapes.pictures import Picture, render
 from hired.shapes.points import NUMBERS, POSTERS, READING, SCALE, draw_like
 from hired.shapes.scoring import conclusion
-from hired.web.uploads import upload_folder
+from hired.web.uploads import result_folder
 
 FILES = 64  # drawn pictures kept; the oldest goes
 _KEY = re.compile(r"([a-z]+)-(0|[1-9]\d*)")
@@ -64,7 +64,8 @@ class Afresh:
                 drawn = self._make(key, *named)
             self._drawn[key] = drawn
             while len(self._drawn) > FILES:
-                Path(self._drawn.pop(next(iter(self._drawn))).image).unlink(missing_ok=True)
+                oldest = self._drawn.pop(next(iter(self._drawn)))
+                shutil.rmtree(Path(oldest.image).parent, ignore_errors=True)
         return drawn
 
     @property
@@ -85,7 +86,7 @@ class Afresh:
 
     def _make(self, key: str, like: str, number: int) -> Drawn:
         picture, question = draw_like(self._points[like], number)
-        file = Path(tempfile.mkdtemp(prefix="drawn-", dir=upload_folder())) / f"{key}.png"
+        file = result_folder("drawn") / f"{key}.png"
         render(picture, SCALE).save(file)
         answer = conclusion(question.answer)
         return Drawn(str(file), question.text, answer, picture)

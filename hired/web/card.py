@@ -133,6 +133,8 @@ def _column(
         right = matches(view.text, known)
         words, colour = ("✓ right", GOOD) if right else ("✗ wrong", BAD)
         y = pen.write((left, y), words, 22, width, colour, bold=True)
+    elif view.phase != "done":
+        y = pen.write((left, y), view.phase, 22, width, BAD, bold=True)
     picture = draw_kept(lay_out(image, selection.grid), selection)
     picture.thumbnail((width, 320))
     pen.canvas.paste(picture, (left, y + 6), picture)

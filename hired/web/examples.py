@@ -112,7 +112,8 @@ class Greeting:
     def reads(self) -> bool:
         """True of an embedded model that reads documents as well."""
         processor = self.engine.get().processor
-        return self.embedded and knows_documents(processor.tokenizer.get_vocab())
+        known = processor.tokenizer.get_vocab() if processor else ()  # a server tells none
+        return self.embedded and knows_documents(known)
 
     @property
     def fitting(self) -> list[Example]:

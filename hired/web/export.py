@@ -134,7 +134,8 @@ def to_markdown(record: Record) -> str:
     names = ("visual_tokens", "ttft_s", "tokens_per_s", "total_s", "kv_cache_bytes", "peak_bytes")
     views = name_views(record.views)
     head = ["", *(view.title for view in views)]
-    rows = [["lane", *(view.lane for view in views)], ["answer", *(view.text for view in views)]]
+    texts = {"lane": "lane", "phase": "phase", "answer": "text"}
+    rows = [[name, *(getattr(view, key) for view in views)] for name, key in texts.items()]
     for name in names:
         rows.append([name, *(_number((view.metrics or {}).get(name)) for view in views)])
     if any(view.coverage for view in views):
@@ -225,8 +226,7 @@ def _lane(lane: dict[str, Any], settings: Settings, index: int) -> str:
 
 
 def _view(lane: dict[str, Any], text: str) -> PaneState:
-    metrics = lane.get("metrics")
-    if metrics is not None:
+    if (metrics := lane.get("metrics")) is not None:
         metrics = _coherent({name: _metric(name, metrics) for name in _NUMBERS})
     phase = lane.get("phase") or ("failed" if lane.get("error") else "done")
     return PaneState(

@@ -1,12 +1,10 @@
 """Handlers of clicks: thin functions between gradio and `runs`, errors as plain sentences."""
 
 import logging
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -28,7 +26,7 @@ from hired.web.pictures import readout
 from hired.web.remote import plain_picture
 from hired.web.runs import run
 from hired.web.settings import MOST, Settings
-from hired.web.uploads import is_same, read_image, upload_folder
+from hired.web.uploads import is_same, read_image, result_folder
 from hired.web.verdict import may_measure, verdict
 from hired.web.visitors import Stops
 
@@ -184,8 +182,8 @@ class Handlers:
                 raise InputError("There is no image yet. Upload one or choose an example.")
             image = self.engine.limits.check_image(read_image(path))
             self.engine.limits.check_asked(check_question(question), settings.max_new_tokens)
-            self.engine.expect(request.session_hash)
             case = self.greeting.case(path, image, "")
+            self.engine.expect(request.session_hash)
         views = [PaneState(text, "queued") for text in settings.texts]
         return {**self.draw(views, case), **self.keep(None), **self.buttons(running=len(views))}
 
@@ -254,7 +252,7 @@ class Handlers:
         files: Values = {name: gr.update(interactive=False) for name in export.FILES}
         if kept:
             try:
-                folder = Path(tempfile.mkdtemp(prefix="comparison-", dir=upload_folder()))
+                folder = result_folder("comparison")
                 for name, (suffix, write) in export.FILES.items():
                     file = folder / f"comparison.{suffix}"
                     file.write_text(write(kept), encoding="utf-8")

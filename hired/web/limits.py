@@ -9,6 +9,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Set
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -127,8 +128,8 @@ class Rate:
             return wait
 
 
-# Folders of uploads (gradio names them by their hash) and of results.
-OURS = re.compile("[0-9a-f]{64}|comparison-.+|sweep-.+")
+RESULT = "result-"  # begins the folders of what this page made
+OURS = re.compile(f"[0-9a-f]{{64}}|{RESULT}.+")  # and gradio names those of uploads by their hash
 
 
 def trim(folder: Path, most_bytes: int, kept: Set[str] = frozenset()) -> int:
@@ -151,6 +152,8 @@ def trim(folder: Path, most_bytes: int, kept: Set[str] = frozenset()) -> int:
         if freed >= excess:
             break
         path.unlink(missing_ok=True)
+        with suppress(OSError):  # it holds more
+            path.parent.rmdir()
         freed += size
     return freed
 

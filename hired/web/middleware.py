@@ -153,11 +153,15 @@ class Gate:
                 f"The upload has {size / 1e6:.1f} MB; the limit is {self.limits.upload_mb} MB. "
                 f"Save the image smaller or as JPEG.",
             )
+        await self._make_room(scope, size)
+
+    async def _make_room(self, scope: Scope, size: int = 0) -> None:
+        """Delete old uploads and results, until `size` bytes more fit the disk's limit."""
         folder = Path(gr.utils.get_upload_folder())
         if folder.is_dir():
-            most = self.limits.disk_mb * 1_000_000 - size
             every = scope["app"].get_blocks().blocks.values()
             kept = {path for block in every for path in block.keep_in_cache}
+            most = self.limits.disk_mb * 1_000_000 - size
             await asyncio.to_thread(trim, folder, most, kept)
 
     async def _queue(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -184,6 +188,7 @@ class Gate:
             )
         self.entering[client] += 1
         try:
+            await self._make_room(scope)  # a run leaves files
             await self.app(scope, receive, send)
             self.listeners.follow(scope["app"].get_blocks()._queue)
         finally:

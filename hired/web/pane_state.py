@@ -185,12 +185,14 @@ def show(lane: str, step: Step) -> PaneState:
 def median(views: Sequence[PaneState]) -> PaneState:
     """Last finished one of several runs of a lane, with the median of their numbers.
 
-    Without a finished one, or where a run failed, the last run as it is.
+    Where a run failed, that one as it is; without a finished one the last that has said anything.
     """
     done = [view for view in views if view.phase == "done" and view.metrics]
     numbers = [view.metrics for view in done if view.metrics]
-    if not done or views[-1].phase == "failed":
+    if views[-1].phase == "failed":
         return views[-1]
+    if not done:
+        return next((view for view in reversed(views) if view.text or view.metrics), views[-1])
     merged = {}
     for key, last in numbers[-1].items():
         values = [one[key] for one in numbers]

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from hired.errors import SettingError
+from hired.inputs import MAX_QUESTION
 from hired.selectors import SELECTORS, Selector, build, every_setting, settings_of
 from hired.settings import Budget, Heads, Layer, Setting, nearest
 from hired.web.examples import Example, Greeting
@@ -17,7 +18,6 @@ from hired.web.settings import MOST, RUN, SIDES, Settings, known_names, share_se
 OWN = "own"  # `image=own` in a link: made with an upload, which it cannot carry
 ASKED = ("q", "example", "image")  # what else a link says of what is asked
 HERE = ("run", "stage")  # what the page itself does with a link; they ask for no settings
-MAX_QUESTION = 1000  # characters of a question in a link
 MAX_VALUE = 300  # characters of a setting in a link, unless it says more itself
 MAX_LANE = 20_000  # and of a lane
 

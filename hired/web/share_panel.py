@@ -4,7 +4,6 @@ The browser stores the last runs for all its tabs. A tab reads what is stored at
 writes, so no tab undoes another's.
 """
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +22,7 @@ from hired.web.handlers import Handlers
 from hired.web.pane_state import Case
 from hired.web.queues import FREE, LOOK, QUIET
 from hired.web.settings import Settings
-from hired.web.uploads import is_same, read_image, upload_folder
+from hired.web.uploads import is_same, read_image, result_folder
 
 HISTORY = 12  # runs kept in the browser
 _STORE = """
@@ -119,6 +118,8 @@ class Recall:
 COPY = """(query) => {
   const link = location.origin + location.pathname + (query ? '?' + query : '');
   history.replaceState(null, '', link);
+  const kept = JSON.parse(sessionStorage.getItem('hired-form') ?? 'null');  // is of this link now
+  if (kept) sessionStorage.setItem('hired-form', JSON.stringify({...kept, at: location.search}));
   if (navigator.clipboard) navigator.clipboard.writeText(link).catch(() => {});
   return link;
 }"""
@@ -260,6 +261,6 @@ def _card(handlers: Handlers, request: gr.Request, path: str | None, kept: Recor
         card = draw_card(kept, image, selections, known, link)
     except HiredError:  # the panes say what went wrong
         return nothing
-    target = Path(tempfile.mkdtemp(prefix="card-", dir=upload_folder())) / "hired-card.png"
+    target = result_folder("card") / "hired-card.png"
     card.save(target, optimize=True)
     return gr.update(value=str(target), interactive=True)

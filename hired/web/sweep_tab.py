@@ -1,7 +1,6 @@
 """The Sweep tab: one prompt at many budgets, measured live. Layout and handlers."""
 
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from hired.web.sweep import Progress, axes, plan, sweep, swept
 from hired.web.sweep_plots import add_sweep_plots, draw_sweep
 from hired.web.sweep_results import budget_of, grid, plot
 from hired.web.tab_run import TabRun, changes, show_progress
-from hired.web.uploads import read_image, upload_folder
+from hired.web.uploads import read_image, result_folder
 
 COLUMNS = {
     "method": "method",
@@ -244,7 +243,7 @@ def _files(kept: dict[str, Any] | None) -> Values:
     """The last sweep as files to download."""
     if not kept or not kept["rows"]:
         return {kind: gr.update(interactive=False) for kind in ("csv", "json", "png")}
-    rows, folder = kept["rows"], Path(tempfile.mkdtemp(prefix="sweep-", dir=upload_folder()))
+    rows, folder = kept["rows"], result_folder("sweep")
     files = {kind: folder / f"sweep.{kind}" for kind in ("csv", "json", "png")}
     files["csv"].write_text(export.rows_to_csv(rows), encoding="utf-8")
     files["json"].write_text(json.dumps(rows, indent=2), encoding="utf-8")

@@ -9,6 +9,7 @@ import hashlib
 import io
 import os
 import re
+import tempfile
 import threading
 from collections.abc import Mapping
 from functools import lru_cache
@@ -20,6 +21,7 @@ from PIL import Image
 
 from hired.errors import InputError
 from hired.images import describe_image, open_image
+from hired.web.limits import RESULT
 from hired.web.markup import fill
 from hired.web.pictures import data_uri
 
@@ -73,6 +75,11 @@ def upload_folder() -> str:
     folder = Path(gr.utils.get_upload_folder())
     folder.mkdir(parents=True, exist_ok=True)
     return str(folder)
+
+
+def result_folder(kind: str) -> Path:
+    """Make a folder for files of one result, which count towards the limit of the disk."""
+    return Path(tempfile.mkdtemp(prefix=f"{RESULT}{kind}-", dir=upload_folder()))
 
 
 THUMBNAIL = 320  # px of its longer side

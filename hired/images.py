@@ -121,7 +121,13 @@ def _checked_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """PIL clips wide greys instead of scaling them; 16-bit files use the whole range."""
+    """PIL clips wide greys instead of scaling them; 16-bit files use the whole range.
+
+    Floats and 32-bit integers say nothing of theirs: up to 1 (floats), 255, or 65,535.
+    """
     values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    scale = 1.0 if image.mode == "F" and values.max(initial=0) <= 255 else 257.0
-    return Image.fromarray(np.clip(values / scale, 0, 255).astype(np.uint8))
+    most = values.max(initial=0)
+    scale = 257.0
+    if image.mode in ("I", "F") and most <= 255:
+        scale = 1 / 255 if image.mode == "F" and most <= 1 else 1.0
+    return Image.fromarray(np.clip(values / scale, 0, 255).round().astype(np.uint8))

@@ -4,6 +4,7 @@ Knows the processor and the chat template, nothing of methods. A question is tex
 and role markers typed into it never become control tokens.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from hired.errors import InputError, ModelError
+from hired.images import MAX_PIXELS
 from hired.tiles import TileGrid, Window
 
 MAX_QUESTION = 4000  # characters
@@ -96,11 +98,11 @@ def prepare(
         device: where the pixels go.
 
     Raises:
-        InputError: the question cannot be used.
+        InputError: the question cannot be used, or the image is too long and thin.
     """
     question = check_question(question)
-    pixels = processor.image_processor(images=image, return_tensors="pt")
     grid = grid_for(processor, grid_of, image)
+    pixels = processor.image_processor(images=image, return_tensors="pt")
     ids = torch.tensor([prompt_ids(processor, question, grid.stock)])
     sizes = pixels.get("image_sizes")
     return Inputs(
@@ -120,6 +122,9 @@ def grid_for(processor: Any, grid_of: Any, image: Image.Image) -> TileGrid:
         processor: the model's own.
         grid_of: (height, width) -> TileGrid, from the model (`Tower.fit`).
         image: any mode.
+
+    Raises:
+        InputError: see `shown_of`.
     """
     size = image.height, image.width
     grid: TileGrid = grid_of(size)
@@ -139,8 +144,11 @@ def shown_of(images: Any, size: tuple[int, int]) -> Window | None:
         size: (height, width) of the image, pixels.
 
     Returns:
-        top, bottom, left, right in pixels of the image, beyond its borders where it is padded;
-        None if the image is resized in a way not known here.
+        top, bottom, left, right in pixels of the image, beyond its borders where it is padded,
+        one apart at least; None if the image is resized in a way not known here.
+
+    Raises:
+        InputError: its shorter edge resized, the image would have more than `MAX_PIXELS`.
     """
     # LLaVA-1.5's processor alone knows how to pad to a square; CLIP's has no use for `do_pad`.
     pads = getattr(images, "do_pad", False) and hasattr(images, "pad_to_square")
@@ -152,12 +160,18 @@ def shown_of(images: Any, size: tuple[int, int]) -> Window | None:
         if wanted.get("longest_edge") or (short is None and None in exact):
             return None
         resized = list(exact) if short is None else [short * side / min(whole) for side in whole]
+    if math.prod(resized) > MAX_PIXELS:
+        raise InputError(
+            f"The image is {size[1]} x {size[0]} pixels, and this model reads it with "
+            f"{min(resized):.0f} pixels on its shorter side: it would have "
+            f"{math.prod(resized) / 1e6:.0f} megapixels. Cut a part out that is less long."
+        )
     crop = images.crop_size if images.do_center_crop else {}
     shown: list[int] = []
     for side, full, now, edge in zip(size, whole, resized, ("height", "width"), strict=True):
         left_of = crop.get(edge) or now  # what the crop leaves of `now`, in the middle
         low = full * (now - left_of) / 2 / now - (full - side) / 2
-        shown += [round(low), round(low + full * left_of / now)]
+        shown += [round(low), max(round(low) + 1, round(low + full * left_of / now))]
     return (shown[0], shown[1], shown[2], shown[3])
 
 

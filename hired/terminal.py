@@ -188,7 +188,7 @@ def ask_record(
     """A comparison as JSON takes it; a lane that failed has its `error`.
 
     Args:
-        about: the model, from `hired.models.describe`.
+        about: the model, from `hired.models.load.describe`.
         image: from `hired.images.describe_image`.
         settings: what was asked for.
         lanes, last: the lanes and the last step of each.

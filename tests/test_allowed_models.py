@@ -10,6 +10,7 @@ from hired.models import folders
 from hired.models import load as models
 from hired.models import quantization as bits
 from hired.models.allowed import ALLOWED, LISTED, PRECISIONS, UNTRIED
+from hired.models.auto import REAL, WHOLE_BYTES
 
 VISION = CLIPVisionConfig(
     hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16,
@@ -51,10 +52,13 @@ def test_weights_are_those_of_the_config(name) -> None:
         assert LISTED[name].bytes_in(precision) == pytest.approx(wanted[precision], rel=0.01)
 
 
-def test_what_fits_is_the_best_that_leaves_room_for_a_lane() -> None:
+def test_what_fits_is_the_best_that_leaves_room_for_two_lanes() -> None:
     entry = LISTED["llava-hf/llava-1.5-7b-hf"]
-    fits = {gigabytes: entry.fitting(gigabytes * 1e9) for gigabytes in (80, 24, 16, 12, 8, 6)}
-    assert fits == {80: "float32", 24: "half", 16: "half", 12: "8bit", 8: "4bit", 6: None}
+    fits = {gigabytes: entry.fitting(gigabytes * 1e9) for gigabytes in (80, 24, 16, 12, 9, 8)}
+    assert fits == {80: "float32", 24: "half", 16: "8bit", 12: "8bit", 9: "4bit", 8: None}
+    assert (
+        LISTED[REAL].needs("half") == WHOLE_BYTES and LISTED[REAL].needs("4bit") < WHOLE_BYTES / 2
+    )
     small = [name for name, one in LISTED.items() if one.fitting(8e9)]
     assert {name for name in small if LISTED[name].note == UNTRIED} == {
         "xtuner/llava-phi-3-mini-hf", "bczhou/tiny-llava-v1-hf",

@@ -15,6 +15,7 @@ import torch
 from conftest import make_image, make_tiny
 from serving import before_each_step
 from test_encode import same, state
+from transformers import GenerationConfig
 
 from hired.comparison.lane import Lane
 from hired.comparison.run import compare
@@ -212,8 +213,9 @@ def test_bad_input_is_refused_before_anything_runs(tiny):
         with pytest.raises(SettingError, match="max_new_tokens"):
             compare(model, processor, IMAGE, QUESTION, lanes("full"), max_new_tokens=bad)
     several = {"num_return_sequences": 2, "do_sample": True}
+    inside = {"generation_config": GenerationConfig(**several)}
     its_own = ({"streamer": None}, {"return_dict_in_generate": True})
-    for bad in ({"num_beams": 2}, {"use_cache": False}, several, *its_own):
+    for bad in ({"num_beams": 2}, {"use_cache": False}, several, inside, *its_own):
         with pytest.raises(SettingError, match=r"se HiredModel\(model, selector\).generate"):
             compare(model, processor, IMAGE, QUESTION, lanes("full"), **bad)
     for bad in ({"init_layer": 4}, {"final_layer": 9}, {"heads": 4}):

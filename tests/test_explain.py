@@ -10,13 +10,13 @@ from conftest import make_image, make_tiny
 from hired import explain
 from hired.cli import main
 from hired.clip import read_tower
-from hired.comparison.explain import Explanation, Word, split_words
+from hired.comparison.explain import SINK, Explanation, Word, split_words
 from hired.comparison.gaze import attention_rows
 from hired.errors import InputError
 from hired.generate import as_encoder_outputs
 from hired.inputs import prepare
 from hired.pack import Packed, pack
-from hired.selectors import build
+from hired.selectors import build, candidate_mask
 from hired.tiles import TileGrid
 from hired.web.examples import read_examples
 from hired.wrapper import look
@@ -198,3 +198,18 @@ def test_sinks_and_outliers_are_marked_counted_and_left_out():
     assert (told["sinks"], told["outliers"]) == ({"all": 1, "hired": 1}, {"all": 1, "hired": 1})
     assert told["coverage"] == {"hired": 0.3}
     assert told["coverage_without_sinks"] == {"hired": 0.0}
+
+
+def test_outliers_are_measured_against_what_there_is_of_their_tile():
+    grid = TileGrid.fit((40, 600), [[280, 280], [280, 560], [280, 840]], 280, 14)
+    there = candidate_mask(grid)
+    assert (there.sum(1) < grid.patches).any()
+    cls = torch.where(there, 1.0, 0.0)
+    words = (Word("a", torch.full_like(cls, 0.5 / grid.candidates), 0.5),)
+    assert not Explanation("a", grid, words, {}, cls).outliers.any(), "each is as all others"
+    tile, patch = there.nonzero()[-1].tolist()
+    cls[tile, patch] = 1.2 * SINK * there[tile].sum()
+    looked = torch.full_like(cls, 0.5 / grid.candidates)
+    looked[tile, patch] = 0.0
+    found = Explanation("a", grid, (Word("a", looked, 0.5),), {}, cls).outliers
+    assert found.nonzero().tolist() == [[tile, patch]]

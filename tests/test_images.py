@@ -48,8 +48,23 @@ def test_formats(kind):
         (Image.new("1", (4, 4), 1), (255, 255, 255)),
         (RED.quantize(4), (200, 10, 10)),
         (Image.fromarray(np.full((4, 4), 32896, np.uint16)), (128, 128, 128)),
+        (Image.fromarray(np.full((4, 4), 0.5, np.float32)), (128, 128, 128)),
+        (Image.fromarray(np.full((4, 4), 128, np.float32)), (128, 128, 128)),
+        (Image.fromarray(np.full((4, 4), 128, np.int32)), (128, 128, 128)),
+        (Image.fromarray(np.full((4, 4), 32896, np.int32)), (128, 128, 128)),
     ],
-    ids=["alpha", "grey-alpha", "cmyk", "bits", "palette", "16-bit"],
+    ids=[
+        "alpha",
+        "grey-alpha",
+        "cmyk",
+        "bits",
+        "palette",
+        "16-bit",
+        "unit-float",
+        "float",
+        "integer",
+        "wide-integer",
+    ],
 )
 def test_modes(image, colour):
     got = np.asarray(open_image(image)).astype(int)

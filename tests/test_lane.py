@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import make_image, make_tiny
 
+from hired.comparison import lane
 from hired.comparison.lane import Prompt, run_lane
 from hired.selectors import SELECTORS, Selection, build
 
@@ -55,3 +56,14 @@ def test_what_is_kept_is_counted_once_a_lane(name, monkeypatch):
     assert last["phase"] == "done" and last["selection"].features is None
     assert last["selection"].visual_tokens == last["metrics"].visual_tokens
     assert len(counted) == 1
+
+
+def test_a_lane_fails_in_words_where_even_its_memory_cannot_be_released(monkeypatch):
+    """After some faults CUDA answers nothing but the same error again."""
+
+    def lost(*_):
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(lane, "release_memory", lost)
+    monkeypatch.setattr(lane, "_measure", lost)
+    assert run("hired")["phase"] == "failed"

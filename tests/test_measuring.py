@@ -68,6 +68,9 @@ def test_an_accelerator_is_warmed_with_each_selector_once_per_shape(tiny, device
     assert [selector for _, _, selector in planned] == [lane.selector for lane in LANES]
     assert all(one.generate_kwargs == {"max_new_tokens": 2} for _, one, _ in planned)
     assert all(one.image is IMAGE for _, one, _ in planned)
+    prompt = Prompt(*tiny, IMAGE, QUESTION, {})
+    [(_, one, _), *_] = plan_warm_up(prompt, LANES, torch.device(device))
+    assert one.prepared is not prompt.prepared, "or its first, cold seconds would count"
     keys = [key for key, _, _ in planned]
     assert len(set(keys)) == 3
     assert keys == [key for key, _, _ in plan(tiny, device)]

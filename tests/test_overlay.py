@@ -19,6 +19,7 @@ from hired.comparison.overlay import (
     tile_name,
 )
 from hired.comparison.preview import Preview
+from hired.errors import InputError
 from hired.selectors import build, candidate_mask
 from hired.tiles import TileGrid
 from hired.web import pictures
@@ -154,6 +155,23 @@ def test_one_square_is_drawn_as_the_model_sees_it(tiny_15, kind, height, width) 
         outside = np.ones(picture.shape[:2], dtype=bool)
         outside[top : top + high, left : left + wide] = False
         assert (np.ptp(picture[outside, :3].astype(int), axis=1) <= 30).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 4), (4, 1), (2000, 1), (1, 4000), (3, 1200)])
+def test_a_very_thin_picture_is_drawn_or_refused_but_breaks_nothing(tiny_15, height, width) -> None:
+    looker, image = Preview(*tiny_15), slope(height, width)
+    shown = draw_plain(Layout(image, looker.fit(image)))
+    assert min(shown.size) >= 1
+    assert looker.select(image, build("hired", budget=5)).kept == 5
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 20_000), (20_000, 1), (2, 40_000)])
+def test_a_picture_that_would_be_huge_is_refused_before_it_is(tiny_15, height, width) -> None:
+    """Its shorter edge is brought to the tile's, whatever that makes of the longer one."""
+    looker, image = Preview(*tiny_15), Image.new("RGB", (width, height))
+    for look in (looker.fit, looker.look):
+        with pytest.raises(InputError, match=r"megapixels\. Cut a part out"):
+            look(image)
 
 
 def test_a_cut_is_said_with_its_share_and_its_sides(tiny_15) -> None:

@@ -48,6 +48,8 @@ def test_the_client_is_vllm_s_own_and_sends_the_budget() -> None:
     stock = client_command(Bench(), Round(None, 4, 8), "vllm", "folder", "http://x", "out")
     assert "--extra-body" not in stock
     assert words[words.index("--seed") + 1] != stock[stock.index("--seed") + 1]
+    for flag in ("--num-warmups", "--ready-check-timeout-sec"):  # they send an image that counts
+        assert words[words.index(flag) + 1] == "0"
 
 
 def test_measures_records_goes_on_and_reports(tmp_path, capsys) -> None:
@@ -92,7 +94,7 @@ def test_budgets_are_read_as_everywhere(capsys) -> None:
 def test_a_lost_request_ends_it_and_keeps_nothing_false(tmp_path) -> None:
     path = tmp_path / "serving.jsonl"
     bench = Bench(concurrency=(2,), budgets=(), prompts=4)
-    with pytest.raises(ModelError, match=r"1 of 4 requests got no answer.*serving\.stock\.log"):
+    with pytest.raises(ModelError, match=r"1 of 1 requests got no answer.*serving\.stock\.log"):
         measure(bench, make_program(tmp_path, lost=1), free_port(), path, lambda _: None)
     with pytest.raises(InputError, match="no finished round"):
         read_record(path)

@@ -18,7 +18,8 @@ from serving import free_port
 
 from hired import cli
 from hired.errors import ModelError
-from hired.serving import launch
+from hired.models.allowed import LISTED
+from hired.serving import launch, models
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,9 +35,17 @@ def test_dry_run_prints_the_two_commands(capsys) -> None:
     assert "--port 8001" in hired and "--trust-request-mm-kwargs --dtype" in hired
 
 
-def test_llava_15_has_its_own_architecture() -> None:
-    found = launch.overrides("llava-hf/llava-1.5-7b-hf", {"budget": 64})
-    assert found["architectures"] == ["HiredLlavaForConditionalGeneration"]
+def test_a_dry_run_makes_no_model(capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(models, "CACHE", tmp_path)
+    assert cli.main(["serve", "--dry-run", "--model", "random:7b"]) == 0
+    assert str(tmp_path / "7b") in capsys.readouterr().out and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_llava_15_has_its_own_architecture(name) -> None:
+    [found] = launch.overrides(name, {"budget": 64})["architectures"]
+    next_ = "LLaVA-NeXT" in LISTED[name].words
+    assert found == f"HiredLlava{'Next' if next_ else ''}ForConditionalGeneration"
 
 
 def test_what_cannot_be_served_is_refused_before_anything_starts(capsys) -> None:

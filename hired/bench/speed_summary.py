@@ -62,7 +62,7 @@ class Group:
     """The rows of one model, batch size and prompt length.
 
     Attributes:
-        about: what they share; `model` as `hired.models.describe` tells it.
+        about: what they share; `model` as `hired.models.load.describe` tells it.
         protocol: "ours" or "paper".
         rows: the baseline first.
     """

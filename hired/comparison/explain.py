@@ -96,11 +96,14 @@ class Explanation:
 
     @property
     def outliers(self) -> Tensor:
-        """Patches with `SINK` times their tile's mean CLS attention that the answer looked at less
-        than at the mean patch, bool (T, N): most likely background (DAMRO, arXiv 2410.04514).
+        """Candidates with `SINK` times the mean CLS attention of those in their tile, which the
+        answer looked at less than at the mean patch, bool (T, N): most likely background (DAMRO,
+        arXiv 2410.04514).
         """
         looked = torch.stack([word.weights for word in self.words]).mean(0)
-        high = self.cls >= SINK * self.cls.mean(1, keepdim=True)
+        there = candidate_mask(self.grid)
+        mean = self.cls.sum(1, keepdim=True) / there.sum(1, keepdim=True).clamp(min=1)
+        high = there & (self.cls >= SINK * mean)
         return high & (looked * self.grid.candidates < 1)
 
     def coverage(self, method: str, sinks: bool = True) -> float:

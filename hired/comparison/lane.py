@@ -6,7 +6,7 @@ Runs to its end in the calling thread and tells how far it is; nothing it does t
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -111,13 +111,13 @@ def check_generation(model: Any, options: Mapping[str, Any]) -> None:
     otherwise = "For that use HiredModel(model, selector).generate."
     if taken := options.keys() & {*OWN, *CACHES}:
         raise SettingError(f"A lane streams its own answer and takes no {min(taken)}. {otherwise}")
-    for name in ("num_beams", "num_return_sequences"):
-        if (options.get(name) or 1) > 1:
-            raise SettingError(
-                f"A lane streams one answer, so {name} is 1 here; got {options[name]}. {otherwise}"
-            )
     check_options(model, options)
     config = read_config(model, greedy(options))
+    for name in ("num_beams", "num_return_sequences"):
+        if (asked := getattr(config, name) or 1) > 1:
+            raise SettingError(
+                f"A lane streams one answer, so {name} is 1 here; got {asked}. {otherwise}"
+            )
     mode = config.get_generation_mode(options.get("assistant_model"))
     if mode not in (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE):
         raise SettingError(
@@ -154,7 +154,8 @@ def run_lane(
     else:
         tell(phase="stopped" if stopped() else "done", metrics=metrics)
         return
-    release_memory()  # the error held what the lane had
+    with suppress(RuntimeError):  # CUDA may be past help; the lanes after it say so themselves
+        release_memory()  # the error held what the lane had
 
 
 def explain(error: Exception) -> str:

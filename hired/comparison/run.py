@@ -16,7 +16,14 @@ import torch
 from PIL import Image
 
 from hired.clip import read_tower
-from hired.comparison.lane import Lane, Prompt, check_generation, check_lanes, run_lane
+from hired.comparison.lane import (
+    Lane,
+    Preparation,
+    Prompt,
+    check_generation,
+    check_lanes,
+    run_lane,
+)
 from hired.comparison.stream import Step, follow
 from hired.errors import SettingError, at_least
 from hired.generate import input_device
@@ -141,7 +148,7 @@ def plan_warm_up(
     """
     kwargs = {**prompt.generate_kwargs, "max_new_tokens": 2}
     kwargs.pop("min_new_tokens", None)
-    short = replace(prompt, generate_kwargs=kwargs)
+    short = replace(prompt, generate_kwargs=kwargs, prepared=Preparation())
     tower = read_tower(prompt.model)
     if device.type != "cpu":
         grid = tower.fit((prompt.image.height, prompt.image.width))

@@ -199,7 +199,7 @@ class _Comparison:
                 return
         try:
             if self.warm_up is not None:
-                self.warm_up(lambda: self._stopped(0))
+                self.warm_up(lambda: all(self._stopped(index) for index in everyone))
             if not self.race:
                 for index in everyone:
                     self._run(index)

@@ -50,7 +50,7 @@ class Subject:
 
     Attributes:
         model, processor: as loaded.
-        about: `hired.models.describe` of it.
+        about: `hired.models.load.describe` of it.
         device: where it is.
         repeats: runs to take medians of.
         checkpoint: a real model to ask, if one was named.

@@ -12,7 +12,7 @@ EMBEDDED = "shapes"
 KNOWS = "posters of coloured shapes"
 """All that the embedded model was trained on, in the words of the page and the lists."""
 SHAPES = Path(__file__).resolve().parents[2] / "assets" / "shapes"
-ROOM_BYTES = 1.5e9  # beside the weights: caches and activations of one lane at a time, estimated
+ROOM_BYTES = 3.9e9  # beside the weights: caches and activations of two lanes, estimated
 FULL = {"float32": 4.0, "half": 2.0}  # bytes a weight
 PRECISIONS = (*FULL, *BYTES)
 
@@ -54,9 +54,13 @@ class Entry:
         kept = (self.weights - self.linear) * FULL["half"]
         return (kept + self.linear * BYTES[precision]) * 1e9
 
+    def needs(self, precision: str) -> float:
+        """Bytes that two lanes of it take on a device."""
+        return self.bytes_in(precision) + ROOM_BYTES
+
     def fitting(self, free: float) -> str | None:
-        """The best precision that `free` bytes can hold with a lane beside it, or None."""
-        return next((one for one in PRECISIONS if self.bytes_in(one) + ROOM_BYTES <= free), None)
+        """The best precision in which `free` bytes are enough for two lanes, or None."""
+        return next((one for one in PRECISIONS if self.needs(one) <= free), None)
 
 
 UNTRIED = "not tried here"

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from hired.models.allowed import EMBEDDED, KNOWS
+from hired.models.allowed import EMBEDDED, KNOWS, LISTED
 from hired.models.hardware import free_bytes, name_device, pick_device
 
 REAL = "llava-hf/llava-v1.6-mistral-7b-hf"
-WHOLE_BYTES = 19e9  # 15 GB of float16 weights, and both lanes' caches and activations
-QUANTIZED_BYTES = 9e9  # 5 GB in 4 bits, the vision tower in float16, and the same beside it
+WHOLE_BYTES, QUANTIZED_BYTES = (LISTED[REAL].needs(one) for one in ("half", "4bit"))
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ def fetch(name: str, files: list[str] | None = None) -> Path:
         ModelError: the hub cannot be reached or wants a token, or the disk is full.
     """
     from huggingface_hub import errors, snapshot_download
+    from huggingface_hub.utils import httpx
 
     try:
         return Path(snapshot_download(name, allow_patterns=files or _FILES))
@@ -61,8 +62,10 @@ def fetch(name: str, files: list[str] | None = None) -> Path:
             f"The Hugging Face hub refused {name}: {first_line(error)}. Check HF_TOKEN and "
             f"try again later."
         ) from error
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
+    except errors.HFValidationError as error:
+        raise ModelError(f"{name!r} is no name of the Hugging Face hub: {error}") from error
+    except (OSError, httpx.TransportError) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC:
             raise ModelError(
                 f"The disk is full while downloading {name}. Free some space, or set HF_HOME to "
                 f"a larger disk."

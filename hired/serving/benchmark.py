@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ BLOCK = 128  # tokens of a KV-cache block
 TEXT = 16  # tokens of a prompt's text; the chat template adds some
 ROUND_S = 3600.0
 SAMPLE_EVERY_S = 0.1
+WARM_SEED = 10**6  # what is added to a round's seed for the request before it
 
 
 @dataclass(frozen=True)
@@ -159,13 +160,22 @@ def measure(bench: Bench, vllm: str, port: int, path: Path, tell: Callable[[str]
 
 
 def run_round(bench: Bench, one: Round, vllm: str, folder: str, server: Server) -> dict[str, Any]:
-    """One run of `vllm bench serve`.
+    """One run of `vllm bench serve`, after a request of its kind with an image of its own.
 
     Raises:
         ModelError: the client failed, or a request got no answer.
     """
+    warm = replace(one, concurrency=1, prompts=1)
+    _run_client(bench, warm, vllm, folder, server, seed=WARM_SEED)
+    return _run_client(bench, one, vllm, folder, server)
+
+
+def _run_client(
+    bench: Bench, one: Round, vllm: str, folder: str, server: Server, seed: int = 0
+) -> dict[str, Any]:
+    """One run of `vllm bench serve` and what it measured."""
     with tempfile.TemporaryDirectory() as place, watch_running(server.url) as most:
-        words = client_command(bench, one, vllm, folder, server.url, place)
+        words = client_command(bench, one, vllm, folder, server.url, place, seed)
         done = subprocess.run(
             words, capture_output=True, text=True, timeout=ROUND_S, check=False, env=os.environ
         )
@@ -183,11 +193,15 @@ def run_round(bench: Bench, one: Round, vllm: str, folder: str, server: Server) 
 
 
 def client_command(
-    bench: Bench, one: Round, vllm: str, folder: str, url: str, place: str
+    bench: Bench, one: Round, vllm: str, folder: str, url: str, place: str, seed: int = 0
 ) -> list[str]:
-    """`vllm bench serve` for one round; its seed is the round's, so no image comes twice."""
+    """`vllm bench serve` for one round; its seed is the round's, so no image comes twice.
+
+    The client's own check and warm-up are off: they would send the first of the images that are
+    measured, which vLLM then answers from its caches.
+    """
     height, width = bench.image_size
-    seed = 1000 * one.concurrency + round(1000 * (one.budget or 0))
+    seed += 1000 * one.concurrency + round(1000 * (one.budget or 0))
     words = {
         "--backend": "openai-chat",
         "--base-url": url,
@@ -203,7 +217,8 @@ def client_command(
         "--random-mm-bucket-config": f"{{({height}, {width}, 1): 1.0}}",
         "--num-prompts": one.prompts,
         "--max-concurrency": one.concurrency,
-        "--num-warmups": 1,
+        "--num-warmups": 0,
+        "--ready-check-timeout-sec": 0,
         "--seed": seed,
         "--temperature": 0,
         "--result-dir": place,

@@ -80,7 +80,7 @@ def serve(args: argparse.Namespace) -> int:
         given |= read_settings(method, {"budget": args.budget})
     settings = {"method": method, **given}
     vllm = (args.vllm or "vllm") if args.dry_run else find_vllm(args.vllm)
-    folder, extra = find_folder(args.model), args.vllm_args
+    folder, extra = find_folder(args.model, make=not args.dry_run), args.vllm_args
     made = {
         "baseline": command(vllm, folder, args.port, None, extra, args.model),
         "hired": command(vllm, folder, args.port + 1, settings, extra, args.model),

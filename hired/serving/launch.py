@@ -21,6 +21,7 @@ from typing import IO, Any
 import httpx
 
 from hired.errors import ModelError
+from hired.models.allowed import LISTED
 from hired.serving.register import ARCHITECTURES
 from hired.serving.settings import KEY, resolve
 
@@ -70,7 +71,8 @@ def read_kind(model: str) -> str:
     if path.is_file():
         kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
     else:
-        kind = "llava" if "llava-1.5" in model else "llava_next"
+        crops = LISTED[model].crops if model in LISTED else "llava-1.5" not in model
+        kind = "llava_next" if crops else "llava"
     if kind not in ARCHITECTURES:
         raise ModelError(f"{model} is a {kind!r} model; the plug-in serves LLaVA-NeXT and -1.5.")
     return kind

@@ -10,11 +10,11 @@ from hired.models.random_weights import PREFIX
 CACHE = Path(".cache") / "random-models"
 
 
-def find_folder(name: str) -> str:
+def find_folder(name: str, make: bool = True) -> str:
     """The model that `vllm serve` is given for a name of this project.
 
     The embedded model's directory; a directory as it is; a name on the hub as it is; and for
-    `random:7b/16` a directory with such a model, made on first use.
+    `random:7b/16` a directory with such a model, made on first use unless `make` is False.
 
     Raises:
         ModelError: it is none of these.
@@ -24,7 +24,7 @@ def find_folder(name: str) -> str:
     if name == EMBEDDED:
         return str(SHAPES)
     if name.startswith(PREFIX):
-        return str(save_random(name))
+        return str(save_random(name) if make else folder_of(name))
     if Path(name).is_dir() or name in ALLOWED:
         return name
     raise ModelError(
@@ -33,11 +33,16 @@ def find_folder(name: str) -> str:
     )
 
 
+def folder_of(name: str) -> Path:
+    """The directory that a model with random weights is saved in."""
+    return (CACHE / name.removeprefix(PREFIX).replace("/", "-")).resolve()
+
+
 def save_random(name: str) -> Path:
     """A model of a real one's shape with random weights, saved under `.cache`."""
     from hired.models.load import load
 
-    folder = (CACHE / name.removeprefix(PREFIX).replace("/", "-")).resolve()
+    folder = folder_of(name)
     if not (folder / "model.safetensors").is_file():
         save_for_vllm(*load(name, device="cpu", dtype="float32"), folder)
     return folder
@@ -57,4 +62,6 @@ def save_for_vllm(model: Any, processor: Any, folder: Path) -> None:
     model.generation_config.save_pretrained(folder)
     weights = {hub_name(name): value for name, value in model.state_dict().items()}
     weights = {name: value.contiguous() for name, value in weights.items()}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    spare = folder / "model.tmp"  # what was cut off has another name
+    save_file(weights, spare, metadata={"format": "pt"})
+    spare.replace(folder / "model.safetensors")

@@ -83,7 +83,7 @@ def attach(engine: Engine, servers: Servers) -> None:
 
 
 def describe(models: tuple[str, str], pair: Pair) -> dict[str, Any]:
-    """Description of the two for the page; the keys of `hired.models.describe`."""
+    """Description of the two for the page; the keys of `hired.models.load.describe`."""
     name = models[0] if models[0] == models[1] else " | ".join(models)
     known = {
         "name": name,

@@ -21,6 +21,8 @@ from hired.encode import Vision
 from hired.errors import InputError, SettingError
 from hired.selectors import SELECTORS, build, fitting
 from hired.shapes.evaluate import answer, answer_all, drawn_for, is_right
+from hired.shapes.page_phrases import KNOWS_PAGES
+from hired.shapes.phrases import ANSWERS_NOTHING
 from hired.shapes.pictures import TESTED, ask_about, render
 from hired.shapes.questions import Question
 from hired.tiles import TileGrid
@@ -162,6 +164,14 @@ def test_a_description_is_scored_object_by_object():
     digits = (first.format("red star", 5), first.format("blue heart", 3))
     for wrong in (told(*swapped, second), told(*digits, second), told(star, second), ""):
         assert not is_right(wrong, asked), wrong
+
+
+def test_who_declines_says_what_there_is_to_be_asked_about():
+    for kind in ("unknown", "foreign"):
+        asked = Question(kind, "What is the weather?", ANSWERS_NOTHING)
+        assert is_right(f" {ANSWERS_NOTHING}", asked)
+        for wrong in (KNOWS_PAGES, "Only the red star.", f"It shows a 7. {ANSWERS_NOTHING}"):
+            assert not is_right(wrong, asked), wrong
 
 
 def test_chance_is_drawn_anew_for_every_poster(tiny, tmp_path, monkeypatch):

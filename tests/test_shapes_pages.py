@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from hired.cli import main
+from hired.shapes import page_questions
 from hired.shapes.documents import KINDS, Document, Look, Row
 from hired.shapes.page_phrases import KNOWS_PAGES
 from hired.shapes.page_questions import PAGE_KINDS
@@ -87,6 +88,8 @@ def test_what_is_absent_is_not_on_the_page(page):
 def test_everything_else_is_declined(page):
     asked = answers("unknown", page)
     assert {answer for _, answer in asked} == {KNOWS_PAGES} and len(asked) > 60
+    counted = f"how many {page_questions.ITEMS[page.kind]} are there?"
+    assert page_questions._OWN_WORDS.search(counted), "it has an answer, so it is not declined"
     assert any("circle" in text or "star" in text for text, _ in asked)
 
 

@@ -91,7 +91,7 @@ def test_the_tiles_of_a_lesson_that_is_over_are_not_looked_at_again(tmp_path, mo
     )
     start, looked = courses.start_of(args, schedule, "lesson"), []
     torch.manual_seed(5)
-    taught = {"model": build_model(), "head": TokenHead()}
+    taught = {"model": build_model(), "head": TokenHead(), "optimiser": torch.nn.Linear(1, 1)}
     save_checkpoint(tmp_path / "lesson.pt", step, 3, start, **taught)
     monkeypatch.setattr(courses, "encode_tiles", lambda model, *part: looked.append(part) or part)
     monkeypatch.setattr(language_stage, "train", lambda *course: None)

@@ -82,6 +82,15 @@ def test_equal_numbers_belong_to_the_name_of_their_line():
     assert (told[:, :8] == 0).all()
 
 
+def test_equal_numbers_of_two_blocks_belong_to_the_name_before_them():
+    page = document_for("validation", "prices", 0, 1)
+    words = tuple(Word(text, x, 10, 40, 16) for text, x in (
+        ("Bread", 4), ("2.50", 60), ("Milk", 110), ("2.50", 240)))  # fmt: skip
+    rows = (Row("bread", ("2.50",)), Row("milk", ("2.50",)))
+    page = replace(page, width=336, height=168, words=words, rows=rows)
+    assert line_words(page) == [[0, 1], [2, 3]]
+
+
 def test_a_time_and_a_platform_hear_their_city():
     page = document_for("validation", "board", 0, 3)
     rows, columns, *_ = page.canvas()

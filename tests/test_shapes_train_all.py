@@ -79,6 +79,11 @@ def test_numbers_out_of_range_are_refused_at_once(tmp_path, capsys, wrong):
     assert flag in said and f"got {value}" in said and not (tmp_path / "none").exists()
 
 
+def test_a_tower_that_is_brought_is_not_trained_alone(tmp_path, capsys):
+    assert train(tmp_path / "none", "--only-vision", f"--resume-from={tmp_path}") == 2
+    assert "train nothing" in capsys.readouterr().err
+
+
 def test_an_old_torch_is_told_before_hours_of_training(tmp_path, capsys, monkeypatch):
     monkeypatch.delattr(torch.optim, "Muon")
     assert train(tmp_path) == 2

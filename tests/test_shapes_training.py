@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -11,9 +12,11 @@ from hired.shapes.train import language_stage, llama_init
 from hired.shapes.train.assemble import build_model, build_processor
 from hired.shapes.train.checkpoints import Journal
 from hired.shapes.train.clip_init import SIDE, position_code, shift
+from hired.shapes.train.courses import check_length
 from hired.shapes.train.one_tile import encode_tiles
 from hired.shapes.train.schedule import VisionSchedule, rate
 from hired.shapes.train.seen import shuffled_batches
+from hired.shapes.train.training import draw_curves
 
 
 def test_rate_rises_stays_and_falls():
@@ -95,3 +98,22 @@ def test_a_training_that_went_astray_ends_before_it_is_saved(tmp_path):
     journal = Journal(tmp_path / "a.jsonl", 10, lambda line: None)
     with pytest.raises(ModelError, match="loss is nan at step 3"):
         journal.add(3, {"loss": float("nan")})
+
+
+def test_curves_of_a_world_without_words_are_drawn(tmp_path):
+    line = {"step": 1, "shape": 1.0, "colour": 1.0, "digit": 1.0, "centre": 1.0, "bag": 1.0}
+    (tmp_path / "vision.jsonl").write_text(json.dumps(line | {"pull": 1.0}))
+    read = {"step": 1, "loss": 1.0, "held_out": {"all": 0.5}}
+    (tmp_path / "language.jsonl").write_text(json.dumps(read))
+    draw_curves(tmp_path, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(("steps", "whole", "says"), [
+    (5, True, None), (5, False, None), (9, True, None),
+    (4, True, "step 5, more than the 4"), (9, False, "without its optimiser"),
+])  # fmt: skip
+def test_a_course_that_cannot_end_where_it_is_asked_to_says_so(tmp_path, steps, whole, says):
+    saved = {"step": 5} | ({"optimiser": {}} if whole else {})
+    with nullcontext() if says is None else pytest.raises(ModelError, match=says):
+        check_length(tmp_path / "again.pt", saved, steps)

@@ -59,7 +59,8 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     words = "different pictures that the language stage reads"
     add("--pictures", type=int, default=language.pictures, help=words)
     add("--held-out", type=int, default=language.held_out, help="validation pictures of the curves")
-    add("--threads", type=int, default=2, help="1, 2, 4 or 8 processes on a CPU (default: 2)")
+    words = "1, 2, 4 or 8 processes on a CPU, which decide what is learnt from when (default: 2)"
+    add("--threads", type=int, default=2, help=words)
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--checkpoints", type=Path, default=CHECKPOINTS)
     add("--resume-from", type=Path, help="start from a saved model's weights")

@@ -5,7 +5,6 @@ questions ask about. `layouts` makes pages from seeds, `printing` their pixels.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,15 +140,9 @@ def line_words(page: Document) -> list[list[int]]:
     found = []
     for name, numbers in labels:
         [own] = [i for i, word in enumerate(page.words) if word.text.lower() == name]
-        found.append([own, *(_nearest(page.words, own, text) for text in numbers)])
+        after = range(own + 1, len(page.words))  # words lie line by line, the name first
+        found.append([own, *(next(i for i in after if page.words[i].text == n) for n in numbers)])
     return found
-
-
-def _nearest(words: Sequence[Word], name: int, text: str) -> int:
-    """The word with this text that stands nearest to the name, above all by its line."""
-    own = words[name]
-    same = [i for i, word in enumerate(words) if word.text == text]
-    return min(same, key=lambda i: 3 * abs(words[i].y - own.y) + abs(words[i].x - own.x))
 
 
 def text_patches(page: Document) -> np.ndarray:

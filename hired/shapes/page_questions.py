@@ -24,7 +24,8 @@ CLEARLY_HIGHER = 6
 PRICED = ("receipt", "prices")
 ITEMS = {"receipt": "items", "prices": "items", "board": "trains", "chart": "bars"}
 _ABOUT_TEXT = re.compile(r"receipt|price|read")
-_OWN_WORDS = re.compile(rf"\b(?:{'|'.join(WORDS)})\b")
+_COUNTED = [f"{words.removesuffix('s')}s?" for words in ITEMS.values()]
+_OWN_WORDS = re.compile(rf"\b(?:{'|'.join([*WORDS, *_COUNTED])})\b")
 
 
 def proper(name: str) -> str:

@@ -20,7 +20,7 @@ GRIDS = ((1, 2), (2, 1), (2, 2), (3, 1), (1, 3))
 PINPOINTS = [[rows * TILE, columns * TILE] for rows, columns in GRIDS]
 STREAMS = {"train": 1, "validation": 2, "test": 3, "examples": 4}
 SPLITS = {"sparse": 1, "large": 2, "dense": 3, "alike": 4}
-"""`dense`, a page full of small objects, is for training and examples; `alike` for training."""
+"""`dense`, a page full of small objects, and `alike` are for training."""
 SMALL = (30, 36)
 LARGE = (64, 104)
 Pair = tuple[np.ndarray, np.ndarray]

@@ -10,6 +10,7 @@ import numpy as np
 from hired.shapes.documents import Document, line_words, word_patches
 from hired.shapes.page_questions import proper
 from hired.shapes.pictures import Picture
+from hired.shapes.questions import name
 from hired.shapes.scenes import Thing, thing_patches
 
 SUM = re.compile(r"\b(total|sum|(cost|much)\b.*\ball|all\b.*\bcost)\b")
@@ -38,16 +39,11 @@ def subject_of(picture: Picture, question: str) -> Subject | None:
         shown = word_patches(picture)[[word for line in found for word in lines[line]]]
     else:
         found = things_asked(picture.things, question)
-        named = " ".join(["the", *(name_of(picture.things[one]) for one in found[:1])])
+        named = " ".join(["the", *(name(picture.things[one]) for one in found[:1])])
         several = f"the {len(found)} shapes it is about"
         shown = thing_patches(picture)[found]
     patches = np.any(shown, axis=0)
     return Subject(named if len(found) == 1 else several, patches) if patches.any() else None
-
-
-def name_of(thing: Thing) -> str:
-    """Colour and shape of an object."""
-    return f"{thing.colour} {thing.shape}"
 
 
 def things_asked(things: Sequence[Thing], question: str) -> list[int]:

@@ -29,7 +29,7 @@ def load_checkpoint(path: Path, seed: int, start: str = "") -> dict[str, Any] | 
     """
     if not path.exists():
         return None
-    saved = torch.load(path, weights_only=True)
+    saved = torch.load(path, weights_only=True, map_location="cpu")  # of any device
     if saved["seed"] != seed:
         raise ModelError(
             f"{path} is of a run with seed {saved['seed']}, this one has seed {seed}. Give another "

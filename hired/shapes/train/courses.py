@@ -4,10 +4,12 @@ import hashlib
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from transformers import LlavaNextForConditionalGeneration
 
+from hired.errors import ModelError
 from hired.shapes.train import language_stage
 from hired.shapes.train.checkpoints import load_checkpoint
 from hired.shapes.train.one_tile import encode_tiles
@@ -38,6 +40,21 @@ def start_of(args: Namespace, schedule: Schedule, course: str) -> str:
     return "; ".join(parts)
 
 
+def check_length(path: Path, saved: dict[str, Any], steps: int) -> None:
+    """Check that a course of so many steps can go on from a checkpoint.
+
+    Raises:
+        ModelError: it is longer already, or is over and left its optimiser out.
+    """
+    done = saved["step"]
+    if done > steps or (done < steps and "optimiser" not in saved):
+        reason = "more than" if done > steps else "without its optimiser, so it is over before"
+        raise ModelError(
+            f"{path} is at step {done}, {reason} the {steps} that are asked for. Ask for {done}, "
+            f"give another folder with --checkpoints, or remove the file."
+        )
+
+
 @dataclass
 class Pupil:
     """One of `processes` processes that train together: number `number`, with its own share of the
@@ -62,6 +79,8 @@ class Pupil:
         path, seed = self.args.checkpoints / COURSES[name], self.args.seed
         start = start_of(self.args, self.schedule, name)
         saved = load_checkpoint(path, seed, start)
+        if saved is not None:
+            check_length(path, saved, course.steps)
         self.head.to(self.model.device)
         if saved is not None and saved["step"] == course.steps:
             self.model.load_state_dict(saved["model"])

@@ -208,7 +208,7 @@ def train(
     optimiser = Optimiser([*learnable(model), *head.named_parameters()], MATRICES, decay=0.01)
     whole: dict[str, Any] = {"model": model, "head": head, "optimiser": optimiser}
     first = resume(path, whole, seed, start)
-    journal = Journal(path.with_suffix(".jsonl"), 20, log, first)
+    journal = Journal(path.with_suffix(".jsonl"), 20, log, first) if rank() == 0 else None
     check = partial(checked, model, held_out, spelling)
     source = steps_of(seen, course, seed, spelling, first)
     left = tqdm(range(first, steps), path.stem, steps, initial=first, disable=rank() > 0 or None)
@@ -220,7 +220,7 @@ def train(
         (loss + course.told * told).backward()
         average(optimiser.parameters)
         optimiser.step(longest=1.0)
-        if rank() > 0:
+        if journal is None:
             continue
         last = step + 1 == steps
         more = check if last or (step + 1) % CHECK_EVERY == 0 else dict

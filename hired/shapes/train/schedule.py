@@ -21,10 +21,11 @@ class VisionSchedule:
     batch learnt from twice, `apart` steps apart, and the learning rate's `peak`. From step
     `harder` on documents have smaller print, less contrast and tinted grounds.
 
-    Then come `closing` steps that gather the CLS attention on content: at most half of each batch
-    from documents, the rate falling from `closing_peak` to nothing, and `noise` on what the
-    attention fetches (`closing.Noisy`), growing over the first third of them. What results is
-    averaged with the weights before these steps, which count for `kept`.
+    Then come `closing` steps that gather the CLS attention on content: half of each batch at most
+    from documents (but for the first few, which are learnt from again), the rate falling from
+    `closing_peak` to nothing, and `noise` on what the attention fetches (`closing.Noisy`), growing
+    over the first third of them. What results is averaged with the weights before these steps,
+    which count for `kept`.
     """
 
     steps: int = 18_000

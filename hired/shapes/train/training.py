@@ -89,6 +89,8 @@ def check_numbers(args: Namespace, schedule: Schedule) -> None:
     SEED.check("--seed", args.seed)
     vision, language = schedule.vision, schedule.language
     size = language.whole.size
+    if args.only_vision and args.resume_from is not None:
+        raise SettingError("--resume-from brings its tower, so --only-vision would train nothing.")
     if args.threads < 1 or size % args.threads:
         raise SettingError(
             f"--threads divides the {size} pictures of a step: 1, 2, 4 or {size}; "
@@ -141,7 +143,7 @@ def load_tower(
     if args.resume_from is not None:
         load_weights(model, args.resume_from)
     else:
-        saved = torch.load(args.checkpoints / "vision.pt", weights_only=True)
+        saved = torch.load(args.checkpoints / "vision.pt", weights_only=True, map_location="cpu")
         model.model.vision_tower.load_state_dict(saved["tower"])
     return model
 
@@ -202,10 +204,11 @@ def draw_curves(folder: Path, out: Path) -> None:
     middle.set_yscale("log")
     if (folder / "vision.jsonl").exists():
         seen = lines(folder / "vision.jsonl")
-        for name in ("shape", "colour", "digit", "centre", "bag", "pull", "near", "word", "slots"):
+        names = ("shape", "colour", "digit", "centre", "bag", "pull", "near", "word", "slots")
+        for name in filter(seen[0].__contains__, names):  # a world of posters has no words
             left.plot([s["step"] for s in seen], [s[name] for s in seen], label=name)
-        for name in ("words", "digits"):
-            told = [s for s in seen if "held_out" in s]
+        told = [s for s in seen if "held_out" in s]
+        for name in ("words", "digits") if told else ():
             values = [s["held_out"][name] for s in told]
             label = f"{name} read on held-out looks"
             left.plot([s["step"] for s in told], values, "--", label=label)

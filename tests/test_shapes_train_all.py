@@ -9,7 +9,15 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from hired.cli import main
 from hired.shapes.train import training
 
-STEPS = {"vision": 2, "closing": 1, "align": 1, "lesson": 1, "language": 2, "again": 1}
+STEPS = {
+    "vision": 2,
+    "closing": 1,
+    "align": 1,
+    "lesson": 1,
+    "language": 2,
+    "again": 1,
+    "counting": 1,
+}
 
 
 def train(folder, *more, **steps):
@@ -29,7 +37,7 @@ def trained(tmp_path_factory):
 def test_one_command_makes_a_model_that_loads(trained):
     model = AutoModelForImageTextToText.from_pretrained(trained / "model")
     AutoProcessor.from_pretrained(trained / "model")
-    saved = torch.load(trained / "again.pt", weights_only=True)
+    saved = torch.load(trained / "counting.pt", weights_only=True)
     assert saved["step"] == 1 and (trained / "curves.png").stat().st_size > 10_000
     tower = torch.load(trained / "vision.pt", weights_only=True)["tower"]
     for name, value in model.model.vision_tower.state_dict().items():
@@ -38,15 +46,15 @@ def test_one_command_makes_a_model_that_loads(trained):
 
 
 def test_it_goes_on_from_its_checkpoint(trained):
-    earlier = [trained / name for name in ("vision.pt", "lesson.pt", "language.pt")]
+    earlier = [trained / name for name in ("vision.pt", "lesson.pt", "language.pt", "again.pt")]
     before = [path.stat().st_mtime for path in earlier]
-    assert train(trained, again=2) == 0
-    lines = [json.loads(line) for line in (trained / "again.jsonl").read_text().splitlines()]
-    assert torch.load(trained / "again.pt", weights_only=True)["step"] == 2
+    assert train(trained, counting=2) == 0
+    lines = [json.loads(line) for line in (trained / "counting.jsonl").read_text().splitlines()]
+    assert torch.load(trained / "counting.pt", weights_only=True)["step"] == 2
     assert [path.stat().st_mtime for path in earlier] == before
     assert [line["step"] for line in lines] == [1, 2]
     assert all(line["loss"] > 0 and "all" in line["held_out"] for line in lines)
-    assert [line["step"] for line in training.course_lines(trained)] == [2, 3, 4]
+    assert [line["step"] for line in training.course_lines(trained)] == [2, 3, 4, 5]
 
 
 def test_checkpoints_of_another_run_are_refused(trained, capsys):
@@ -70,7 +78,7 @@ def test_checkpoints_of_another_run_are_refused(trained, capsys):
 @pytest.mark.parametrize("wrong", [
     "--threads=3", "--threads=0", "--threads=16", "--pictures=1", "--held-out=0", "--seed=-1",
     "--vision-steps=0", "--closing-steps=0", "--language-steps=0", "--again-steps=0",
-    "--documents=16", "--documents=-1",
+    "--counting-steps=0", "--documents=16", "--documents=-1",
 ])  # fmt: skip
 def test_numbers_out_of_range_are_refused_at_once(tmp_path, capsys, wrong):
     assert train(tmp_path / "none", wrong) == 2

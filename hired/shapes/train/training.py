@@ -103,6 +103,7 @@ def check_numbers(args: Namespace, schedule: Schedule) -> None:
         "lesson-steps": language.lesson.steps,
         "language-steps": language.whole.steps,
         "again-steps": language.again.steps,
+        "counting-steps": language.counting.steps,
         "held-out": language.held_out,
     }
     at_least(1, **{f"--{name}": number for name, number in steps.items()})
@@ -184,7 +185,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def course_lines(folder: Path) -> list[dict[str, Any]]:
     """The records of the courses on whole pictures; steps count on from one to the next."""
     found: list[dict[str, Any]] = []
-    for name in ("whole", "again"):
+    for name in list(COURSES)[1:]:
         path = (folder / COURSES[name]).with_suffix(".jsonl")
         before = found[-1]["step"] if found else 0
         if path.exists():

@@ -163,14 +163,16 @@ def language_process(
     model = load_tower(build_model(), args)
     cast(torch.nn.Module, model).to(device)
     model.model.vision_tower.requires_grad_(False)
-    begins = args.resume_from is None and not (folder / COURSES["whole"]).exists()
-    if begins and not (folder / COURSES["lesson"]).exists():
+    names = list(COURSES)
+    there = [place for place, name in enumerate(names) if (folder / COURSES[name]).exists()]
+    first = max([*there, 0 if args.resume_from is None else names.index("whole")])
+    if not there and args.resume_from is None:
         llama_init.start(model, processor.tokenizer)
         language_stage.align(model, processor.tokenizer, schedule.language, args.seed, log)
     distributed.barrier()  # no process may write a checkpoint before all have looked for it
     workers = drawing(device, args.threads)
     pupil = Pupil(model, processor, args, schedule, number, processes, workers, log)
-    for course in list(COURSES)[not begins :]:
+    for course in names[first:]:  # the last checkpoint has all that the ones before it had
         pupil.learn(course)
     if number == 0:
         save(model, args.out)

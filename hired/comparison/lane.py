@@ -113,16 +113,16 @@ def check_generation(model: Any, options: Mapping[str, Any]) -> None:
         raise SettingError(f"A lane streams its own answer and takes no {min(taken)}. {otherwise}")
     check_options(model, options)
     config = read_config(model, greedy(options))
-    for name in ("num_beams", "num_return_sequences"):
-        if (asked := getattr(config, name) or 1) > 1:
-            raise SettingError(
-                f"A lane streams one answer, so {name} is 1 here; got {asked}. {otherwise}"
-            )
     mode = config.get_generation_mode(options.get("assistant_model"))
     if mode not in (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE):
         raise SettingError(
             f"A lane chooses its tokens one by one, greedy or sampled, and times each; the options "
             f"ask for {mode.value.replace('_', ' ')}. {otherwise}"
+        )
+    if (config.num_return_sequences or 1) > 1:
+        raise SettingError(
+            f"A lane streams one answer, so num_return_sequences is 1 here; got "
+            f"{config.num_return_sequences}. {otherwise}"
         )
     if config.use_cache is False or config.cache_implementation not in (None, "dynamic"):
         asked = "use_cache=False" if config.use_cache is False else config.cache_implementation

@@ -54,10 +54,9 @@ class Record:
 
 def about(info: dict[str, Any], versions: dict[str, str]) -> dict[str, Any]:
     """Facts that a result depends on, now."""
-    keys = ("device", "device_name", "dtype", "quantization")
     return {
         "model": info["name"],
-        **{key: info[key] for key in keys},
+        **{key: info[key] for key in _FACTS[1:5]},
         "versions": versions,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -98,7 +97,8 @@ def to_json(record: Record) -> str:
 def to_csv(record: Record) -> str:
     """One row per lane with its own settings; those of the run and versions repeated."""
     data = as_dict(record)
-    shared = {key: data[key] for key in (*_FACTS, "question")} | {"image": record.image.get("name")}
+    shared = {key: data.get(key) for key in (*_FACTS, "question")}
+    shared["image"] = record.image.get("name")
     shared |= {f"image_{key}": record.image.get(key) for key in ("height", "width")}
     shared |= {f"setting_{key}": data["settings"][key] for key in RUN}
     shared |= {f"version_{key}": value for key, value in data["versions"].items()}

@@ -135,7 +135,7 @@ def test_a_line_s_patches_are_those_of_its_name_and_its_numbers() -> None:
     assert max(shown.sum() for shown in lines) < text_patches(page).sum() / 2
 
 
-def test_only_the_posters_maker_knows(handlers, tmp_path) -> None:
+def test_only_the_posters_maker_knows(handlers, tiny, tmp_path) -> None:
     views = [PaneState("full", "done", RIGHT), PaneState("hired", "done", WRONG)]
     facts = export.about(handlers.engine.get().info, {})
     image = keep_picture(DENSE.image, Image.open(DENSE.image))
@@ -145,6 +145,9 @@ def test_only_the_posters_maker_knows(handlers, tmp_path) -> None:
     Image.open(EXAMPLES["sparse"].image).save(tmp_path / "dense.png")
     assert why_panel.explain(handlers, str(tmp_path / "dense.png"), kept) == ""
     assert why_panel.explain(handlers, EXAMPLES["sparse"].image, kept) == ""
+    other = Handlers(Engine.holding(*tiny, name="tiny"))
+    its_own = replace(kept, about=facts | {"model": "tiny"})
+    assert why_panel.explain(other, DENSE.image, its_own) == "", "what survives is the toy's"
     away = replace(kept, about=facts | {"model": "another"})
     assert why_panel.explain(handlers, DENSE.image, away) == "", "it answered, another would look"
     assert (

@@ -133,7 +133,7 @@ def wire(handlers: Handlers, asked: Any, last: gr.State, box: gr.HTML) -> Any:
 
 def explain(handlers: Handlers, path: str | None, kept: Record | None) -> str:
     """Say why the last run went as it did; nothing where no place of anything is known."""
-    if not path or not kept or not handlers.shows(path, kept):
+    if not path or not kept or not handlers.shows(path, kept) or not handlers.greeting.embedded:
         return ""
     try:
         example = handlers.greeting.shown(path)

@@ -15,6 +15,7 @@ from hired.comparison import run as engine
 from hired.comparison.lane import Lane, Prompt
 from hired.comparison.preview import Preview
 from hired.comparison.run import compare, plan_warm_up
+from hired.comparison.stream import follow
 from hired.errors import ModelError, SettingError
 from hired.generate import Answer, LogitsWatch, TokenStamper, devices_of, input_device
 from hired.metrics import model_ttft
@@ -99,6 +100,36 @@ def test_a_large_model_on_a_cpu_reads_a_few_tokens_of_one_tile(tiny, monkeypatch
         hook.remove()
     tiles, prefill, step = shapes
     assert (tiles, step) == (1, 1) and prefill < 30
+
+
+def test_a_warm_up_that_fails_is_made_again(tiny, monkeypatch):
+    fresh = copy.deepcopy(tiny[0]), tiny[1]
+    prompt = Prompt(*fresh, IMAGE, QUESTION, {"max_new_tokens": 2})
+    asked = []
+
+    def fail(prompt, selector, tell, stopped, contended):
+        asked.append(selector.name)
+        tell(phase="failed" if len(asked) == 1 else "done")
+
+    monkeypatch.setattr(engine, "run_lane", fail)
+    for _ in range(3):
+        engine._warm_up(prompt, LANES, lambda: False)
+    assert asked == ["full", "hired", "full"], "each until it was done, and no more"
+
+
+def test_a_warm_up_or_lane_that_breaks_leaves_no_lane_unended():
+    def broken(*_):
+        raise RuntimeError("CUDA error: device-side assert")
+
+    def work(selector, tell, stopped, contended):
+        if selector.name == "full":
+            broken()
+        tell(phase="done")
+
+    ends = {step.lane: step for step in follow(LANES[:2], work, "".join, warm_up=broken)}
+    assert [LANES[lane].selector.name for lane in ends] == ["full", "hired"]
+    assert [step.phase for step in ends.values()] == ["failed", "done"]
+    assert "RuntimeError" in ends[0].error
 
 
 def test_lanes_do_not_race_on_mps(tiny, monkeypatch):

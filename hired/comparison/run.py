@@ -131,10 +131,12 @@ def _warm_up(prompt: Prompt, lanes: Sequence[Lane], stopped: Callable[[], bool])
     for key, asked, selector in plan_warm_up(prompt, lanes, input_device(prompt.model)):
         if key in done:
             continue
-        run_lane(asked, selector, _ignore, stopped, False)
+        told: dict[str, Any] = {}
+        run_lane(asked, selector, told.update, stopped, False)
         if stopped():
             return
-        done.add(key)
+        if told["phase"] == "done":  # else the next run would be measured cold
+            done.add(key)
 
 
 def plan_warm_up(
@@ -158,7 +160,3 @@ def plan_warm_up(
     tile = Image.new("RGB", (tower.tile, tower.tile))
     tiny = Prompt(prompt.model, prompt.processor, tile, "?", kwargs)
     return [("few", tiny, build("hired", budget=8, alpha=1.0))]
-
-
-def _ignore(**_: Any) -> None:
-    """Drop what a warm-up tells."""

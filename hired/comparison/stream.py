@@ -9,11 +9,12 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
-from hired.comparison.lane import Lane, Tell
+from hired.comparison.lane import Lane, Tell, explain
 from hired.metrics import Metrics
 from hired.phases import DECODE, FINAL, WAITING
 from hired.selectors import Selection, Selector
@@ -199,7 +200,8 @@ class _Comparison:
                 return
         try:
             if self.warm_up is not None:
-                self.warm_up(lambda: all(self._stopped(index) for index in everyone))
+                with suppress(Exception):  # what fails here fails in the lanes, which say so
+                    self.warm_up(lambda: all(self._stopped(index) for index in everyone))
             if not self.race:
                 for index in everyone:
                     self._run(index)
@@ -225,7 +227,10 @@ class _Comparison:
         if self._stopped(index):
             tell(phase="stopped")
             return
-        self.work(self.lanes[index].selector, tell, lambda: self._stopped(index), self.race)
+        try:
+            self.work(self.lanes[index].selector, tell, lambda: self._stopped(index), self.race)
+        except Exception as error:  # a lane that never ended would be waited for
+            tell(phase="failed", error=explain(error))
 
 
 @atexit.register

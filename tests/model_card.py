@@ -180,7 +180,7 @@ def answers(scores: Sequence[Score]) -> str:
     for split in dict.fromkeys(score.split for score in scores):
         mine = [score for score in scores if score.split == split]
         [full] = [score for score in mine if score.what == BASELINE]
-        seeds = sorted({seed for seed, _ in full.by_poster})
+        seeds = sorted({seed for _, seed, _ in full.by_poster})
         told = f"{full.asked:,} questions about {full.posters} {TESTED[split]}, test seed "
         table = _answers(full, [score for score in mine if score is not full])
         parts.append(f"{told}{' and '.join(map(str, seeds))}:\n\n{table}")

@@ -19,7 +19,7 @@ from model_card import OF_CARD, answers  # noqa: E402
 
 from hired.bench import accuracy_tables as accuracy  # noqa: E402
 from hired.bench import split_tables as splits  # noqa: E402
-from hired.bench.accuracy_summary import summarise  # noqa: E402
+from hired.bench.accuracy_summary import pool, summarise  # noqa: E402
 from hired.bench.coverage import cases_in, coverage_table, kinds_table  # noqa: E402
 from hired.bench.focus import describe_focus  # noqa: E402
 from hired.bench.results import read_lines, rounds_in  # noqa: E402
@@ -139,8 +139,12 @@ def _scored(table: Callable[[Any], str]) -> Callable[[Lines, Path], str]:
     return lambda lines, _: table(summarise(rounds_in(lines)))
 
 
-def _covered(table: Callable[[Any], str]) -> Callable[[Lines, Path], str]:
-    return lambda lines, _: table(cases_in(rounds_in(lines), "sparse"))
+def _pooled(table: Callable[[Any], str]) -> Callable[[Lines, Path], str]:
+    return lambda lines, _: table(pool(summarise(rounds_in(lines))))
+
+
+def _covered(split: str, table: Callable[[Any], str]) -> Callable[[Lines, Path], str]:
+    return lambda lines, _: table(cases_in(rounds_in(lines), split))
 
 
 def _timed(table: Callable[[Any], str]) -> Callable[[Lines, Path], str]:
@@ -171,8 +175,12 @@ OF_RECORD: dict[str, Callable[[Lines, Path], str]] = {
     "kept": _scored(splits.kept_table),
     "ablations": _scored(accuracy.ablation_table),
     "answers": _scored(answers),
-    "coverage": _covered(coverage_table),
-    "covered-kinds": _covered(kinds_table),
+    "pooled": _pooled(accuracy.accuracy_table),
+    "pooled-rivals": _pooled(accuracy.rival_table),
+    "coverage": _covered("sparse", coverage_table),
+    "covered-kinds": _covered("sparse", kinds_table),
+    "covered-board": _covered("board", coverage_table),
+    "covered-board-kinds": _covered("board", kinds_table),
     "speed": speed,
     "brief": brief,
     "batches": _timed(batch_table),

@@ -128,7 +128,7 @@ def test_cases_are_answers_that_stock_gives_right(rounds):
     for title in ("hired@0.1", "random@0.1"):
         cases = [case for case in cases_in(rounds, "sparse") if case.title == title]
         assert len(cases) == right
-        assert {case.poster for case in cases} == {(0, 0), (0, 1)}
+        assert {case.poster for case in cases} == {("sparse", 0, 0), ("sparse", 0, 1)}
 
 
 def test_a_silent_answer_has_no_coverage():

@@ -3,7 +3,7 @@
 import pytest
 
 from hired.bench.accuracy_plan import EVEN
-from hired.bench.accuracy_summary import compare, summarise, wilson
+from hired.bench.accuracy_summary import compare, pool, summarise, wilson
 from hired.bench.accuracy_tables import explain, make_report
 from hired.bench.plan import Entry
 from hired.bench.speed_plan import Sweep
@@ -72,6 +72,19 @@ def test_a_difference_is_taken_on_the_posters_that_both_answered():
     assert not found.clear and compare(full, summarise(rounds[40:])[0]) is None
     text = make_report([SESSION, *rounds])
     assert "(fewer posters: `full` 40, `random@0.5` 40)" in text
+
+
+def test_splits_are_pooled_and_their_pictures_stay_apart():
+    rounds = [
+        a_round(0, "board", **{"full": ("11", 10), "hired@0.2": ("10", 2)}),
+        a_round(0, "chart", **{"full": ("10", 20), "hired@0.2": ("10", 4)}),
+        a_round(1, "chart", **{"full": ("11", 30)}),
+    ]
+    full, hired = pool(summarise(rounds))
+    assert (full.right, full.asked, full.posters, full.visual_tokens) == (5, 6, 3, 20.0)
+    assert (hired.right, hired.asked, hired.posters, hired.visual_tokens) == (2, 4, 2, 3.0)
+    assert compare(hired, full).value == pytest.approx(-1 / 4)
+    assert full.split == "" and (full.what, hired.budget) == ("full", 0.2)
 
 
 def test_a_rival_is_compared_at_the_same_budget():

@@ -1,7 +1,7 @@
 """From a record to shares of right answers, with intervals. Knows no model."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,8 @@ import numpy as np
 from hired.bench.accuracy_plan import split_title
 
 RESAMPLES = 4000
-Place = tuple[int, int]
-"""Seed and number of a poster."""
+Place = tuple[str, int, int]
+"""Split, seed and number of a poster."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Score:
     """One lane on one split.
 
     Attributes:
-        split: one of `TESTED`.
+        split: one of `TESTED`; empty for several of them together.
         title: the lane's; `what` and `budget` are its parts.
         by_kind: kind of question -> (right, asked).
         visual_tokens: per poster, mean.
@@ -118,8 +118,28 @@ def summarise(rounds: Iterable[dict[str, Any]]) -> list[Score]:
     for one in rounds:
         for title, result in one["lanes"].items():
             posters = lanes.setdefault((one["split"], title), {})
-            posters[one["seed"], one["poster"]] = (one["kinds"], result)
+            posters[one["split"], one["seed"], one["poster"]] = (one["kinds"], result)
     return [_score(split, title, found) for (split, title), found in lanes.items()]
+
+
+def pool(scores: Iterable[Score]) -> list[Score]:
+    """One score per lane over all splits that are given; its split is empty."""
+    lanes: dict[str, list[Score]] = {}
+    for score in scores:
+        lanes.setdefault(score.title, []).append(score)
+    return [_pool(title, mine) for title, mine in lanes.items()]
+
+
+def _pool(title: str, scores: Sequence[Score]) -> Score:
+    by_kind: dict[str, tuple[int, int]] = {}
+    by_poster: dict[Place, tuple[int, int]] = {}
+    for score in scores:
+        by_poster |= score.by_poster
+        for kind, (right, asked) in score.by_kind.items():
+            before = by_kind.get(kind, (0, 0))
+            by_kind[kind] = before[0] + right, before[1] + asked
+    tokens = sum(score.visual_tokens * score.posters for score in scores) / len(by_poster)
+    return Score("", title, by_kind, tokens, by_poster)
 
 
 def _score(split: str, title: str, found: dict[Place, tuple[list[str], dict[str, Any]]]) -> Score:

@@ -106,7 +106,7 @@ def partition_table(scores: Sequence[Score]) -> str:
     shown = [score for score in scores if score.what in (BASELINE, FIRST)]
     shown.sort(key=lambda score: (score.what != BASELINE, *_rank(score.budget)))
     split = shown[0].split
-    posters = {place: 1 + math.prod(_grid(split, place)) for place in shown[0].by_poster}
+    posters = {place: 1 + math.prod(_grid(place)) for place in shown[0].by_poster}
     rows = []
     for count in sorted(set(posters.values())):
         row = [str(count), str(sum(each == count for each in posters.values()))]
@@ -121,10 +121,9 @@ def partition_table(scores: Sequence[Score]) -> str:
     return markdown(["Partitions", TESTED[split].split()[-1].capitalize(), *names], rows)
 
 
-def _grid(split: str, place: Place) -> tuple[int, int]:
+def _grid(place: Place) -> tuple[int, int]:
     """Rows and columns of crops of a test picture."""
-    seed, number = place
-    picture = picture_for("test", split, seed, number)
+    picture = picture_for("test", *place)
     return grid_of(picture.width, picture.height)
 
 

@@ -101,7 +101,7 @@ def cases_in(rounds: Iterable[dict[str, Any]], split: str) -> list[Case]:
     kinds, lanes = dict[Place, list[str]](), dict[Place, dict[str, dict[str, Any]]]()
     for one in rounds:
         if one["split"] == split:
-            place = one["seed"], one["poster"]
+            place = split, one["seed"], one["poster"]
             kinds[place] = one["kinds"]
             lanes.setdefault(place, {}).update(one["lanes"])
     return [

@@ -87,7 +87,10 @@ def test_measured_tables_are_the_records() -> None:
 
 
 def test_every_record_is_told_with_its_command() -> None:
+    mine = {path.name for path in RESULTS.glob("gpu-check-*.json")} | {"eval.jsonl"}
     for path in RESULTS.glob("*.json*"):
+        if path.name in mine:
+            continue  # what commands of the pages leave there on a reader's machine
         assert f"table: {path.name} " in TEXT, f"{path.name} is on no page"
         if path.suffix == ".jsonl":
             assert f"--out assets/results/{path.name}" in TEXT

@@ -25,6 +25,7 @@ from hired.shapes.page_phrases import KNOWS_PAGES
 from hired.shapes.phrases import ANSWERS_NOTHING
 from hired.shapes.pictures import TESTED, ask_about, render
 from hired.shapes.questions import Question
+from hired.shapes.scoring import known_answer
 from hired.tiles import TileGrid
 
 SMALL = Plan(
@@ -164,6 +165,20 @@ def test_a_description_is_scored_object_by_object():
     digits = (first.format("red star", 5), first.format("blue heart", 3))
     for wrong in (told(*swapped, second), told(*digits, second), told(star, second), ""):
         assert not is_right(wrong, asked), wrong
+
+
+def test_of_which_things_there_are_the_list_is_scored_and_of_how_many_the_number():
+    red, heart = "a red star with the digit 3", "a red heart with the digit 5"
+    answer = f"I see {red} and {heart}. There are two red shapes."
+    which = Question("count", "Which shapes are red?", answer)
+    turned = f"I see {heart} and {red}. There are two red shapes."
+    swapped = answer.replace("3", "4").replace("5", "3").replace("4", "5")
+    assert is_right(answer, which) and is_right(turned, which)
+    for wrong in (swapped, "There are two red shapes.", answer.replace("two", "three"), ""):
+        assert not is_right(wrong, which), wrong
+    many = Question("count", "How many shapes are red?", answer)
+    assert is_right(swapped, many) and not is_right(answer.replace("two", "three"), many)
+    assert known_answer(which) == answer and known_answer(many) == "There are two red shapes."
 
 
 def test_who_declines_says_what_there_is_to_be_asked_about():

@@ -141,9 +141,10 @@ def test_pictures_are_rendered_with_their_questions(split, tmp_path):
 
 
 def test_content_of_a_page_s_answers():
-    assert content("The price of bread is 4.50.") == ("bread", "4", "50")
-    assert content("The 14:05 goes to Oslo.") == ("14", "05", "oslo")
+    assert content("The price of bread is 4.50.") == ("bread", "4.50")
+    assert content("The 14:05 goes to Oslo.") == ("14:05", "oslo")
     assert content("I see no train at 14:06.") != content("I see no train at 14:05.")
     assert content("The price of bread is 4.50.") != content("The price of bread is 4.05.")
+    assert content("The price of bread is 4.50.") != content("The price of bread is 4:50.")
     assert content("The value of Monday is 45%.") == ("monday", "45%")
     assert content("The value of Monday is 45.") == ("monday", "45")

@@ -87,7 +87,7 @@ def test_the_tiles_of_a_lesson_that_is_over_are_not_looked_at_again(tmp_path, mo
     plan = LanguageSchedule(lesson=Course(2, size=2), held_out=1)
     schedule, args = (
         Schedule(language=plan),
-        Namespace(checkpoints=tmp_path, seed=3, resume_from=None),
+        Namespace(checkpoints=tmp_path, seed=3, resume_from=None, processes=2),
     )
     start, looked = courses.start_of(args, schedule, "lesson"), []
     torch.manual_seed(5)
@@ -103,7 +103,7 @@ def test_the_tiles_of_a_lesson_that_is_over_are_not_looked_at_again(tmp_path, mo
 
 def test_a_course_learns_its_own_share_of_the_pictures_and_the_last_new_ones_too(monkeypatch):
     plan = LanguageSchedule(pictures=10, held_out=3)
-    args = Namespace(checkpoints=Path("no"), seed=3, resume_from=None)
+    args = Namespace(checkpoints=Path("no"), seed=3, resume_from=None, processes=2)
     looked, held_out = [], []
     monkeypatch.setattr(courses, "encode_once", lambda *how: looked.append(how[4]) or [])
     monkeypatch.setattr(courses, "encode", lambda *how: held_out.append(how[5]) or [])
@@ -119,7 +119,7 @@ def test_a_course_learns_its_own_share_of_the_pictures_and_the_last_new_ones_too
 
 
 def test_a_course_may_end_later_but_not_begin_otherwise():
-    args, plan = Namespace(resume_from=None), LanguageSchedule()
+    args, plan = Namespace(resume_from=None, processes=2), LanguageSchedule()
 
     def start(course, **changes):
         whole = replace(plan.whole, **changes)

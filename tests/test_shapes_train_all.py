@@ -45,12 +45,12 @@ def test_one_command_makes_a_model_that_loads(trained):
         assert torch.equal(value, saved["model"][f"model.vision_tower.{name}"]), name
 
 
-def test_it_goes_on_from_its_checkpoint(trained):
+def test_it_goes_on_from_its_checkpoint(trained, capsys):
     earlier = [trained / name for name in ("vision.pt", "again.pt")]
     before = [path.stat().st_mtime for path in earlier]
     for name in ("lesson.pt", "language.pt"):  # the last one has all that is needed
         (trained / name).unlink()
-    assert train(trained, counting=2) == 0
+    assert train(trained, "--threads=2", counting=2) == 0
     assert not (trained / "language.pt").exists()
     lines = [json.loads(line) for line in (trained / "counting.jsonl").read_text().splitlines()]
     assert torch.load(trained / "counting.pt", weights_only=True)["step"] == 2
@@ -58,6 +58,9 @@ def test_it_goes_on_from_its_checkpoint(trained):
     assert [line["step"] for line in lines] == [1, 2]
     assert all(line["loss"] > 0 and "all" in line["held_out"] for line in lines)
     assert [line["step"] for line in training.course_lines(trained)] == [2, 3, 4, 5]
+    capsys.readouterr()
+    assert train(trained, "--threads=2", counting=1) == 1
+    assert "counting.pt is at step 2, more than the 1 that" in capsys.readouterr().err
 
 
 def test_checkpoints_of_another_run_are_refused(trained, capsys):
@@ -66,15 +69,16 @@ def test_checkpoints_of_another_run_are_refused(trained, capsys):
         ("had another schedule: VisionSchedule(steps=2", ["--vision-steps=3"]),
         ("had another schedule: VisionSchedule(steps=2", ["--documents=1"]),
         ("again.pt is of a run that", ["--language-steps=3"]),
+        ("processes: 2, this one", ["--threads=1"]),
         ("no model.safetensors", [f"--resume-from={trained}"]),
     ):
-        assert train(trained, *given) == 1
+        assert train(trained, "--threads=2", *given) == 1
         assert said in capsys.readouterr().err
     (trained / "vision.pt").rename(trained / "kept.pt")
-    assert train(trained, "--vision-steps=3") == 1
+    assert train(trained, "--threads=2", "--vision-steps=3") == 1
     assert "another vision tower" in capsys.readouterr().err
     (trained / "kept.pt").replace(trained / "vision.pt")
-    assert train(trained, f"--resume-from={trained / 'model'}") == 1
+    assert train(trained, "--threads=2", f"--resume-from={trained / 'model'}") == 1
     assert "began with other weights" in capsys.readouterr().err
 
 

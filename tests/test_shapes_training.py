@@ -87,6 +87,8 @@ def test_lines_of_steps_that_are_taken_again_go(tmp_path):
     told = Journal(tmp_path / "a.jsonl", 10, lambda line: None)
     for step in range(1, 41):
         told.add(step, {"loss": 1.0})
+    with (tmp_path / "a.jsonl").open("a") as torn:  # the disk was full
+        torn.write('{"step": 50, "lo')
     again = Journal(tmp_path / "a.jsonl", 10, lambda line: None, first=25)
     for step in range(26, 41):
         again.add(step, {"loss": 3.0})

@@ -66,7 +66,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--checkpoints", type=Path, default=CHECKPOINTS)
     add("--resume-from", type=Path, help="start from a saved model's weights")
-    add("--out", type=Path, default=CHECKPOINTS / "model", help=f"default: {CHECKPOINTS}/model")
+    add("--out", type=Path, help="default: the folder model in that of the checkpoints")
     train.set_defaults(run=run_train)
 
 
@@ -122,6 +122,7 @@ def run_train(args: argparse.Namespace) -> int:
         held_out=args.held_out,
         mixture=MIXTURE if args.documents else POSTERS,
     )
+    args.out = args.out or args.checkpoints / "model"
     train_all(args, Schedule(vision, language))
     return 0
 

@@ -23,7 +23,7 @@ from hired.selectors import Selection, Selector
 from hired.selectors.random import Random
 from hired.shapes.pictures import Picture, ask_about, render
 from hired.shapes.questions import Question
-from hired.shapes.scoring import content
+from hired.shapes.scoring import asks_which, content, sentences
 from hired.wrapper import look
 
 NAMES = ("input_ids", "attention_mask")
@@ -36,13 +36,14 @@ PICTURES = 8
 
 def is_right(reply: str, question: Question) -> bool:
     """Test whether the words that carry the answer's content match exactly; those of a description
-    object by object in any order, so that no object may have another's digit. Who declines has to
-    say what there is to be asked about instead.
+    object by object in any order, so that no object may have another's digit, and so of a count
+    whose things are asked for. Who declines has to say what there is to be asked about instead.
     """
     if question.kind in ("unknown", "foreign"):
         return reply.strip() == question.answer
-    if question.kind == "describe":
-        return _objects(reply) == _objects(question.answer)
+    if question.kind == "describe" or asks_which(question):
+        told, known = (list(map(_objects, sentences(text))) for text in (reply, question.answer))
+        return told == known
     return content(reply) == content(question.answer)
 
 

@@ -14,7 +14,7 @@ from hired.shapes.lexicon import knows_documents
 from hired.shapes.pictures import Picture, render, to_data
 from hired.shapes.points import POSTERS, READING, SCALE, Point, candidates
 from hired.shapes.questions import Question
-from hired.shapes.scoring import conclusion
+from hired.shapes.scoring import known_answer
 
 LADDER = tuple(percent / 100 for percent in range(5, 101, 5))
 """Budgets at which it is tried how far an example survives."""
@@ -58,7 +58,7 @@ def write_examples(model: Any, processor: Any, folder: Path, tries: int = 80) ->
                 continue
             render(picture, SCALE).save(folder / point.file, optimize=True)
             entry = {"file": point.file, "question": question.text,
-                     "answer": conclusion(question.answer), "title": point.title,
+                     "answer": known_answer(question), "title": point.title,
                      "note": point.note, "picture": to_data(picture),
                      "survives": survives(model, processor, picture, question)}  # fmt: skip
             listed.append(entry)

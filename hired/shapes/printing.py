@@ -38,7 +38,7 @@ def _ground(rng: np.random.Generator, ground: str, base: np.ndarray, w: int, h: 
 
 
 def _lines(rng: np.random.Generator, page: Document, scale: int) -> Image.Image:
-    """Rules, bars and stray marks as an RGBA layer that is turned with the page."""
+    """Rules and bars as an RGBA layer that is turned with the page."""
     layer = Image.new("RGBA", (page.width * scale, page.height * scale))
     pen = ImageDraw.Draw(layer)
     grey = int(rng.integers(110, 190))

@@ -13,7 +13,7 @@ from secrets import randbelow
 
 from hired.shapes.pictures import Picture, render
 from hired.shapes.points import NUMBERS, POSTERS, READING, SCALE, draw_like
-from hired.shapes.scoring import conclusion
+from hired.shapes.scoring import known_answer
 from hired.web.uploads import result_folder
 
 FILES = 64  # drawn pictures kept; the oldest goes
@@ -88,5 +88,5 @@ class Afresh:
         picture, question = draw_like(self._points[like], number)
         file = result_folder("drawn") / f"{key}.png"
         render(picture, SCALE).save(file)
-        answer = conclusion(question.answer)
+        answer = known_answer(question)
         return Drawn(str(file), question.text, answer, picture)

@@ -45,11 +45,10 @@ class Batches:
         seed: int,
         size: int,
         documents: int = 0,
-        stream: int = 1,
         harder: float = math.inf,
         even: float = math.inf,
     ) -> None:
-        self.entropy = [stream, DRAWN, seed]
+        self.entropy = [STREAMS["train"], DRAWN, seed]
         self.size, self.documents = size, documents
         self.harder, self.even = harder, even
         self._grounds = Backgrounds([*self.entropy, 0])

@@ -78,8 +78,11 @@ class Journal:
     ) -> None:
         if path.exists():
             told = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in told if json.loads(line)["step"] <= first]
-            path.write_text("".join(kept), encoding="utf-8")
+            whole = [line for line in told if line.endswith("\n")]  # a disk may have been full
+            spare = path.with_suffix(".tmp")
+            kept = [line for line in whole if json.loads(line)["step"] <= first]
+            spare.write_text("".join(kept), encoding="utf-8")
+            spare.replace(path)
         self.path = path
         self.every = every
         self.pause_s = pause_s

@@ -28,13 +28,15 @@ Pictures = tuple[list[Seen], list[Seen]]
 
 def start_of(args: Namespace, schedule: Schedule, course: str) -> str:
     """The schedule up to the beginning of a course, and that course but for its end, which may come
-    later; and a fingerprint of the weights of `--resume-from`, if any.
+    later; the number of processes, which decide what is learnt from when; and a fingerprint of the
+    weights of `--resume-from`, if any.
     """
     plan, names = schedule.language, list(COURSES)
     before = [getattr(plan, name) for name in names[: names.index(course)]]
     own = replace(getattr(plan, course), steps=0, fall=0)
     parts = [f"{plan.align} steps of alignment", f"{plan.pictures} of {plan.mixture}"]
     parts += map(str, [*before, own])
+    parts.append(f"processes: {args.processes}")
     if args.resume_from is not None:
         data = (args.resume_from / "model.safetensors").read_bytes()
         parts.append(f"from {hashlib.blake2b(data, digest_size=8).hexdigest()}")

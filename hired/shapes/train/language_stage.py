@@ -80,7 +80,7 @@ COUNTS = ("count", "items")
 
 def average(parameters: list[torch.nn.Parameter]) -> None:
     """Average the gradients over all processes; alone, do nothing."""
-    if not distributed.is_initialized():
+    if processes() == 1:
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
@@ -103,11 +103,16 @@ def rank() -> int:
 
 
 def align(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokenizerBase,
-          plan: LanguageSchedule, seed: int, log: Callable[[str], None]) -> None:  # fmt: skip
-    """The alignment start: regress the projector onto word-embedding sums."""
+          plan: LanguageSchedule, seed: int, log: Callable[[str], None],
+          workers: int) -> None:  # fmt: skip
+    """The alignment start: regress the projector onto word-embedding sums of tiles that `workers`
+    processes draw.
+    """
     projector, steps = model.model.multi_modal_projector, plan.align
     adam = torch.optim.AdamW(projector.parameters(), lr=3e-3, weight_decay=0.0)
-    stream = drawn(Batches(seed + 900 + rank(), 16, documents=8 * plan.reads), range(steps))
+    stream = drawn(
+        Batches(seed + 900 + rank(), 16, documents=8 * plan.reads), range(steps), workers
+    )
     for step, host in enumerate(stream):
         batch = {name: value.to(model.device) for name, value in host.items()}
         for group in adam.param_groups:
@@ -131,8 +136,8 @@ def align(model: LlavaNextForConditionalGeneration, tokenizer: PreTrainedTokeniz
 def ask_all(
     pictures: list[Seen], rng: np.random.Generator, many: int, counts: float = 1.0
 ) -> list[list[Question]]:
-    """`many` random questions for each picture, kinds by `SHARES` among those that it offers; to
-    count is asked `counts` times as often.
+    """`many` random questions for each picture, kinds by `SHARES`; to count is asked `counts` times
+    as often. Kinds that a document lacks are not drawn; those that a poster lacks are left out.
     """
     asked = []
     for picture in (one.picture for one in pictures):

@@ -27,6 +27,8 @@ EMPTY_EVERY = 60
 """One training picture in this many is a poster with no object at all."""
 SHARD = 250
 """Pictures whose features lie in one file."""
+WORLD = Path(__file__).parents[1]
+"""The code that draws pictures and asks about them."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +132,13 @@ def encode_once(
 ) -> list[Seen]:
     """The training pictures of these numbers; what `folder` holds already is read from there.
 
-    A file holds `SHARD` pictures and is named after mixture and tower, so that a training which
-    was interrupted while the tower looked at pictures goes on where it was.
+    A file holds `SHARD` pictures and is named after mixture, tower and the code that draws, so that
+    a training which was interrupted while the tower looked at pictures goes on where it was.
     """
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.blake2b(repr(mixture).encode(), digest_size=6)
+    for path in sorted(WORLD.glob("*.py")):
+        digest.update(path.read_bytes())  # another world's pictures are other ones
     for _, value in sorted(model.model.vision_tower.state_dict().items()):
         digest.update(value.cpu().numpy().tobytes())
     seen: list[Seen] = []

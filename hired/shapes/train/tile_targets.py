@@ -87,7 +87,6 @@ def target(things: list[Thing], window: tuple[float, float, float, float]) -> Ta
     best = np.zeros(N)
     for thing in things:
         ys, xs = np.nonzero(sprite(thing.shape, thing.colour, thing.digit, thing.side)[..., 3] > 99)
-        total = len(ys)
         px, py = (xs + 0.5 + thing.x - left) * sx, (ys + 0.5 + thing.y - top) * sy
         inside = (px >= 0) & (px < TILE) & (py >= 0) & (py < TILE)
         if not inside.any():
@@ -108,7 +107,7 @@ def target(things: list[Thing], window: tuple[float, float, float, float]) -> Ta
         xy[under] = (cx / TILE, cy / TILE)
         if 0 <= cx < TILE and 0 <= cy < TILE:
             centre[int(cy // PATCH) * SIDE + int(cx // PATCH)] = 1
-        if seen > 0.4 and total:
+        if seen > 0.4:
             combos[tint * len(SHAPES) + kind] += 1
             count += 1
         if readable:

@@ -22,7 +22,7 @@ from hired.selectors.random import SEED
 from hired.shapes.train import language_stage, llama_init, vision_stage
 from hired.shapes.train.assemble import build_model, build_processor, load_weights, save
 from hired.shapes.train.checkpoints import load_checkpoint
-from hired.shapes.train.courses import COURSES, Pupil, start_of
+from hired.shapes.train.courses import COURSES, Pupil, check_length, start_of
 from hired.shapes.train.schedule import Schedule
 
 KERNELS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
@@ -47,6 +47,10 @@ def train_all(args: Namespace, schedule: Schedule, log: Callable[[str], None] = 
     """
     check_numbers(args, schedule)
     device = pick_device(args.device)
+    # One thread each and one exchange per step: on a shared machine that is much faster than
+    # two threads that wait for each other at every operation. A GPU takes whole steps.
+    processes = args.threads if device.type == "cpu" else 1
+    args = Namespace(**{**vars(args), "processes": processes})
     folder: Path = args.checkpoints
     folder.mkdir(parents=True, exist_ok=True)
     if args.resume_from is None:
@@ -60,9 +64,6 @@ def train_all(args: Namespace, schedule: Schedule, log: Callable[[str], None] = 
     check_checkpoints(args, schedule)
     meeting = folder / "meeting"
     meeting.unlink(missing_ok=True)
-    # One thread each and one exchange per step: on a shared machine that is much faster than
-    # two threads that wait for each other at every operation. A GPU takes whole steps.
-    processes = args.threads if device.type == "cpu" else 1
     for name, size in KERNELS.items():
         os.environ.setdefault(name, size)
     asked = (processes, args, schedule, device)
@@ -120,14 +121,15 @@ def check_checkpoints(args: Namespace, schedule: Schedule) -> None:
     """Check that the language stage's checkpoints are of this run: they fit one tower only.
 
     Raises:
-        ModelError: one was trained with another seed, another schedule, from other weights or on
-            another tower.
+        ModelError: one was trained with another seed, another schedule, from other weights, on
+            another tower or for more steps.
     """
     for course, name in COURSES.items():
         path: Path = args.checkpoints / name
         saved = load_checkpoint(path, args.seed, start_of(args, schedule, course))
         if saved is None:
             continue
+        check_length(path, saved, getattr(schedule.language, course).steps)
         tower = load_tower(build_model(), args).model.vision_tower.state_dict()
         for key, value in tower.items():
             if not torch.equal(saved["model"][f"model.vision_tower.{key}"].cpu(), value):
@@ -161,16 +163,19 @@ def language_process(
     processor = build_processor()
     torch.manual_seed(args.seed)
     model = load_tower(build_model(), args)
-    cast(torch.nn.Module, model).to(device)
-    model.model.vision_tower.requires_grad_(False)
     names = list(COURSES)
     there = [place for place, name in enumerate(names) if (folder / COURSES[name]).exists()]
     first = max([*there, 0 if args.resume_from is None else names.index("whole")])
-    if not there and args.resume_from is None:
-        llama_init.start(model, processor.tokenizer)
-        language_stage.align(model, processor.tokenizer, schedule.language, args.seed, log)
-    distributed.barrier()  # no process may write a checkpoint before all have looked for it
+    fresh = not there and args.resume_from is None
+    if fresh:
+        llama_init.start(model, processor.tokenizer)  # before it moves: the same on every device
+    cast(torch.nn.Module, model).to(device)
+    model.model.vision_tower.requires_grad_(False)
     workers = drawing(device, args.threads)
+    if fresh:
+        known = (model, processor.tokenizer)
+        language_stage.align(*known, schedule.language, args.seed, log, workers)
+    distributed.barrier()  # no process may write a checkpoint before all have looked for it
     pupil = Pupil(model, processor, args, schedule, number, processes, workers, log)
     for course in names[first:]:  # the last checkpoint has all that the ones before it had
         pupil.learn(course)

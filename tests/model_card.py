@@ -153,7 +153,6 @@ def schedule() -> str:
         ["first lesson, pictures of one tile", _course(language.lesson)],
         ["whole pictures", f"{_course(language.whole)}; {language.pictures:,} different pictures"],
         ["again", f"{_course(language.again)}; these pictures and as many new ones"],
-        ["counting", f"{_course(language.counting)}; all of these pictures"],
         [f"of {len(language.mixture)} whole pictures", mixture],
     ]  # fmt: skip
     return markdown(["stage", "plan"], rows)
@@ -167,7 +166,6 @@ def _of_posters(plan: Schedule) -> Schedule:
 def _course(course: Course) -> str:
     told = f"; what tokens tell weighs {course.told:g}"
     told += f"; counts asked {course.counts:g} times as often" if course.counts != 1 else ""
-    told += f"; how many things precede weighs {course.ordinals:g}" if course.ordinals else ""
     return (
         f"{course.steps:,} steps of {course.size} pictures with {course.many} questions each; "
         f"rate up to {course.peak:g}, falling over the last {_percent(course.fall)}{told}"

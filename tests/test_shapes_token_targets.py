@@ -122,8 +122,6 @@ def test_an_object_tells_its_place_in_the_overview_and_its_middle_everywhere():
     middles = sorted(patch for t in things for patch in middle(scene, t))
     assert told.marks.nonzero().ravel().tolist() == middles and len(middles) == 4
     assert set(told.marks[middles].tolist()) == {SHAPE}
-    # In the overview objects are counted from the first; crops show parts of them.
-    assert told.ordinals[middles].tolist() == [0, 1, IGNORE, IGNORE]
     assert not told.names.any()
 
 
@@ -140,9 +138,6 @@ def test_every_line_of_a_page_is_marked_once(kind):
     told = Told.of(seen(page, whole(page)))
     assert told.marks.nonzero().min() >= N  # the overview cannot be read
     assert (told.marks == ITEM).sum() == len(page.rows) and not (told.marks == SHAPE).any()
-    ordinals = told.ordinals[told.marks == ITEM].tolist()
-    assert ordinals == [*range(9), *[IGNORE] * len(page.rows)][: len(page.rows)]
-    assert (told.ordinals[told.marks == 0] == IGNORE).all()
     assert (told.columns == IGNORE).all()
     poster = scene_for("validation", "sparse", 0, 1)
     empty = Told.of(seen(Scene(poster.width, poster.height, (), 0), whole(poster)))
@@ -155,28 +150,24 @@ def test_the_loss_falls_with_what_is_told():
     assert [len(t) for t in (tables.words, tables.marks, tables.columns)] == [len(WORDS), 2, 3]
     visual = torch.randn(1, N, 256, requires_grad=True)
     nothing = torch.zeros(1, N).long()
-    told = Told(nothing, nothing.clone(), *(nothing + IGNORE for _ in range(3)))
-    few = sum(token_loss(head(visual, visual, tables), told))
+    told = Told(nothing, nothing.clone(), nothing + IGNORE, nothing + IGNORE)
+    few = token_loss(head(visual, tables), told)
     few.backward()
     assert few.isfinite() and all(part.grad.isfinite().all() for part in head.parameters())
     told.names[0, 5], told.marks[0, 9], told.columns[0, 7], told.rows[0, 7] = 3, ITEM, 1, 2
-    told.ordinals[0, 9] = 4
-    before, unordered = token_loss(head(visual, visual, tables), told)
-    hears, counts = visual.detach().clone(), visual.detach().clone()
+    before = token_loss(head(visual, tables), told)
+    hears = visual.detach().clone()
     for patch, words in ((5, tables.words[2]), (9, tables.marks[1]), (7, tables.rows[2])):
         hears[0, patch] += 40 * words / words.norm()
-        after, same = token_loss(head(hears, counts, tables), told)
-        assert after < before - 0.05 and same == unordered
+        after = token_loss(head(hears, tables), told)
+        assert after < before - 0.05
         before = after
-    counts[0, 9] += 40 * tables.ordinals[4] / tables.ordinals[4].norm()
-    same, ordered = token_loss(head(hears, counts, tables), told)
-    assert ordered < unordered - 0.05 and same == before
 
 
 def test_a_batch_pads_what_is_asked():
     page = document_for("validation", "receipt", 0, 1)
     told = Told.batch([seen(page), seen(page, ONE_TILE[:50])])
-    for part in (told.names, told.marks, told.columns, told.rows, told.ordinals):
+    for part in (told.names, told.marks, told.columns, told.rows):
         assert part.shape == (2, N) and (part[1, 50:] == IGNORE).all()
         assert torch.equal(part[0, :50], part[1, :50])
     assert told.names[0].any() and told.marks[0].any()

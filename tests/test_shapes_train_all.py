@@ -9,15 +9,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from hired.cli import main
 from hired.shapes.train import training
 
-STEPS = {
-    "vision": 2,
-    "closing": 1,
-    "align": 1,
-    "lesson": 1,
-    "language": 2,
-    "again": 1,
-    "counting": 1,
-}
+STEPS = {"vision": 2, "closing": 1, "align": 1, "lesson": 1, "language": 2, "again": 1}
 
 
 def train(folder, *more, **steps):
@@ -37,7 +29,7 @@ def trained(tmp_path_factory):
 def test_one_command_makes_a_model_that_loads(trained):
     model = AutoModelForImageTextToText.from_pretrained(trained / "model")
     AutoProcessor.from_pretrained(trained / "model")
-    saved = torch.load(trained / "counting.pt", weights_only=True)
+    saved = torch.load(trained / "again.pt", weights_only=True)
     assert saved["step"] == 1 and (trained / "curves.png").stat().st_size > 10_000
     tower = torch.load(trained / "vision.pt", weights_only=True)["tower"]
     for name, value in model.model.vision_tower.state_dict().items():
@@ -46,21 +38,20 @@ def test_one_command_makes_a_model_that_loads(trained):
 
 
 def test_it_goes_on_from_its_checkpoint(trained, capsys):
-    earlier = [trained / name for name in ("vision.pt", "again.pt")]
+    earlier = [trained / name for name in ("vision.pt", "language.pt")]
     before = [path.stat().st_mtime for path in earlier]
-    for name in ("lesson.pt", "language.pt"):  # the last one has all that is needed
-        (trained / name).unlink()
-    assert train(trained, "--threads=2", counting=2) == 0
-    assert not (trained / "language.pt").exists()
-    lines = [json.loads(line) for line in (trained / "counting.jsonl").read_text().splitlines()]
-    assert torch.load(trained / "counting.pt", weights_only=True)["step"] == 2
+    (trained / "lesson.pt").unlink()  # the last one has all that is needed
+    assert train(trained, "--threads=2", again=2) == 0
+    assert not (trained / "lesson.pt").exists()
+    lines = [json.loads(line) for line in (trained / "again.jsonl").read_text().splitlines()]
+    assert torch.load(trained / "again.pt", weights_only=True)["step"] == 2
     assert [path.stat().st_mtime for path in earlier] == before
     assert [line["step"] for line in lines] == [1, 2]
     assert all(line["loss"] > 0 and "all" in line["held_out"] for line in lines)
-    assert [line["step"] for line in training.course_lines(trained)] == [2, 3, 4, 5]
+    assert [line["step"] for line in training.course_lines(trained)] == [2, 3, 4]
     capsys.readouterr()
-    assert train(trained, "--threads=2", counting=1) == 1
-    assert "counting.pt is at step 2, more than the 1 that" in capsys.readouterr().err
+    assert train(trained, "--threads=2", again=1) == 1
+    assert "again.pt is at step 2, more than the 1 that" in capsys.readouterr().err
 
 
 def test_checkpoints_of_another_run_are_refused(trained, capsys):
@@ -85,7 +76,7 @@ def test_checkpoints_of_another_run_are_refused(trained, capsys):
 @pytest.mark.parametrize("wrong", [
     "--threads=3", "--threads=0", "--threads=16", "--pictures=1", "--held-out=0", "--seed=-1",
     "--vision-steps=0", "--closing-steps=0", "--language-steps=0", "--again-steps=0",
-    "--counting-steps=0", "--documents=16", "--documents=-1",
+    "--documents=16", "--documents=-1",
 ])  # fmt: skip
 def test_numbers_out_of_range_are_refused_at_once(tmp_path, capsys, wrong):
     assert train(tmp_path / "none", wrong) == 2

@@ -56,8 +56,6 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     add("--language-steps", type=int, default=language.whole.steps)
     words = "steps on as many new pictures beside these"
     add("--again-steps", type=int, default=language.again.steps, help=words)
-    words = "steps on all of them in which things are counted one by one"
-    add("--counting-steps", type=int, default=language.counting.steps, help=words)
     words = "different pictures that the language stage reads"
     add("--pictures", type=int, default=language.pictures, help=words)
     add("--held-out", type=int, default=language.held_out, help="validation pictures of the curves")
@@ -117,7 +115,6 @@ def run_train(args: argparse.Namespace) -> int:
         lesson=replace(usual.language.lesson, steps=args.lesson_steps),
         whole=replace(usual.language.whole, steps=args.language_steps),
         again=replace(usual.language.again, steps=args.again_steps),
-        counting=replace(usual.language.counting, steps=args.counting_steps),
         pictures=args.pictures,
         held_out=args.held_out,
         mixture=MIXTURE if args.documents else POSTERS,

@@ -17,8 +17,7 @@ from hired.shapes.train.schedule import Course, Schedule
 from hired.shapes.train.seen import Seen, encode, encode_once
 from hired.shapes.train.token_targets import TokenHead
 
-COURSES = {"lesson": "lesson.pt", "whole": "language.pt", "again": "again.pt",
-           "counting": "counting.pt"}  # fmt: skip
+COURSES = {"lesson": "lesson.pt", "whole": "language.pt", "again": "again.pt"}
 """Courses, fields of `LanguageSchedule`, and their checkpoints."""
 LESSON_ROUND = 400
 """Steps of the first lesson after which its pictures come again, with other questions."""
@@ -105,7 +104,7 @@ class Pupil:
         how = (self.model, self.processor, plan.mixture)
         share, folder = plan.pictures // self.processes, self.args.checkpoints / "seen"
         seen: list[Seen] = []
-        for first in range(0, plan.pictures * (1 if name == "whole" else 2), plan.pictures):
+        for first in range(0, plan.pictures * (2 if name == "again" else 1), plan.pictures):
             begin = first + self.number * share
             numbers = range(begin, begin + share)
             seen += encode_once(*how, seed, numbers, folder, self.log, self.workers)

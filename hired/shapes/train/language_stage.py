@@ -26,16 +26,7 @@ from hired.shapes.train.batches import Batches
 from hired.shapes.train.checkpoints import Journal, resume, save_checkpoint
 from hired.shapes.train.meanings import Tables, meanings
 from hired.shapes.train.optimiser import Optimiser
-from hired.shapes.train.packed_questions import (
-    COUNTED,
-    HEARD,
-    Pages,
-    Spelling,
-    answer_loss,
-    lay_out,
-    read,
-    score,
-)
+from hired.shapes.train.packed_questions import Pages, Spelling, answer_loss, lay_out, read, score
 from hired.shapes.train.schedule import Course, LanguageSchedule, rate
 from hired.shapes.train.seen import Seen, shuffled_batches
 from hired.shapes.train.token_targets import TokenHead, Told, token_loss
@@ -191,13 +182,12 @@ def losses(
     pages: Pages,
     told: Told,
     spelling: Spelling,
-) -> dict[str, torch.Tensor]:
-    """Losses of the answers, of what visual tokens tell, and of their ordinals."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Losses of the answers and of what visual tokens tell."""
     pages = pages.to(model.device)
     hidden, heard = read(model, pages, spelling)
-    scores = head(heard[HEARD], heard[COUNTED], Tables.of(model, tokenizer))
-    answers, both = answer_loss(model, pages, hidden), token_loss(scores, told.to(model.device))
-    return dict(zip(("loss", "told", "ordinals"), (answers, *both), strict=True))
+    scores = head(heard, Tables.of(model, tokenizer))
+    return answer_loss(model, pages, hidden), token_loss(scores, told.to(model.device))
 
 
 def train(
@@ -230,17 +220,16 @@ def train(
     for step, (pages, targets) in zip(left, source, strict=False):
         optimiser.rate(rate(step, steps, course.peak, course.fall))
         with half(model.device):
-            found = losses(model, head, tokenizer, pages, targets, spelling)
+            loss, told = losses(model, head, tokenizer, pages, targets, spelling)
         optimiser.zero_grad()
-        told = course.told * found["told"] + course.ordinals * found["ordinals"]
-        (found["loss"] + told).backward()
+        (loss + course.told * told).backward()
         average(optimiser.parameters)
         optimiser.step(longest=1.0)
         if journal is None:
             continue
         last = step + 1 == steps
         more = check if last or (step + 1) % CHECK_EVERY == 0 else dict
-        journal.add(step + 1, {name: one.item() for name, one in found.items()}, more, last)
+        journal.add(step + 1, {"loss": loss.item(), "told": told.item()}, more, last)
         if journal.due(last):
             save_checkpoint(path, step + 1, seed, start, **whole)
 

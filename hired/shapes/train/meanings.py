@@ -15,9 +15,6 @@ from hired.shapes.words import UNREADABLE_WORD
 MARKS = ("shapes", "items")
 """Words of what can be counted: in the middle of an object, and of a line's name."""
 
-ORDINALS = tuple("123456789")
-"""Words of how many there are up to a mark."""
-
 
 def slot_table(table: torch.Tensor, digits: list[int]) -> torch.Tensor:
     """Embeddings of a digit in each slot of a number: (SLOTS, BLANK + 1, E).
@@ -56,14 +53,13 @@ def unmarked(model: LlavaNextForConditionalGeneration) -> torch.Tensor:
 @dataclass(frozen=True)
 class Tables:
     """Embeddings of what visual tokens are asked to tell, (words, E) each: the words of documents,
-    `MARKS`, the thirds of a poster, `ORDINALS`.
+    `MARKS`, the thirds of a poster.
     """
 
     words: torch.Tensor
     marks: torch.Tensor
     columns: torch.Tensor
     rows: torch.Tensor
-    ordinals: torch.Tensor
 
     @classmethod
     def of(
@@ -71,7 +67,7 @@ class Tables:
     ) -> "Tables":
         """Those that the model has now; no gradient flows into them."""
         embed = Rows(unmarked(model), tokenizer)
-        return cls(*(embed(words) for words in (WORDS, MARKS, COLUMNS, ROWS, ORDINALS)))
+        return cls(*(embed(words) for words in (WORDS, MARKS, COLUMNS, ROWS)))
 
 
 def text_meanings(rows: Rows, batch: dict) -> torch.Tensor:

@@ -18,10 +18,8 @@ from hired.shapes.scoring import CONTENT
 from hired.shapes.train.attention import attend
 from hired.shapes.train.seen import Seen
 
-HEARD, COUNTED = 1, 2
-"""Blocks of the language model after which visual tokens are asked for what stands on their line,
-and for how many things there are up to them.
-"""
+HEARD = 1
+"""Block of the language model after which visual tokens are asked for what stands on their line."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +103,9 @@ def lay_out(pictures: list[Seen], questions: list[list[Question]], spelling: Spe
 
 def read(
     model: LlavaNextForConditionalGeneration, pages: Pages, spelling: Spelling
-) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Last hidden states (after the final norm) of the text tokens, (B, S, E), and those of the
-    visual tokens after blocks `HEARD` and `COUNTED`, (B, P - 2, E) each.
+    visual tokens after block `HEARD`, (B, P - 2, E).
     """
     llama = model.model.language_model
     visual = model.model.multi_modal_projector(pages.features)
@@ -123,7 +121,7 @@ def read(
     same = pages.block[:, :, None] == pages.block[:, None]
     mask = torch.cat([real[:, None].expand(-1, text.shape[1], -1), same.tril()], 2)[:, None]
     mask = torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, float("-inf"))
-    x, heard = torch.cat([prefix, text], 1), dict[int, torch.Tensor]()
+    x, heard = torch.cat([prefix, text], 1), visual
     for index, layer in enumerate(llama.layers):
         attention = layer.self_attn
         y = layer.input_layernorm(x)
@@ -144,8 +142,8 @@ def read(
             out = torch.cat([before, attend(query[:, :, start:], key, value, mask)], 1)
         x = x + attention.o_proj(out)
         x = x + layer.mlp(layer.post_attention_layernorm(x))
-        if index in (HEARD, COUNTED):
-            heard[index] = x[:, 2:start]
+        if index == HEARD:
+            heard = x[:, 2:start]
     return llama.norm(x), heard
 
 

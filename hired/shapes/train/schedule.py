@@ -59,8 +59,8 @@ class VisionSchedule:
 @dataclass(frozen=True)
 class Course:
     """`steps` batches of `size` pictures with `many` questions each, the rate's `peak` and its
-    `fall`, a share of the steps, what is `told` by visual tokens and their `ordinals` weigh beside
-    the answers, and how many times as often as usual it `counts`.
+    `fall`, a share of the steps, what is `told` by visual tokens weighs beside the answers, and how
+    many times as often as usual it `counts`.
     """
 
     steps: int
@@ -70,7 +70,6 @@ class Course:
     fall: float = 0.35
     told: float = 0.5
     counts: float = 1.0
-    ordinals: float = 0.0
 
 
 POSTERS = ("alike", "sparse", "sparse", "large", "alike", "sparse", "dense", "alike")
@@ -89,7 +88,6 @@ class LanguageSchedule:
         lesson: on pictures of one tile.
         whole: on whole pictures.
         again: on these and as many new ones, as what was learnt by heart does not carry over.
-        counting: on all of these, every mark telling how many there are up to it.
         pictures: different training pictures of `whole`.
         held_out: validation pictures of the curves.
         mixture: splits of consecutive pictures, over and over.
@@ -99,7 +97,6 @@ class LanguageSchedule:
     lesson: Course = Course(1000, size=16, peak=1e-3)
     whole: Course = Course(9_700, fall=0.77)
     again: Course = Course(6_500, peak=3e-4, fall=0.9, counts=2.0)
-    counting: Course = Course(3_000, peak=2e-4, fall=0.95, counts=2.0, ordinals=0.5)
     pictures: int = 20_000
     held_out: int = 96
     mixture: tuple[str, ...] = MIXTURE

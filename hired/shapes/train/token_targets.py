@@ -9,9 +9,7 @@ to. It stands before them on every page, as attention is causal.
 
 For the same reason tokens of an object in the overview tell their place on the poster, and those in
 the middle of an object or of a line's name that there is one to be counted: the projector begins
-with both (`meanings`), and a lesson that never asked for them had wiped them out. A number of
-things is asked for once a question, and was learnt last; in the last course every mark tells how
-many there are up to it.
+with both (`meanings`), and a lesson that never asked for them had wiped them out.
 """
 
 from collections.abc import Sequence
@@ -29,7 +27,7 @@ from hired.shapes.lexicon import NAMES
 from hired.shapes.scenes import Scene, patches_at, thing_patches
 from hired.shapes.train.assemble import WIDTH
 from hired.shapes.train.document_tiles import WORD_NUMBER
-from hired.shapes.train.meanings import ORDINALS, Tables
+from hired.shapes.train.meanings import Tables
 from hired.shapes.train.seen import Seen
 from hired.shapes.train.text_heads import sparse_entropy
 from hired.shapes.train.tile_targets import IGNORE, N
@@ -40,7 +38,7 @@ SHAPE, ITEM = 1, 2
 """Marks of what can be counted: `meanings.MARKS` from 1 on."""
 
 NONE = (0, 0, IGNORE, IGNORE)
-"""The fields of `Told` where there is nothing to tell, but for `ordinals`."""
+"""The fields of `Told` where there is nothing to tell."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +47,13 @@ class Told:
 
     `names` (…, L): a number's name, a word from 1 on, or 0. `marks` (…, L): `SHAPE` or `ITEM` where
     the middle of one is, or 0. `columns`, `rows` (…, L): the third of the poster, from 0 on, that
-    holds the object under a patch of the overview; else `IGNORE`. `ordinals` (…, L): at a mark the
-    place in `ORDINALS` of how many there are up to it, of objects in the overview alone; else
-    `IGNORE`, as beyond the last of them.
+    holds the object under a patch of the overview; else `IGNORE`.
     """
 
     names: torch.Tensor
     marks: torch.Tensor
     columns: torch.Tensor
     rows: torch.Tensor
-    ordinals: torch.Tensor
 
     @classmethod
     def of(cls, picture: Seen) -> "Told":
@@ -70,8 +65,7 @@ class Told:
         found = _page(shown, crops) if isinstance(shown, Document) else _poster(shown)
         flat = (np.where(order < 0, nothing, part.ravel()[order.clip(0)])
                 for part, nothing in zip(found, NONE, strict=True))  # fmt: skip
-        names, marks, columns, rows = (torch.from_numpy(one) for one in flat)
-        return cls(names, marks, columns, rows, _ordinals(marks, picture.order))
+        return cls(*(torch.from_numpy(one) for one in flat))
 
     @classmethod
     def batch(cls, pictures: Sequence[Seen]) -> "Told":
@@ -83,13 +77,6 @@ class Told:
     def to(self, device: torch.device) -> "Told":
         """The same on a device."""
         return Told(*(getattr(self, field.name).to(device) for field in fields(self)))
-
-
-def _ordinals(marks: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
-    """The ordinals of a sequence of marks, (L,), whose tokens show the patches `order`."""
-    counted = (marks == ITEM) | ((marks == SHAPE) & (order < N))
-    before = counted.cumsum(0) - 1
-    return torch.where(counted & (before < len(ORDINALS)), before, IGNORE)
 
 
 def _nothing(tiles: int) -> list[np.ndarray]:
@@ -137,31 +124,22 @@ class TokenHead(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.full((3,), 0.1))
-        self.ordinal_gain = nn.Parameter(torch.tensor(0.1))
         self.nothing = nn.Linear(WIDTH, 2)
 
-    def forward(
-        self, visual: torch.Tensor, counted: torch.Tensor, tables: Tables
-    ) -> list[torch.Tensor]:
-        """Scores, (B, L, C) each, of `Told`'s fields, of hidden states `visual` (B, L, E); those of
-        the ordinals of the later `counted` (B, L, E).
-        """
-        x, last = F.rms_norm(visual, (WIDTH,)), F.rms_norm(counted, (WIDTH,))
+    def forward(self, visual: torch.Tensor, tables: Tables) -> list[torch.Tensor]:
+        """Scores, (B, L, C) each, of `Told`'s fields, of hidden states `visual` (B, L, E)."""
+        x = F.rms_norm(visual, (WIDTH,))
         nothing = self.nothing(x)
         return [
             torch.cat([nothing[..., :1], self.gain[0] * x @ tables.words.T], -1),
             torch.cat([nothing[..., 1:], self.gain[1] * x @ tables.marks.T], -1),
             self.gain[2] * x @ tables.columns.T,
             self.gain[2] * x @ tables.rows.T,
-            self.ordinal_gain * last @ tables.ordinals.T,
         ]
 
 
-def token_loss(scores: list[torch.Tensor], told: Told) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean cross entropies of what is told, summed up, and of the ordinals; tokens with nothing to
-    tell weigh little.
-    """
-    names, marks, columns, rows, ordinals = scores
+def token_loss(scores: list[torch.Tensor], told: Told) -> torch.Tensor:
+    """Mean cross entropies of what is told, summed up; tokens with nothing to tell weigh little."""
+    names, marks, columns, rows = scores
     loss = sparse_entropy(names, told.names, NOTHING) + sparse_entropy(marks, told.marks, NOTHING)
-    loss += sparse_entropy(columns, told.columns, 1.0) + sparse_entropy(rows, told.rows, 1.0)
-    return loss, sparse_entropy(ordinals, told.ordinals, 1.0)
+    return loss + sparse_entropy(columns, told.columns, 1.0) + sparse_entropy(rows, told.rows, 1.0)

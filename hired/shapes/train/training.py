@@ -104,7 +104,6 @@ def check_numbers(args: Namespace, schedule: Schedule) -> None:
         "lesson-steps": language.lesson.steps,
         "language-steps": language.whole.steps,
         "again-steps": language.again.steps,
-        "counting-steps": language.counting.steps,
         "held-out": language.held_out,
     }
     at_least(1, **{f"--{name}": number for name, number in steps.items()})

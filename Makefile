@@ -18,6 +18,9 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 VLLM         ?= .cache/vllm
 VLLM_VERSION ?= 0.32.0
 
+# The suite's files are shared out among this many processes, each with one thread of torch: two
+# threads of one process wait for each other on a busy machine.
+WORKERS     ?= 2
 PYTEST_ARGS ?=
 CONSTRAINTS ?=
 ARGS        ?=
@@ -51,7 +54,8 @@ format: $(VENV)/.tests ## let ruff put the code in order
 	$(BIN)/ruff format $(SOURCES)
 
 tests-only: $(VENV)/.tests
-	$(BIN)/python -m pytest -m 'not soak and not lmms and not serve' $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	  -m 'not soak and not lmms and not serve' $(PYTEST_ARGS)
 
 soak: $(VENV)/.tests ## the tests that run for minutes
 	$(BIN)/python -m pytest -m soak --timeout 3600 $(PYTEST_ARGS)

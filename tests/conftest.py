@@ -7,8 +7,11 @@ import tempfile
 from functools import cache
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-# Before a page is served: `import app` would move the uploads away from under it.
-os.environ.setdefault("GRADIO_TEMP_DIR", os.path.join(tempfile.gettempdir(), "hired-tests"))
+# Before a page is served: `import app` would move the uploads away from under it. Each process of
+# the suite has its own, whatever the one that started it has said.
+os.environ["GRADIO_TEMP_DIR"] = os.path.join(
+    tempfile.gettempdir(), "hired-tests" + os.environ.get("PYTEST_XDIST_WORKER", "")
+)
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import numpy as np

@@ -7,7 +7,7 @@ a record in `assets/results` and a name from `OF_RECORD`; `said` is the record i
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ RESULTS = ROOT / "assets" / "results"
 BLOCK = re.compile(r"^<!-- table: (.+?) -->\n.*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
 BRIEF = ("Method", "Kept", "Visual tokens", "To the first token", "Speed-up", "KV cache",
          "Peak above rest")  # fmt: skip
+BRIEF_SPLITS = ("Pictures", "Questions", "`full`", "`hired` 40 %", "`hired` 20 %",
+                f"`{splits.PLACED}` 20 %", "`spatial` 20 %")  # fmt: skip
 Lines = list[dict[str, Any]]
 
 
@@ -130,9 +132,21 @@ def speed(lines: Lines, _: Path) -> str:
 
 def brief(lines: Lines, path: Path) -> str:
     """The columns of `speed` that a newcomer needs, of the first four rows."""
-    head, _, *rows = [row.strip("|").split("|") for row in speed(lines, path).splitlines()]
-    places = [[cell.strip() for cell in head].index(name) for name in BRIEF]
-    return markdown(BRIEF, ([row[place].strip() for place in places] for row in rows[:4]))
+    return "\n".join(_pick(speed(lines, path), BRIEF).splitlines()[:6])
+
+
+def brief_splits(lines: Lines, _: Path) -> str:
+    """The columns of the split table that a newcomer needs."""
+    return _pick(splits.split_table(summarise(rounds_in(lines))), BRIEF_SPLITS)
+
+
+def _pick(table: str, names: Sequence[str]) -> str:
+    """These columns of a table in Markdown."""
+    head, _, *rows = [
+        [cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()
+    ]
+    places = [head.index(name) for name in names]
+    return markdown(names, ([row[place] for place in places] for row in rows))
 
 
 def _scored(table: Callable[[Any], str]) -> Callable[[Lines, Path], str]:
@@ -172,11 +186,13 @@ OF_RECORD: dict[str, Callable[[Lines, Path], str]] = {
     "rivals": _scored(accuracy.rival_table),
     "partitions": _scored(accuracy.partition_table),
     "splits": _scored(splits.split_table),
+    "brief-splits": brief_splits,
     "kept": _scored(splits.kept_table),
     "ablations": _scored(accuracy.ablation_table),
     "answers": _scored(answers),
     "pooled": _pooled(accuracy.accuracy_table),
     "pooled-rivals": _pooled(accuracy.rival_table),
+    "pooled-ablations": _pooled(accuracy.ablation_table),
     "coverage": _covered("sparse", coverage_table),
     "covered-kinds": _covered("sparse", kinds_table),
     "covered-board": _covered("board", coverage_table),

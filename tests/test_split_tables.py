@@ -46,6 +46,14 @@ def test_what_is_kept_of_the_full_score_stands_beside_the_paper_s() -> None:
     assert rows(published_scores())["HiRED 20 %"][3] == "60.8"
 
 
+def test_tokens_in_their_places_have_columns_where_they_were_measured() -> None:
+    placed = a_round(3, "board", **{"full": ("11", 9), "hired:positions=original@0.2": ("11", 9)})
+    found = rows(kept_table(summarise([*ROUNDS, placed])))
+    assert found[""][2:4] == ["`hired:positions=original` 20 %", "`random` 40 %"]
+    assert found["Departure boards, here"][1:3] == ["50", "100"]
+    assert found["DocVQA, published"][2] == ""
+
+
 def test_a_split_without_the_stock_model_is_left_out() -> None:
     alone = a_round(3, "large", **{"hired@0.2": ("10", 9)})
     assert split_table(summarise([*ROUNDS, alone])) == split_table(summarise(ROUNDS))

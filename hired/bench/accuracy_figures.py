@@ -21,7 +21,7 @@ COLUMNS = 3
 
 
 def draw_accuracy(lines: Sequence[dict[str, Any]], path: Path) -> Path:
-    """Right answers against visual tokens, one panel per split and three in a row, with 95 %
+    """Right answers against visual tokens, one panel per split and up to three in a row, with 95 %
     intervals.
 
     Args:
@@ -32,7 +32,7 @@ def draw_accuracy(lines: Sequence[dict[str, Any]], path: Path) -> Path:
     names = list(dict.fromkeys(score.what for score in scores if score.what != BASELINE))
     names.sort(key=lambda name: name != FIRST)
     splits = list(dict.fromkeys(score.split for score in scores))
-    columns = min(len(splits), COLUMNS)
+    columns = 2 if len(splits) == 4 else min(len(splits), COLUMNS)
     rows = -(-len(splits) // columns)
     size = (5.2 * columns + 2.4, 5.2 * rows)
     figure = Figure(figsize=size, layout="constrained", facecolor="white")

@@ -133,10 +133,10 @@ def ablation_table(scores: Sequence[Score]) -> str:
     places = dict.fromkeys(
         (s.split, show_budget(s.budget)) for s in scores if show_budget(s.budget) in columns
     )
-    kinds = list(dict.fromkeys(kind for score in scores for kind in score.by_kind))
     tables = []
     for split, kept in places:
         mine = {s.what: s for s in scores if (s.split, show_budget(s.budget)) == (split, kept)}
+        kinds = list(dict.fromkeys(kind for score in mine.values() for kind in score.by_kind))
         names = [FIRST, "fastervlm", *filter(is_ablation, mine)]
         rows = [
             [
@@ -149,7 +149,8 @@ def ablation_table(scores: Sequence[Score]) -> str:
             for what in names
             if what in mine
         ]
-        head = ["Form", "What is changed", f"{split}, {kept}", "Against `hired`", *kinds]
+        where = f"{split}, {kept}" if split else kept
+        head = ["Form", "What is changed", where, "Against `hired`", *kinds]
         tables.append(markdown(head, rows))
     return "\n\n".join(tables)
 

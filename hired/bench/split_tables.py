@@ -12,6 +12,7 @@ from hired.bench.tables import markdown
 from hired.budget import show_budget
 from hired.shapes.pictures import TESTED
 
+PLACED = f"{FIRST}:positions=original"
 BLIND = ("random", "spatial")
 PUBLISHED_SCORES = {
     "all": (80.3, 73.2, 64.8, 73.4, 501, 1519, 87.6, 54.8),
@@ -28,8 +29,8 @@ READING = ("TextVQA", "DocVQA", "OCRBench", "ChartQA")
 
 
 def split_table(scores: Sequence[Score]) -> str:
-    """Splits down; across stock, HiRED at every budget and the blind methods at HiRED's second
-    largest, or only, one.
+    """Splits down; across stock, HiRED at every budget, also with the tokens in their places where
+    that was measured, and the blind methods at HiRED's second largest, or only, budget.
     """
     lanes = _columns(scores, 1)
     rows = []
@@ -84,9 +85,11 @@ def _columns(scores: Sequence[Score], place: int) -> list[Column]:
     """The columns beside stock; the blind methods have the budget at this place of HiRED's, from
     the largest on, or the last.
     """
+    found = {(s.what, s.budget) for s in scores}
     budgets = {s.budget for s in scores if s.what == FIRST and isinstance(s.budget, float)}
     mine = sorted(budgets, reverse=True)
     columns: list[Column] = [(FIRST, budget) for budget in mine]
+    columns += [(PLACED, budget) for budget in mine if (PLACED, budget) in found]
     return columns + [(name, budget) for name in BLIND for budget in mine[: place + 1][-1:]]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from hired.bench.accuracy_summary import Score
 from hired.bench.plan import BASELINE
+from hired.bench.split_tables import PLACED
 from hired.bench.tables import markdown
 from hired.budget import show_budget
 from hired.shapes import documents, scenes
@@ -187,12 +188,15 @@ def answers(scores: Sequence[Score]) -> str:
 
 def _answers(full: Score, rest: Sequence[Score]) -> str:
     kept = [one for one in rest if one.what == "hired" and isinstance(one.budget, float)]
-    kept.sort(key=lambda one: -(one.budget or 0))
+    placed = [one for one in rest if one.what == PLACED]
+    for some in (kept, placed):
+        some.sort(key=lambda one: -(one.budget or 0))
     least = kept[-1].budget if kept else None
     blind = [one for one in rest if one.what in BLIND and one.budget == least]
-    lanes = [full, *kept, *sorted(blind, key=lambda one: list(BLIND).index(one.what))]
+    lanes = [full, *kept, *placed, *sorted(blind, key=lambda one: list(BLIND).index(one.what))]
     names = ["all tokens", *(f"HiRED {show_budget(one.budget)}" for one in kept)]
-    names += [f"{BLIND[one.what]} {show_budget(one.budget)}" for one in lanes[1 + len(kept) :]]
+    names += [f"HiRED {show_budget(one.budget)}, in their places" for one in placed]
+    names += [f"{BLIND[one.what]} {show_budget(one.budget)}" for one in lanes if one in blind]
     rows = [["all", str(full.asked), *(f"**{100 * one.accuracy:.1f}**" for one in lanes)]]
     for kind, (_, asked) in full.by_kind.items():
         shares = (one.by_kind[kind] for one in lanes)

@@ -50,9 +50,9 @@ def test_a_number_draws_the_same_picture_again(handlers) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["sparse", "sparse-", "sparse-07", f"sparse-{NUMBERS}", "board-1", "street-1", "-1", ""]
+    "key", ["sparse", "sparse-", "sparse-07", f"sparse-{NUMBERS}", "receipt-1", "-1", ""]
 )
-def test_only_keys_of_bundled_posters_with_a_number_are_drawn(handlers, key) -> None:
+def test_only_keys_of_points_with_a_number_are_drawn(handlers, key) -> None:
     assert handlers.greeting.afresh.read(key) is None
     found = handlers.greeting.named(key)
     assert found is None or found in handlers.greeting.own
@@ -60,17 +60,17 @@ def test_only_keys_of_bundled_posters_with_a_number_are_drawn(handlers, key) -> 
 
 def test_few_files_are_kept(monkeypatch) -> None:
     monkeypatch.setattr(afresh, "FILES", 2)
-    drawing = Afresh(["panorama"])
+    drawing = Afresh()
     files = [Path(drawing.draw(f"panorama-{number}").image) for number in (1, 2, 1, 3)]
     assert files[0] == files[2] and [file.exists() for file in files] == [True, False, True, True]
 
 
-def test_documents_are_drawn_where_one_is_bundled() -> None:
-    drawing = Afresh(["shop"])
+def test_documents_are_drawn_as_posters_are() -> None:
+    drawing = Afresh()
     drawn = drawing.draw("shop-3")
     assert drawn.picture.kind == "receipt" and drawn.answer.startswith("The price of")
     assert drawing.another("shop-3").startswith("shop-")
-    assert drawing.draw("board-3") is None and drawing.another("sparse") is None
+    assert drawing.draw("receipt-3") is None and drawing.another("receipt") is None
 
 
 def test_the_embedded_model_alone_offers_another(handlers, others) -> None:

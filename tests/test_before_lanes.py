@@ -72,5 +72,7 @@ def test_the_lanes_of_old_runs_keep_as_many_tokens_as_they_did(links) -> None:
     image = render(draw_like(point, 0)[0], SCALE)  # how many are kept hangs on its size alone
     for name, link in links.items():
         settings, _ = from_query(dict(parse_qsl(link)))
-        kept = [preview.select(image, lane).visual_tokens for lane in settings.lanes]
-        assert kept == READ[name]
+        lanes = [one for one in zip(settings.lanes, READ[name], strict=True) if one[0].fixed_count]
+        assert lanes, "others keep what their model's tower singles out"
+        for lane, read in lanes:
+            assert preview.select(image, lane).visual_tokens == read

@@ -132,7 +132,7 @@ def test_methods_are_switched_on_and_off_by_the_legend(visit) -> None:
     hired.click()
     expect(lines).to_have_count(count - 1)
     expect(hired).to_have_attribute("aria-pressed", "false")
-    page.get_by_role("button", name="All", exact=True).click()
+    page.locator("#accuracy-plot").get_by_role("button", name="All", exact=True).click()
     expect(lines).to_have_count(count)
     page.locator("#accuracy-plot button", has_text="None").click()
     expect(lines).to_have_count(0)

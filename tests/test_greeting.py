@@ -17,9 +17,8 @@ from test_web import ABOUT, HIRED, STOCK
 import hired
 from hired.errors import MemoryShortage, ModelError
 from hired.shapes.pictures import picture_for, render
-from hired.shapes.words import build_tokenizer
 from hired.web import engine as engine_module
-from hired.web import form, permalink
+from hired.web import examples, form, permalink
 from hired.web.engine import Engine
 from hired.web.examples import REAL, Greeting
 from hired.web.export import Record, to_json
@@ -219,9 +218,8 @@ def test_a_document_is_foreign_only_to_a_model_that_does_not_read(monkeypatch, t
     own = tmp_path / "own.png"
     render(picture_for("examples", "board", 3, 1)).save(own)
     image = read_image(str(own))
-    assert not toy.reads and toy.foreign(str(own), image)
-    tokenizer = build_tokenizer()
-    monkeypatch.setattr(toy.engine.get().processor, "tokenizer", tokenizer)
     assert toy.reads and not toy.foreign(str(own), image)
     photograph = toy.real[0]
     assert toy.foreign(photograph.image, read_image(photograph.image))
+    monkeypatch.setattr(examples, "knows_documents", lambda vocabulary: False)
+    assert not toy.reads and toy.foreign(str(own), image)

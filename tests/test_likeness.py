@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hired.shapes.documents import KINDS
+from hired.shapes.documents import KINDS, Document
 from hired.shapes.likeness import looks_like_page, looks_like_poster
 from hired.shapes.pictures import picture_for
 from hired.shapes.pictures import render as render_any
-from hired.shapes.scenes import SPLITS, render, scene_for
+from hired.shapes.scenes import SPLITS, Scene, render, scene_for
 from hired.web.examples import REAL, read_examples
 
 PHOTOGRAPH = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
@@ -32,13 +32,21 @@ def test_posters_are_known_by_their_maker_s_look(split) -> None:
     assert looks_like_poster(render(scene_for("test", split, 11, 0), scale=2))
 
 
-def test_bundled_posters_are_and_bundled_documents_are_not() -> None:
-    opened = [
-        Image.open(one.image).convert("RGB") for one in (*read_examples(), *read_examples(REAL))
-    ]
-    assert [looks_like_poster(image) for image in opened] == [True] * 6 + [False] * 4
-    assert not any(looks_like_poster(jpeg(image, 90)) for image in opened[6:])
-    assert not any(map(looks_like_page, opened[6:]))
+def test_examples_of_the_own_world_are_and_those_of_real_models_are_not() -> None:
+    own, real = read_examples(), read_examples(REAL)
+    posters, pages, others = (
+        [Image.open(one.image).convert("RGB") for one in some]
+        for some in (
+            [one for one in own if isinstance(one.picture, Scene)],
+            [one for one in own if isinstance(one.picture, Document)],
+            real,
+        )
+    )
+    assert posters and all(map(looks_like_poster, posters))
+    assert pages and all(map(looks_like_page, pages)) and not any(map(looks_like_poster, pages))
+    for image in others:
+        assert not any(map(looks_like_poster, (image, jpeg(image, 90))))
+        assert not looks_like_page(image)
 
 
 @pytest.mark.parametrize("change", ["as it is", "small", "grey"])

@@ -25,10 +25,10 @@ def test_the_configuration_is_that_of_the_model_that_ships() -> None:
 
 
 def test_documents_are_told_of_only_where_the_model_reads_them(monkeypatch) -> None:
-    assert not model_card.reads(), "the model that ships knows posters alone"
-    posters = model_card.world(), model_card.schedule()
-    monkeypatch.setattr(model_card, "reads", lambda: True)
+    assert model_card.reads(), "the model that ships reads documents"
     both = model_card.world(), model_card.schedule()
+    monkeypatch.setattr(model_card, "reads", lambda: False)
+    posters = model_card.world(), model_card.schedule()
     assert all("documents" in told and "documents" not in less
                for told, less in zip(both, posters, strict=True))  # fmt: skip
     plan = Schedule()
@@ -39,9 +39,10 @@ def test_answers_are_those_of_the_record_split_by_split() -> None:
     scores = summarise(rounds_in(read_lines(RESULTS / "eval-2000.jsonl", "eval")))
     told = model_card.answers(scores)
     full = next(score for score in scores if score.what == "full")
-    right, asked = full.by_kind["digit"]
-    assert f"| digit | {asked} | {100 * right / asked:.0f} | " in told
+    kind, (right, asked) = next(iter(full.by_kind.items()))
+    assert f"| {kind} | {asked} | {100 * right / asked:.0f} | " in told
     assert f"| all | {full.asked} | **{100 * full.accuracy:.1f}** | " in told
-    assert "| HiRED 40 % | HiRED 20 % | HiRED 10 % | random 10 % | every k-th 10 % |" in told
-    more = model_card.answers([*scores, replace(full, split="board")])
-    assert more.startswith(told) and f"about {full.posters} {TESTED['board']}" in more
+    lanes = "| HiRED 40 % | HiRED 20 % | HiRED 10 % | HiRED 40 %, in their places |"
+    assert lanes in told and "| random 10 % | every k-th 10 % |" in told
+    more = model_card.answers([*scores, replace(full, split="large")])
+    assert more.startswith(told) and f"about {full.posters} {TESTED['large']}" in more

@@ -6,19 +6,18 @@ import pytest
 from readmes import RESULTS, ROOT, fill, pages
 
 from hired import SELECTORS
-from hired.bench.accuracy_summary import summarise
+from hired.bench.accuracy_summary import pool, summarise
 from hired.bench.accuracy_tables import (
     ablation_table,
     accuracy_table,
     is_ablation,
-    partition_table,
     rival_table,
 )
 from hired.bench.coverage import cases_in, coverage_table, kinds_table
 from hired.bench.results import read_lines, rounds_in
 from hired.bench.speed_summary import summarise_rounds
 from hired.bench.speed_tables import batch_table, main_table, paper_table, published_times
-from hired.bench.split_tables import published_scores
+from hired.bench.split_tables import kept_table, published_scores, split_table
 from hired.metrics import seconds
 from hired.selectors import settings_of
 from hired.serving.report import make_report, read_record
@@ -65,15 +64,22 @@ def test_measured_tables_are_the_records() -> None:
     for path in sorted(RESULTS.glob("eval-*.jsonl")):
         rounds = rounds_in(read_lines(path, "eval"))
         scores = summarise(rounds)
-        if cases := cases_in(rounds, "sparse"):
-            assert coverage_table(cases) in TEXT and kinds_table(cases) in TEXT
-            continue
-        assert accuracy_table(scores) in TEXT and rival_table(scores) in TEXT, path.name
-        if path.stem == "eval-2000":
-            assert partition_table(scores) in TEXT
-            assert accuracy_table(scores) in FRONT
-        if any(is_ablation(score.what) for score in scores):
-            assert ablation_table(scores) in TEXT
+        if cases_in(rounds, "sparse"):
+            for split in ("sparse", "board"):
+                cases = cases_in(rounds, split)
+                assert coverage_table(cases) in TEXT and kinds_table(cases) in TEXT
+        elif path.stem == "eval-2000":
+            assert split_table(scores) in TEXT
+            for row in split_table(scores).splitlines()[2:]:
+                assert row.split(" | `")[0][:40] in FRONT, "of the front page"
+            assert kept_table(scores) in TEXT
+        else:
+            several = len({score.split for score in scores}) > 1
+            mine = pool(scores) if several else scores
+            assert accuracy_table(mine) in TEXT and rival_table(mine) in TEXT, path.name
+            if any(is_ablation(score.what) for score in scores):
+                shown = scores if path.stem == "eval-positions" else mine
+                assert ablation_table(shown) in TEXT
     records = sorted(RESULTS.glob("bench*.jsonl"))
     assert records
     for path in records:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hired.bench.accuracy_plan import Plan
 
 EXAMPLES = tuple(
-    Path("assets") / "examples" / name for name in ("sparse.png", "dense.png", "corner.png")
+    Path("assets") / "examples" / name for name in ("shop.png", "sparse.png", "board.png")
 )
 
 

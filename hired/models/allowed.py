@@ -9,7 +9,7 @@ from pathlib import Path
 from hired.models.quantization import BYTES
 
 EMBEDDED = "shapes"
-KNOWS = "posters of coloured shapes"
+KNOWS = "this demo's own pictures"
 """All that the embedded model was trained on, in the words of the page and the lists."""
 SHAPES = Path(__file__).resolve().parents[2] / "assets" / "shapes"
 ROOM_BYTES = 3.9e9  # beside the weights: caches and activations of two lanes, estimated

@@ -104,7 +104,8 @@ SPARSE = Point(
     "digit", True, Objects((2 * TILE, 2 * TILE), (6, 6)))  # fmt: skip
 DENSE = Point(
     "dense.png", "A page as full as text",
-    "Content everywhere: at 20 % HiRED must drop what the question needs.",
+    "Content everywhere: at 20 % HiRED errs. Its tokens close ranks; let them keep their places "
+    "(more: positions).",
     "digit", False, Objects((2 * TILE, 2 * TILE), (22, 30)))  # fmt: skip
 POSTERS = (
     SPARSE,
@@ -128,7 +129,8 @@ READING = (
           "price", True, Pages("receipt", (0.10, 0.16))),
     SPARSE,
     Point("prices.png", "A full page of prices",
-          "Text everywhere: at 20 % HiRED must drop what the question needs.",
+          "Text everywhere: at 20 % HiRED errs. Its tokens close ranks; let them keep their places "
+          "(more: positions).",
           "price", False, Pages("prices", (0.30, 0.45))),
     Point("board.png", "A departure board",
           "One row in many: the city and its platform stand far apart.",

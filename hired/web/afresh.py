@@ -1,4 +1,4 @@
-"""Pictures like the bundled examples, drawn afresh: each has a number, which a link can carry.
+"""Pictures of the embedded model's world, drawn afresh: each has a number, which a link can carry.
 
 The same number draws the same picture again, so nothing is lost with a file.
 """
@@ -6,7 +6,6 @@ The same number draws the same picture again, so nothing is lost with a file.
 import re
 import shutil
 import threading
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import randbelow
@@ -17,6 +16,7 @@ from hired.shapes.scoring import known_answer
 from hired.web.uploads import result_folder
 
 FILES = 64  # drawn pictures kept; the oldest goes
+POINTS = {Path(point.file).stem: point for point in POSTERS + READING}
 _KEY = re.compile(r"([a-z]+)-(0|[1-9]\d*)")
 
 
@@ -25,12 +25,14 @@ class Drawn:
     """A picture that was drawn.
 
     Attributes:
+        title: of the examples like it.
         image: path of the file.
         question: about it.
         answer: the right one.
         picture: what its maker placed where.
     """
 
+    title: str
     image: str
     question: str
     answer: str
@@ -38,18 +40,16 @@ class Drawn:
 
 
 class Afresh:
-    """The pictures drawn after the points of some bundled examples, given by their keys."""
+    """The pictures drawn after the points that examples make."""
 
-    def __init__(self, keys: Collection[str]) -> None:
-        points = {Path(point.file).stem: point for point in POSTERS + READING}
-        self._points = {key: point for key, point in points.items() if key in keys}
+    def __init__(self) -> None:
         self._drawn: dict[str, Drawn] = {}
         self._drawing = threading.Lock()
 
     def read(self, key: str) -> tuple[str, int] | None:
         """The example and the number that a key such as `sparse-17` names; None for any other."""
         found = _KEY.fullmatch(key[:60])
-        if not found or found[1] not in self._points or int(found[2]) >= NUMBERS:
+        if not found or found[1] not in POINTS or int(found[2]) >= NUMBERS:
             return None
         return found[1], int(found[2])
 
@@ -77,7 +77,7 @@ class Afresh:
     def another(self, key: str) -> str | None:
         """The key of a new picture like the example `key`, bundled or drawn; None without one."""
         like, number = self.read(key) or (key, None)
-        if like not in self._points:
+        if like not in POINTS:
             return None
         drawn = number
         while drawn == number:
@@ -85,8 +85,8 @@ class Afresh:
         return f"{like}-{drawn}"
 
     def _make(self, key: str, like: str, number: int) -> Drawn:
-        picture, question = draw_like(self._points[like], number)
+        picture, question = draw_like(POINTS[like], number)
         file = result_folder("drawn") / f"{key}.png"
         render(picture, SCALE).save(file)
         answer = known_answer(question)
-        return Drawn(str(file), question.text, answer, picture)
+        return Drawn(POINTS[like].title, str(file), question.text, answer, picture)

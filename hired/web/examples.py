@@ -100,7 +100,7 @@ class Greeting:
         self.own = read_examples()  # of the embedded model's world
         self.real = read_examples(REAL)
         self.every = [*self.own, *self.real]
-        self.afresh = Afresh([one.key for one in self.own])
+        self.afresh = Afresh()
         self._recorded = recorded
 
     @property
@@ -125,14 +125,14 @@ class Greeting:
         return self.named(key) or next(iter(self.fitting), None)
 
     def named(self, key: str) -> Example | None:
-        """The example of a key: a bundled one, or one drawn afresh after it."""
+        """The example of a key: a bundled one, or one drawn afresh after a point."""
         bundled = {one.key: one for one in self.every}
         drawn = None if key in bundled else self.afresh.draw(key)
         if drawn is None:
             return bundled.get(key)
-        like, number = key.split("-")
+        number = key.rpartition("-")[2]
         told = f"Drawn afresh, number {number}; not seen in training."
-        return Example(key, bundled[like].title, drawn.image, drawn.question, drawn.answer, told,
+        return Example(key, drawn.title, drawn.image, drawn.question, drawn.answer, told,
                        drawn.picture)  # fmt: skip
 
     def asks(self, question: str) -> bool:

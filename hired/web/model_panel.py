@@ -17,9 +17,10 @@ from hired.web.settings import Settings
 LOCAL = ("127.0.0.1", "localhost", "::1")
 FORWARDED = ("x-forwarded-for", "x-real-ip", "forwarded", "via", "cf-connecting-ip")
 BADGES = {
-    "embedded": "A toy, trained for this demo on posters of coloured shapes with digits. Ask it "
-    "which digit is on a shape, where a shape is, what colour it has, or how many there are. It "
-    "knows nothing else and says nothing about how HiRED does on real images.",
+    "embedded": "A toy, trained on pictures that this demo draws: receipts, price lists, departure "
+    "boards, bar charts and posters of coloured shapes. Ask it what something costs, when a train "
+    "leaves, which bar is the highest, or which digit is on a shape and where that is. It knows "
+    "nothing else and says nothing about how HiRED does on real images.",
     "random": "Random weights in a real model's shape: times and sizes are real, words are not.",
     "hub": "A published model. Ask it about photographs and documents.",
     "remote": "Two servers answer, the stock one on the left. What they do not tell is unknown.",

@@ -1,9 +1,12 @@
 """Why an answer failed: the shipped places are the pictures', counts are the selections'."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import pytest
 from asking import shared
@@ -15,7 +18,7 @@ from hired.shapes.page_questions import proper
 from hired.shapes.pictures import render
 from hired.shapes.points import READING, SCALE, Pages, draw_like
 from hired.shapes.subject import subject_of, things_asked
-from hired.web import export, why_panel
+from hired.web import export, form, why_panel
 from hired.web.engine import Engine
 from hired.web.examples import read_examples
 from hired.web.export import Record
@@ -92,6 +95,21 @@ def test_what_was_measured_with_other_settings_is_not_claimed(handlers) -> None:
         words(handlers, "hired", WRONG, shared(heads="max")),
     ):
         assert "survives" not in told and "data-percent=" in shown
+
+
+def test_where_ranks_were_closed_the_same_tokens_can_be_tried_in_their_places(handlers) -> None:
+    assert "closed ranks. Try it in its places" in words(handlers, "hired", WRONG)[0]
+    placed = words(handlers, "hired", WRONG, shared(positions="original"))[0]
+    assert "Why did it fail here?" in placed and "in its places" not in placed
+    panes = form.write(Settings())["panes"]
+    for told, lane in (
+        ({"percent": 0, "lane": 1}, replace(Settings().lanes[1], positions="original")),
+        ({"percent": 45, "lane": 1}, replace(Settings().lanes[1], budget=0.45)),
+    ):
+        found = json.loads(why_panel.take_try(SimpleNamespace(**told), panes))
+        assert found["lanes"][1] == lane.text and found["lanes"][0] == Settings().lanes[0].text
+    for wrong in ({"percent": 101, "lane": 1}, {"percent": 0, "lane": 9}, {"percent": "0"}):
+        assert why_panel.take_try(SimpleNamespace(**wrong), panes) == gr.skip()
 
 
 def test_a_right_answer_is_explained_without_a_remedy(handlers) -> None:

@@ -125,17 +125,17 @@ def _check_budget(text: str) -> None:
         raise SettingError(f"{label}: {allowed}; got {number:g}.")
 
 
-def with_budget(panes: str, index: int, budget: float | int) -> str:
-    """The hidden text with another budget in one pane.
+def with_settings(panes: str, index: int, **settings: Any) -> str:
+    """The hidden text with other settings in one pane.
 
     Raises:
-        SettingError: it says no such pane, or no such budget can be.
+        SettingError: it says no such pane, or a setting is out of range.
     """
     found = _load(panes)
     if not 0 <= index < len(found["lanes"]):
         raise SettingError(f"There is no pane {index + 1}.")
     lanes = [as_selector(text) for text in found["lanes"]]
-    lanes[index] = replace(lanes[index], budget=budget)
+    lanes[index] = replace(lanes[index], **settings)
     return json.dumps(found | {"lanes": [lane.text for lane in lanes], "seen": index})
 
 

@@ -1,4 +1,5 @@
-"""The panel that says why an answer was lost or kept, and tries a larger budget.
+"""The panel that says why an answer was lost or kept, and tries a larger budget, or the same
+tokens in their places.
 
 It works where the place of everything is known: on the embedded model's examples, whose maker wrote
 it down.
@@ -91,7 +92,9 @@ def _remedy(
     place: int,
     shown: Patches,
 ) -> dict[str, Any] | None:
-    """Find the budget from which on it is there again, the one to try, and its pane."""
+    """Find the budget from which on it is there again, the one to try, and its pane; and whether
+    the tokens closed ranks, so that their places can be tried.
+    """
     lane = view.selector
     if lane is None or budget_of(lane) is None:
         return None
@@ -107,14 +110,15 @@ def _remedy(
     if same and question == example.question and example.survives:
         target = round(example.survives * 100)
         words = f"The answer survives from {show_budget(example.survives)} on. {words}"
-    return {"words": words, "lane": place, "percent": target}
+    packed = lane.positions == "packed"
+    return {"words": words, "lane": place, "percent": target, "packed": packed}
 
 
 TRIES = """element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-percent]');
+  const button = event.target.closest('.try');
   if (button) {
     const {percent, lane} = button.dataset;
-    trigger('click', {percent: Number(percent), lane: Number(lane)});
+    trigger('click', {percent: Number(percent ?? 0), lane: Number(lane)});
   }
 });"""
 
@@ -125,10 +129,10 @@ def add_why_panel() -> gr.HTML:
 
 
 def wire(handlers: Handlers, asked: Any, last: gr.State, box: gr.HTML) -> Any:
-    """Fill the box after every run; gives the event of its button, once the form has its budget."""
+    """Fill the box after every run; gives its buttons' event, once the form has what they say."""
     last.change(partial(explain, handlers), [asked.image, last], box, **LOOK, **QUIET)
     panes = asked.form.parts["panes"]
-    return box.click(take_percent, panes, panes, queue=False, **QUIET)
+    return box.click(take_try, panes, panes, queue=False, **QUIET)
 
 
 def explain(handlers: Handlers, path: str | None, kept: Record | None) -> str:
@@ -145,12 +149,13 @@ def explain(handlers: Handlers, path: str | None, kept: Record | None) -> str:
         return ""
 
 
-def take_percent(event: gr.EventData, panes: str) -> Any:
-    """The budget that the button names, into the pane it is about."""
+def take_try(event: gr.EventData, panes: str) -> Any:
+    """The budget that the button names, or for 0 the places, into the pane it is about."""
     percent, lane = getattr(event, "percent", None), getattr(event, "lane", None)
-    if not isinstance(percent, int) or not 1 <= percent <= 100 or not isinstance(lane, int):
+    if not isinstance(percent, int) or not 0 <= percent <= 100 or not isinstance(lane, int):
         return gr.skip()
+    tried = {"budget": percent / 100} if percent else {"positions": "original"}
     try:
-        return form.with_budget(panes, lane, percent / 100)
+        return form.with_settings(panes, lane, **tried)
     except HiredError:  # that pane is gone
         return gr.skip()

@@ -193,10 +193,11 @@ def _answers(full: Score, rest: Sequence[Score]) -> str:
         some.sort(key=lambda one: -(one.budget or 0))
     least = kept[-1].budget if kept else None
     blind = [one for one in rest if one.what in BLIND and one.budget == least]
-    lanes = [full, *kept, *placed, *sorted(blind, key=lambda one: list(BLIND).index(one.what))]
+    blind.sort(key=lambda one: list(BLIND).index(one.what))
+    lanes = [full, *kept, *placed, *blind]
     names = ["all tokens", *(f"HiRED {show_budget(one.budget)}" for one in kept)]
     names += [f"HiRED {show_budget(one.budget)}, in their places" for one in placed]
-    names += [f"{BLIND[one.what]} {show_budget(one.budget)}" for one in lanes if one in blind]
+    names += [f"{BLIND[one.what]} {show_budget(one.budget)}" for one in blind]
     rows = [["all", str(full.asked), *(f"**{100 * one.accuracy:.1f}**" for one in lanes)]]
     for kind, (_, asked) in full.by_kind.items():
         shares = (one.by_kind[kind] for one in lanes)

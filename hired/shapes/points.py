@@ -98,14 +98,14 @@ class Point:
         return picture, Question(question.kind, text, question.answer)
 
 
+PLACES = "at 20 % HiRED errs. Its tokens close ranks; let them keep their places (more: positions)."
 SPARSE = Point(
     "sparse.png", "Six shapes on a quiet poster",
     "Little content, much background: a fifth of the tokens is enough.",
     "digit", True, Objects((2 * TILE, 2 * TILE), (6, 6)))  # fmt: skip
 DENSE = Point(
     "dense.png", "A page as full as text",
-    "Content everywhere: at 20 % HiRED errs. Its tokens close ranks; let them keep their places "
-    "(more: positions).",
+    f"Content everywhere: {PLACES}",
     "digit", False, Objects((2 * TILE, 2 * TILE), (22, 30)))  # fmt: skip
 POSTERS = (
     SPARSE,
@@ -129,8 +129,7 @@ READING = (
           "price", True, Pages("receipt", (0.10, 0.16))),
     SPARSE,
     Point("prices.png", "A full page of prices",
-          "Text everywhere: at 20 % HiRED errs. Its tokens close ranks; let them keep their places "
-          "(more: positions).",
+          f"Text everywhere: {PLACES}",
           "price", False, Pages("prices", (0.30, 0.45))),
     Point("board.png", "A departure board",
           "One row in many: the city and its platform stand far apart.",

@@ -49,8 +49,7 @@ def train_all(args: Namespace, schedule: Schedule, log: Callable[[str], None] = 
     device = pick_device(args.device)
     # One thread each and one exchange per step: on a shared machine that is much faster than
     # two threads that wait for each other at every operation. A GPU takes whole steps.
-    processes = args.threads if device.type == "cpu" else 1
-    args = Namespace(**{**vars(args), "processes": processes})
+    args = Namespace(**vars(args), processes=args.threads if device.type == "cpu" else 1)
     folder: Path = args.checkpoints
     folder.mkdir(parents=True, exist_ok=True)
     if args.resume_from is None:
@@ -66,8 +65,7 @@ def train_all(args: Namespace, schedule: Schedule, log: Callable[[str], None] = 
     meeting.unlink(missing_ok=True)
     for name, size in KERNELS.items():
         os.environ.setdefault(name, size)
-    asked = (processes, args, schedule, device)
-    multiprocessing.spawn(language_process, asked, nprocs=processes)
+    multiprocessing.spawn(language_process, (args, schedule, device), nprocs=args.processes)
     draw_curves(folder, folder / "curves.png")
 
 
@@ -151,11 +149,11 @@ def load_tower(
 
 
 def language_process(
-    number: int, processes: int, args: Namespace, schedule: Schedule, device: torch.device
+    number: int, args: Namespace, schedule: Schedule, device: torch.device
 ) -> None:
     """One of the processes of the language stage, with its own share of the pictures."""
     torch.set_num_threads(1)
-    folder: Path = args.checkpoints
+    folder, processes = cast(Path, args.checkpoints), cast(int, args.processes)
     meeting = f"file://{(folder / 'meeting').resolve()}"
     distributed.init_process_group("gloo", init_method=meeting, rank=number, world_size=processes)
     log = say if number == 0 else (lambda line: None)

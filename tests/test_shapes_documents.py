@@ -11,7 +11,9 @@ from hired.shapes.documents import (
     KINDS,
     SIZES,
     look_for,
+    showing_patches,
     text_patches,
+    word_patches,
     word_points,
 )
 from hired.shapes.layouts import ASKED, SEEN, document_for, draw_document
@@ -193,3 +195,14 @@ def test_bars_are_as_long_as_their_values():
     assert 20 < lying < 90
     for page in (page for page in PAGES if page.kind == "chart"):
         assert len({bar.left for bar in page.bars}) == 1
+
+
+def test_every_word_is_shown_by_a_patch_of_a_crop():
+    """A platform's one digit on a border of patches covers a quarter of none."""
+    boards = [page for page in PAGES if page.kind == "board"]
+    assert not all(word_patches(page)[:, 1:].any((1, 2)).all() for page in boards)
+    for page in PAGES:
+        often, shown = word_patches(page), showing_patches(page)
+        assert shown[:, 1:].any((1, 2)).all()
+        seen = often[:, 1:].any((1, 2))
+        assert np.array_equal(often[seen], shown[seen])

@@ -131,6 +131,17 @@ def word_patches(page: Document, share: float = 0.25) -> np.ndarray:
     return covered_patches(page.width, page.height, word_points(page), 4, share)
 
 
+def showing_patches(page: Document) -> np.ndarray:
+    """Patches that show each word, one of them at least in a crop: those of `word_patches`, and for
+    a word too short to cover a quarter of any those that it covers a twelfth of.
+    """
+    shown = word_patches(page)
+    lost = ~shown[:, 1:].any((1, 2))
+    if lost.any():
+        shown[lost] |= word_patches(page, 1 / 12)[lost]
+    return shown
+
+
 def line_words(page: Document) -> list[list[int]]:
     """The places in `page.words` of each line's name and its numbers, in the rows' order; that of a
     receipt's total comes last.

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from hired.shapes.documents import Document, line_words, word_patches
+from hired.shapes.documents import Document, line_words, showing_patches
 from hired.shapes.page_questions import proper
 from hired.shapes.pictures import Picture
 from hired.shapes.questions import name
@@ -20,7 +20,7 @@ SUM = re.compile(r"\b(total|sum|(cost|much)\b.*\ball|all\b.*\bcost)\b")
 @dataclass(frozen=True)
 class Subject:
     """The subject of a question in `words`, and the `patches` that show it: bool (T, N), overview
-    first. A patch shows what covers a quarter of it.
+    first. A patch shows what covers a quarter of it; a word that is too short for that, a twelfth.
     """
 
     words: str
@@ -36,7 +36,7 @@ def subject_of(picture: Picture, question: str) -> Subject | None:
         if found and found[0] < len(picture.rows):
             named = f"the line of {proper(picture.rows[found[0]].name)}"
         several = f"the {len(found)} lines it is about"
-        shown = word_patches(picture)[[word for line in found for word in lines[line]]]
+        shown = showing_patches(picture)[[word for line in found for word in lines[line]]]
     else:
         found = things_asked(picture.things, question)
         named = " ".join(["the", *(name(picture.things[one]) for one in found[:1])])

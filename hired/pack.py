@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from hired.ambient import on_cpu
 from hired.encode import Vision
 from hired.errors import InputError
 from hired.selectors import Selection
@@ -46,6 +47,7 @@ class Packed:
         return {} if places is None else {"position_ids": places.to(device)}
 
 
+@on_cpu
 def pack(
     model: Any,
     input_ids: Tensor,
@@ -170,7 +172,7 @@ def place_tokens(
         end = start + len(places)
         if one.positions == "original" and len(places):
             row, mine = rows[start], columns[start:end]
-            steps[row, mine] = places.diff(prepend=torch.tensor([-1]))
+            steps[row, mine] += places.diff(prepend=torch.tensor([-1])) - 1
             if mine[-1] + 1 < steps.shape[1]:
                 steps[row, mine[-1] + 1] += one.stock - 1 - places[-1]
         start = end

@@ -1,8 +1,11 @@
 """Kept tokens at the positions of the stock sequence: equal to a stock run blind to the rest."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from conftest import make_image, make_tiny, prompt
+from transformers import GenerationConfig
 
 from hired import HiredModel, Lane, compare
 from hired.clip import read_tower
@@ -84,6 +87,35 @@ def test_every_method_keeps_places_and_the_text_after_them(tiny, name):
     stock = torch.arange(inputs["input_ids"].shape[1])
     assert (places.diff() > 0).all() and places[0] == 0 and places[-1] == stock[-1]
     assert (inputs["input_ids"][0, places] == packed.input_ids[0]).all()
+
+
+@pytest.mark.parametrize("between", ["", " and then "])
+def test_several_images_stand_where_stock_has_them(tiny, between):
+    model, processor = tiny
+    pictures = [make_image(*size, seed=seed) for seed, size in enumerate([*SIZES, (60, 200)])]
+    text = prompt().replace("<image>", between.join(["<image>"] * 3))
+    inputs = processor(images=pictures, text=text, return_tensors="pt")
+    seen = look(read_tower(model), inputs["pixel_values"], inputs["image_sizes"], ORIGINAL)
+    packed = pack(model, inputs["input_ids"], inputs["attention_mask"], *zip(*seen, strict=True))
+    stays = inputs["input_ids"][0] != model.config.image_token_id
+    places = (~stays).nonzero()[:, 0].split([selection.stock for _, selection in seen])
+    for mine, (_, selection) in zip(places, seen, strict=True):
+        stays[mine[stock_places(selection)]] = True
+    assert packed.position_ids.tolist() == stays.nonzero().T.tolist()
+
+
+def test_positions_without_a_cache_are_refused(tiny):
+    """Stock reads gaps between positions as borders between prompts where nothing is cached."""
+    model, processor = tiny
+    inputs = ask(processor, SIZES[:1])
+    short = {"max_new_tokens": 4, "do_sample": False}
+    uncached = {"use_cache": False, **short}
+    for options in (uncached, {"generation_config": GenerationConfig(**uncached)}):
+        with pytest.raises(SettingError, match=r"takes a KV cache.*use_cache=True"):
+            HiredModel(model, ORIGINAL).generate(**inputs, **options)
+        for selector in (build("hired", budget=0.3), replace(ORIGINAL, budget=1.0)):
+            own = HiredModel(model, selector)
+            assert torch.equal(own.generate(**inputs, **short), own.generate(**inputs, **options))
 
 
 @pytest.mark.parametrize("options", [{}, {"num_beams": 3}])

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hired.ambient import on_cpu
 from hired.errors import InputError, ModelError
 from hired.images import MAX_PIXELS
 from hired.tiles import TileGrid, Window
@@ -85,6 +86,7 @@ def check_question(question: Any) -> str:
     return question.encode("utf-8", "replace").decode("utf-8").replace("\0", " ").strip()
 
 
+@on_cpu
 def prepare(
     processor: Any, grid_of: Any, image: Image.Image, question: str, device: Any = "cpu"
 ) -> Inputs:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hired.ambient import without_autocast
+
 ROWS = 64  # queries whose rows of a map stand together: then they take as much as a head's keys
 
 
@@ -31,10 +33,9 @@ def cls_attention(block: Any, hidden: Tensor) -> Tensor:
     first = normed[:, :1].contiguous()  # the 8-bit CUDA kernels of bitsandbytes ignore strides
     query = attention.q_proj(first).view(heads).transpose(1, 2)
     keys = attention.k_proj(normed).view(heads).transpose(1, 2)
-    logits = (
-        query.float() @ keys.float().transpose(-1, -2)
-    ) * attention.scale  # (tiles, H, 1, 1 + N)
-    return torch.softmax(logits.squeeze(2), dim=-1)[..., 1:]
+    with without_autocast(keys.device):
+        products = query.float() @ keys.float().transpose(-1, -2)  # (tiles, H, 1, 1 + N)
+    return torch.softmax(products.squeeze(2) * attention.scale, dim=-1)[..., 1:]
 
 
 def received_attention(block: Any, hidden: Tensor) -> Tensor:
@@ -55,10 +56,11 @@ def received_attention(block: Any, hidden: Tensor) -> Tensor:
     heads = (*normed.shape[:2], attention.num_heads, attention.head_dim)
     queries = attention.q_proj(normed).view(heads).transpose(1, 2)
     keys = attention.k_proj(normed).view(heads).permute(0, 2, 3, 1).float()
-    received = torch.zeros(normed.shape[:2], device=keys.device)
-    for rows in queries.split(ROWS, dim=2):
-        logits = (rows.float() @ keys) * attention.scale  # (tiles, H, ROWS, 1 + N)
-        received += torch.softmax(logits, dim=-1).sum(dim=(1, 2))
+    received = keys.new_zeros(normed.shape[:2])
+    with without_autocast(keys.device):
+        for rows in queries.split(ROWS, dim=2):
+            logits = (rows.float() @ keys) * attention.scale  # (tiles, H, ROWS, 1 + N)
+            received += torch.softmax(logits, dim=-1).sum(dim=(1, 2))
     return received[:, 1:] / (attention.num_heads * normed.shape[1])
 
 

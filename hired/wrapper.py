@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessorList
 
+from hired.ambient import on_cpu, without_autocast
 from hired.arguments import check_options, read_config, read_prompt, shorten_lengths
 from hired.callbacks import Restored, restore
 from hired.clip import Tower, read_tower, split_tiles
@@ -60,6 +61,7 @@ def select(
 Timed = Callable[[str], AbstractContextManager[Any]]  # the name of a phase -> what surrounds it
 
 
+@on_cpu
 def look(
     tower: Tower,
     pixel_values: Any,
@@ -92,9 +94,10 @@ def look(
             plan = _plan(selector, grids, timed)
             visions = encode(tower, images, grids, selector.taps(tower.feature_tap), plan)
         with timed(SELECT.name):
-            return [(vision, selector.select(vision)) for vision in visions]
+            return [(vision, _select(selector, vision)) for vision in visions]
 
 
+@on_cpu
 def look_everywhere(
     tower: Tower,
     pixel_values: Any,
@@ -138,10 +141,16 @@ def _plan(selector: Selector, grids: Sequence[TileGrid], timed: Timed) -> Plan |
         return None
 
     def plan(grid: TileGrid, overview: Tensor | None) -> list[int] | None:
-        with timed(SELECT.name):
+        place = torch.device("cpu") if overview is None else overview.device
+        with timed(SELECT.name), without_autocast(place):
             return selector.budgets(grid, overview)
 
     return plan
+
+
+def _select(selector: Selector, vision: Vision) -> Selection:
+    with without_autocast(vision.features.device):
+        return selector.select(vision)
 
 
 class HiredModel:
@@ -203,6 +212,12 @@ class HiredModel:
         ids, mask = read_prompt(input_ids, attention_mask, config, vocabulary)
         with naming_layer(tower, pixel_values):
             packed = self._pack(tower, ids, mask, pixel_values, image_sizes)
+            if packed.position_ids is not None and config.use_cache is False:
+                raise SettingError(
+                    "positions='original' takes a KV cache: without one, stock transformers reads "
+                    "gaps between positions as borders between prompts. Got use_cache=False; pass "
+                    "use_cache=True, or positions='packed'."
+                )
             length, shorter = ids.shape[1], packed.input_ids.shape[1]
             if length != shorter or (packed.input_ids != ids).any():
                 options = restore(options, Restored(ids, shorter))

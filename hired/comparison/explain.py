@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hired.ambient import on_cpu
 from hired.comparison.gaze import attention_rows
 from hired.comparison.preview import Preview
 from hired.comparison.run import device_turn
@@ -151,6 +152,7 @@ class Explanation:
         }
 
 
+@on_cpu
 def explain(
     model: Any,
     processor: Any,
@@ -226,7 +228,7 @@ def read_words(
     words = []
     for text, tokens in parts:
         on_image = rows[tokens].mean(0)
-        weights = torch.zeros(grid.nominal)
+        weights = torch.zeros(grid.nominal, dtype=torch.float32)
         weights[order[patches]] = on_image / on_image.sum().clamp(min=1e-30)
         words.append(Word(text, weights.view(grid.tiles, grid.patches), float(on_image.sum())))
     return tuple(words)

@@ -83,7 +83,7 @@ def _mean_rows(language: Any, states: Tensor, cache: Any, start: int, places: Te
     about = {"config": language.config, "inputs_embeds": states, "attention_mask": None}
     about |= {CACHE: cache, "position_ids": positions}
     masks = [create_causal_mask(**about), None]
-    total = torch.zeros(count, len(places))
+    total = torch.zeros(count, len(places), dtype=torch.float32)
     for layer, kept in zip(language.layers, cache.layers, strict=True):
         turn = language.rotary_emb(states, position_ids=positions.to(states.device))
         before, windowed = states, bool(_window(layer.self_attn))

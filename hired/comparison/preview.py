@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hired.ambient import on_cpu
 from hired.clip import read_tower
 from hired.encode import Vision
 from hired.generate import input_device
@@ -74,6 +75,7 @@ class Preview:
             self._seen.move_to_end(key)
             return self._seen[key]
 
+    @on_cpu
     def select(self, image: Image.Image, selector: Selector) -> Selection:
         """The selection that `selector` makes of an RGB image.
 

@@ -44,7 +44,7 @@ class DivPrune(Selector):
     def scores(self, vision: Vision) -> Tensor:
         """Chosen patches by the order they were chosen in, 0 for the others."""
         grid = vision.grid
-        total, scores = self.total(grid), torch.zeros(grid.nominal)
+        total, scores = self.total(grid), torch.zeros(grid.nominal, dtype=torch.float32)
         candidates = candidate_mask(grid).flatten().nonzero().flatten()
         if total < len(candidates):
             features = vision.features.flatten(0, 1)

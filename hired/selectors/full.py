@@ -30,4 +30,4 @@ class Full(Selector):
 
     def scores(self, vision: Vision) -> Tensor:
         """All equal."""
-        return torch.zeros(vision.grid.tiles, vision.grid.patches)
+        return torch.zeros(vision.grid.tiles, vision.grid.patches, dtype=torch.float32)

@@ -135,7 +135,7 @@ class PruMergePlusAdaptive(PruMergeAdaptive):
 
 def find_outliers(attention: Tensor) -> Tensor:
     """Attention above the upper fence Q3 + 1.5·(Q3 − Q1), bool (n,)."""
-    low, high = torch.quantile(attention, torch.tensor([0.25, 0.75]))
+    low, high = torch.quantile(attention, attention.new_tensor([0.25, 0.75]))
     return attention > high + 1.5 * (high - low)
 
 

@@ -40,4 +40,4 @@ class Random(Selector):
 
     def _draw(self, grid: TileGrid) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)
-        return torch.rand(grid.tiles, grid.patches, generator=generator)
+        return torch.rand(grid.tiles, grid.patches, generator=generator, dtype=torch.float32)

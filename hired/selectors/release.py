@@ -42,7 +42,7 @@ class HiREDRelease(HiRED):
     def content(self, grid: TileGrid, overview: Tensor) -> list[float]:
         """Top overview tokens per band of rows; the bands are crops in name only."""
         attention = read_finite(merge_heads(overview, self.heads))
-        top = torch.zeros(grid.patches)
+        top = torch.zeros(grid.patches, dtype=torch.float32)
         top[attention.topk(int(grid.patches * (1 - self.alpha))).indices] = 1.0
         crops = grid.tiles - 1
         return [float(band.sum()) for band in top.tensor_split(crops)] if crops else []

@@ -39,7 +39,8 @@ class Scope(PerTile):
         """Chosen patches by the order they were chosen in their tile, 0 for the others."""
         grid, attention = vision.grid, mean_attention(vision)
         shares = self.shares(vision)
-        open_, scores = candidate_mask(grid), torch.zeros(grid.tiles, grid.patches)
+        open_ = candidate_mask(grid)
+        scores = torch.zeros(open_.shape, dtype=torch.float32)
         # One copy of all, as every step asks for numbers.
         features = vision.features.cpu()
         for tile, share in enumerate(shares):

@@ -34,6 +34,6 @@ class Spatial(Selector):
 
     def _comb(self, grid: TileGrid) -> Tensor:
         candidates = candidate_mask(grid).flatten().nonzero().squeeze(1)
-        comb = torch.zeros(grid.nominal)
+        comb = torch.zeros(grid.nominal, dtype=torch.float32)
         comb[even_sample(candidates, self.total(grid))] = 1.0
         return comb.view(grid.tiles, grid.patches)

@@ -1,0 +1,79 @@
+"""Torch's settings around a call, set by a caller for other ends, change nothing that is kept."""
+
+import copy
+from functools import partial
+
+import pytest
+import torch
+from conftest import make_image, make_tiny, prompt
+from emulated import Emulated
+
+from hired import HiredModel
+from hired.clip import read_tower
+from hired.pack import pack
+from hired.selectors import SELECTORS, build
+from hired.taps import cls_attention, received_attention
+from hired.wrapper import look, select
+
+FEW = {"max_new_tokens": 2, "do_sample": False}
+
+
+@pytest.fixture(scope="module")
+def asked():
+    """A tiny LLaVA-NeXT and the inputs of one prompt."""
+    model, processor = make_tiny("llava_next")
+    inputs = processor(images=make_image(120, 160), text=prompt(), return_tensors="pt")
+    return model, inputs
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+def test_a_default_device_moves_nothing(asked, name):
+    model, inputs = asked
+    sizes = inputs["image_sizes"]
+    here = select(model, inputs["pixel_values"], sizes, build(name))[0]
+    with Emulated() as device:
+        moved, pixels = device.take(model), inputs["pixel_values"].to("meta")
+        with torch.device("meta:0"):  # as `torch.set_default_device` does
+            ((vision, there),) = look(read_tower(moved), pixels, sizes, build(name))
+            packed = pack(moved, inputs["input_ids"], None, [vision], [there])
+    assert torch.equal(here.mask, there.mask)
+    assert packed.input_ids.device == packed.attention_mask.device == inputs["input_ids"].device
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_every_method_answers_under_autocast(asked, name, precision):
+    model, inputs = asked
+    lane = HiredModel(model, build(name))
+    with torch.autocast("cpu", precision):
+        inside = lane.generate(**inputs, **FEW)
+    assert inside.shape == lane.generate(**inputs, **FEW).shape
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+def test_a_default_precision_changes_no_choice(asked, name):
+    model, inputs = copy.deepcopy(asked[0]).to(torch.bfloat16), asked[1]
+    choose = partial(select, model, inputs["pixel_values"], inputs["image_sizes"], build(name))
+    usual = choose()[0]
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        found = choose()[0]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(usual.mask, found.mask)
+
+
+@pytest.mark.parametrize("read", [cls_attention, received_attention])
+def test_attention_is_float32_under_autocast(asked, read):
+    """Autocast rounds what the projections give, as in the tower, and not their products."""
+    block = asked[0].model.vision_tower.encoder.layers[1]
+    hidden = torch.randn(2, 145, block.self_attn.q_proj.in_features)
+    half = copy.deepcopy(block).to(torch.bfloat16)
+    half.layer_norm1.float()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = read(block, hidden)
+    with torch.no_grad():
+        half.layer_norm1.register_forward_hook(lambda *_: _[-1].to(torch.bfloat16))
+        wanted = read(half, hidden)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, wanted, atol=1e-7, rtol=1e-5)

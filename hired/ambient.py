@@ -25,9 +25,9 @@ def on_cpu(function: Callable[Given, Result]) -> Callable[Given, Result]:
     return call
 
 
-def without_autocast(device: torch.device) -> AbstractContextManager:
-    """Products on `device` in the precision that they are written in, also under autocast."""
-    kind = device.type
+def without_autocast(*tensors: torch.Tensor | None) -> AbstractContextManager:
+    """Context in which products keep the precision of the tensors, all on one device."""
+    kind = next((one.device.type for one in tensors if one is not None), "cpu")
     if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
         return nullcontext()
     return torch.autocast(kind, enabled=False)

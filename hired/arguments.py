@@ -113,6 +113,20 @@ def read_config(model: Any, options: Mapping[str, Any]) -> GenerationConfig:
     return config
 
 
+def check_cache(config: GenerationConfig, placed: bool) -> None:
+    """Check that there is a KV cache where tokens are `placed` with gaps between their positions.
+
+    Raises:
+        SettingError: there is none.
+    """
+    if placed and config.use_cache is False:
+        raise SettingError(
+            "positions='original' takes a KV cache: without one, stock transformers reads gaps "
+            "between positions as borders between prompts. Got use_cache=False; pass "
+            "use_cache=True, or positions='packed'."
+        )
+
+
 def read_prompt(
     input_ids: Any, attention_mask: Any, config: GenerationConfig, vocabulary: int
 ) -> tuple[Tensor, Tensor]:

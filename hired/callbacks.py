@@ -36,6 +36,13 @@ class Restored:
         prompt = self.prompt.repeat_interleave(times, dim=0).to(sequences.device)
         return torch.cat([prompt, sequences[:, self.length :]], dim=1)
 
+    def output(self, output: Any) -> Any:
+        """Output of `generate`, sequences or a record that holds them, with that prompt."""
+        if isinstance(output, Tensor):
+            return self(output)
+        output.sequences = self(output.sequences)
+        return output
+
 
 class _Criterion(StoppingCriteria):
     def __init__(self, inner: Callable[..., Any], restored: Restored) -> None:

@@ -33,7 +33,7 @@ def cls_attention(block: Any, hidden: Tensor) -> Tensor:
     first = normed[:, :1].contiguous()  # the 8-bit CUDA kernels of bitsandbytes ignore strides
     query = attention.q_proj(first).view(heads).transpose(1, 2)
     keys = attention.k_proj(normed).view(heads).transpose(1, 2)
-    with without_autocast(keys.device):
+    with without_autocast(keys):
         products = query.float() @ keys.float().transpose(-1, -2)  # (tiles, H, 1, 1 + N)
     return torch.softmax(products.squeeze(2) * attention.scale, dim=-1)[..., 1:]
 
@@ -57,7 +57,7 @@ def received_attention(block: Any, hidden: Tensor) -> Tensor:
     queries = attention.q_proj(normed).view(heads).transpose(1, 2)
     keys = attention.k_proj(normed).view(heads).permute(0, 2, 3, 1).float()
     received = keys.new_zeros(normed.shape[:2])
-    with without_autocast(keys.device):
+    with without_autocast(keys):
         for rows in queries.split(ROWS, dim=2):
             logits = (rows.float() @ keys) * attention.scale  # (tiles, H, ROWS, 1 + N)
             received += torch.softmax(logits, dim=-1).sum(dim=(1, 2))

@@ -13,7 +13,13 @@ from torch import Tensor
 from transformers import LogitsProcessorList
 
 from hired.ambient import on_cpu, without_autocast
-from hired.arguments import check_options, read_config, read_prompt, shorten_lengths
+from hired.arguments import (
+    check_cache,
+    check_options,
+    read_config,
+    read_prompt,
+    shorten_lengths,
+)
 from hired.callbacks import Restored, restore
 from hired.clip import Tower, read_tower, split_tiles
 from hired.encode import Plan, Taps, Vision, encode, naming_layer
@@ -29,9 +35,9 @@ from hired.tiles import TileGrid
 REFUSED = ("inputs_embeds", "position_ids", "mm_encoder_outputs", "labels", "custom_generate")
 # What pipelines and evaluation loops ask a model beside `generate`.
 SHARED = {
-    "config", "device", "dtype", "generation_config", "get_input_embeddings", "hf_device_map",
-    "input_modalities", "main_input_name", "name_or_path", "output_modalities", "parameters",
-    "training",
+    "can_generate", "config", "device", "dtype", "generation_config", "get_input_embeddings",
+    "hf_device_map", "input_modalities", "main_input_name", "name_or_path", "output_modalities",
+    "parameters", "training",
     "_modules", "modules",  # accelerate's `unwrap_model` looks for compiled parts there
 }  # fmt: skip
 
@@ -93,8 +99,8 @@ def look(
             images, grids = _fit(tower, pixel_values, image_sizes, grid)
             plan = _plan(selector, grids, timed)
             visions = encode(tower, images, grids, selector.taps(tower.feature_tap), plan)
-        with timed(SELECT.name):
-            return [(vision, _select(selector, vision)) for vision in visions]
+        with timed(SELECT.name), without_autocast(*(vision.features for vision in visions)):
+            return [(vision, selector.select(vision)) for vision in visions]
 
 
 @on_cpu
@@ -141,16 +147,10 @@ def _plan(selector: Selector, grids: Sequence[TileGrid], timed: Timed) -> Plan |
         return None
 
     def plan(grid: TileGrid, overview: Tensor | None) -> list[int] | None:
-        place = torch.device("cpu") if overview is None else overview.device
-        with timed(SELECT.name), without_autocast(place):
+        with timed(SELECT.name), without_autocast(overview):
             return selector.budgets(grid, overview)
 
     return plan
-
-
-def _select(selector: Selector, vision: Vision) -> Selection:
-    with without_autocast(vision.features.device):
-        return selector.select(vision)
 
 
 class HiredModel:
@@ -212,27 +212,16 @@ class HiredModel:
         ids, mask = read_prompt(input_ids, attention_mask, config, vocabulary)
         with naming_layer(tower, pixel_values):
             packed = self._pack(tower, ids, mask, pixel_values, image_sizes)
-            if packed.position_ids is not None and config.use_cache is False:
-                raise SettingError(
-                    "positions='original' takes a KV cache: without one, stock transformers reads "
-                    "gaps between positions as borders between prompts. Got use_cache=False; pass "
-                    "use_cache=True, or positions='packed'."
-                )
+            check_cache(config, packed.position_ids is not None)
             length, shorter = ids.shape[1], packed.input_ids.shape[1]
             if length != shorter or (packed.input_ids != ids).any():
                 options = restore(options, Restored(ids, shorter))
             options = shorten_lengths(options, config, length, shorter)
             output = self._generate(packed, options, input_ids.device)
-        return _with_prompt(output, input_ids, shorter)
+        return Restored(input_ids, shorter).output(output)
 
-    def _pack(
-        self,
-        tower: Tower,
-        ids: Tensor,
-        mask: Tensor,
-        pixel_values: Any,
-        image_sizes: Any,
-    ) -> Packed:
+    def _pack(self, tower: Tower, ids: Tensor, mask: Tensor, pixel_values: Any,
+              image_sizes: Any) -> Packed:  # fmt: skip
         """The prompt as the model reads it, on the CPU."""
         if pixel_values is not None:
             seen = look(tower, pixel_values, image_sizes, self.selector)
@@ -278,10 +267,6 @@ class HiredModel:
             "forward pass."
         )
 
-    def can_generate(self) -> bool:
-        """True, as on the stock model."""
-        return True
-
     def to(self, *args: Any, **kwargs: Any) -> "HiredModel":
         """Move the shared model."""
         self.model.to(*args, **kwargs)
@@ -298,13 +283,11 @@ class HiredModel:
             return getattr(self.model, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-
-def _with_prompt(output: Any, input_ids: Tensor, length: int) -> Any:
-    """Put the caller's prompt in place of the shortened one."""
-    sequences = output if isinstance(output, Tensor) else output.sequences
-    prompt = input_ids.repeat_interleave(len(sequences) // len(input_ids), dim=0)
-    whole = torch.cat([prompt.to(sequences.device), sequences[:, length:]], dim=1)
-    if isinstance(output, Tensor):
-        return whole
-    output.sequences = whole
-    return output
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute that is the wrapper's own; the stock model is shared and not changed."""
+        if name in SHARED:
+            raise ModelError(
+                f"{name} is the stock model's, which is shared: set it on .model, or pass it to "
+                f"generate where generate takes it."
+            )
+        super().__setattr__(name, value)

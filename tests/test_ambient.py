@@ -6,7 +6,6 @@ from functools import partial
 import pytest
 import torch
 from conftest import make_image, make_tiny, prompt
-from emulated import Emulated
 
 from hired import HiredModel
 from hired.clip import read_tower
@@ -28,16 +27,15 @@ def asked():
 
 @pytest.mark.parametrize("name", SELECTORS)
 def test_a_default_device_moves_nothing(asked, name):
+    """As `torch.set_default_device("cuda")` would; what is made on `meta` holds no values."""
     model, inputs = asked
-    sizes = inputs["image_sizes"]
-    here = select(model, inputs["pixel_values"], sizes, build(name))[0]
-    with Emulated() as device:
-        moved, pixels = device.take(model), inputs["pixel_values"].to("meta")
-        with torch.device("meta:0"):  # as `torch.set_default_device` does
-            ((vision, there),) = look(read_tower(moved), pixels, sizes, build(name))
-            packed = pack(moved, inputs["input_ids"], None, [vision], [there])
-    assert torch.equal(here.mask, there.mask)
-    assert packed.input_ids.device == packed.attention_mask.device == inputs["input_ids"].device
+    pictures = inputs["pixel_values"], inputs["image_sizes"]
+    usual = select(model, *pictures, build(name))[0]
+    with torch.device("meta"):
+        ((vision, found),) = look(read_tower(model), *pictures, build(name))
+        packed = pack(model, inputs["input_ids"], None, [vision], [found])
+    assert torch.equal(usual.mask, found.mask)
+    assert packed.input_ids.device == packed.attention_mask.device == torch.device("cpu")
 
 
 @pytest.mark.parametrize("name", SELECTORS)

@@ -227,4 +227,6 @@ def test_it_has_what_evaluation_loops_ask(tiny):
         wrapped(input_ids=None)
     for name in ("forward", "save_pretrained", "_private"):
         assert not hasattr(wrapped, name)
+    with pytest.raises(ModelError, match=r"shared: set it on \.model, or pass it to generate"):
+        wrapped.generation_config = transformers.GenerationConfig(max_new_tokens=2)
     assert isinstance(copy.copy(wrapped), HiredModel) and issubclass(InputError, HiredError)

@@ -46,6 +46,36 @@ def test_what_ships_beside_an_image_is_what_its_maker_drew(example) -> None:
     assert subject_of(example.picture, example.question)
 
 
+@pytest.mark.parametrize("key", EXAMPLES)
+def test_the_patches_of_a_subject_are_those_of_the_file(handlers, key) -> None:
+    """A picture that the model cuts otherwise at the file's size is no example and is not drawn."""
+    example, preview = EXAMPLES[key], handlers.engine.get().preview
+    point = next(point for point in READING if Path(point.file).stem == key)
+    shown = [(example.picture, example.question)]
+    shown += [(picture, asked.text) for picture, asked in (draw_like(point, n) for n in range(8))]
+    for picture, question in shown:
+        grid = preview.fit(render(picture, SCALE))
+        patches = subject_of(picture, question).patches
+        assert patches.shape == (grid.tiles, grid.patches)
+
+
+def test_a_method_that_never_keeps_some_patch_has_no_remedy(handlers) -> None:
+    """The release's own rule leaves patches out even at 100 %."""
+    shop = EXAMPLES["shop"]
+    lanes = shared(right="hired-release", budget=0.02).texts
+    views = [
+        PaneState(lane, "done", said)
+        for lane, said in zip(lanes, (shop.answer, WRONG), strict=True)
+    ]
+    shown = why(handlers.engine.get(), read_image(shop.image), shop, shop.question, views)
+    assert "Why did it fail here?" in shown and "data-percent" not in shown
+
+
+def test_a_count_is_named_as_one(handlers) -> None:
+    told, _ = words(handlers, "hired", WRONG, shared(budget=5))
+    assert "At 5 patches HiRED kept" in told
+
+
 def test_a_question_tells_which_object_it_is_about() -> None:
     things = DENSE.picture.things
 

@@ -13,7 +13,7 @@ from hired.shapes.documents import Document, text_patches
 from hired.shapes.layouts import document_for
 from hired.shapes.pictures import Picture, grammar
 from hired.shapes.questions import Question
-from hired.shapes.scenes import SMALL, STREAMS, TILE, Scene, generator, place
+from hired.shapes.scenes import SMALL, STREAMS, TILE, Scene, generator, grid_of, place
 
 SCALE = 2
 """Pixels of the image files per pixel of a picture, for people's eyes; the processor scales back.
@@ -22,6 +22,12 @@ STRIDE = 10_000
 """Candidates between two numbers of `draw_like`: the first of them that has a question is taken."""
 NUMBERS = 1_000_000
 """Pictures that `draw_like` can draw after a point."""
+
+
+def keeps_grid(picture: Picture) -> bool:
+    """Test whether the model cuts the file as it cuts the picture, so that it scales it back."""
+    width, height = picture.width, picture.height
+    return grid_of(width, height) == grid_of(SCALE * width, SCALE * height)
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ class Point:
     def candidate(self, index: int) -> tuple[Picture, Question] | None:
         """Candidate number `index` with one plainly worded question; None where it has none."""
         picture = self.shown.draw(sum(map(ord, self.file)), index)
-        if picture is None:
+        if picture is None or not keeps_grid(picture):
             return None
         rng = np.random.default_rng([STREAMS["examples"], index])
         question = grammar(picture)[self.kind](picture, rng)
@@ -136,7 +142,7 @@ READING = (
           "platform", None, Pages("board", (0.20, 0.45))),
     Point("bars.png", "A bar chart",
           "The highest bar is known only to those who compare all of them.",
-          "highest", None, Pages("chart", (0.10, 0.45))),
+          "highest", None, Pages("chart", (0.15, 0.45))),
     DENSE,
 )  # fmt: skip
 """Points of a model that reads documents as well; `POSTERS` are those of one that does not."""

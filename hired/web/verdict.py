@@ -190,7 +190,7 @@ def judge(base: PaneState, other: PaneState, case: Case) -> tuple[str, str]:
 def _at(view: PaneState) -> str:
     """Place where an answer was lost: a budget, or the method that finds its own."""
     budget = budget_words(view.selector)
-    return f" at {budget}" if budget else f" by {view.title}"
+    return f" at {budget}" if budget else f" with {view.title}"
 
 
 def _answers(base: PaneState, other: PaneState, case: Case) -> Figure:

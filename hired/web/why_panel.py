@@ -24,7 +24,7 @@ from hired.web.examples import Example
 from hired.web.export import Record
 from hired.web.handlers import Handlers
 from hired.web.markup import fill
-from hired.web.pane_state import PaneState, budget_of, name_views
+from hired.web.pane_state import PaneState, budget_of, budget_words, name_views
 from hired.web.queues import LOOK, QUIET
 from hired.web.render import matches
 from hired.web.settings import Settings
@@ -47,7 +47,8 @@ def why(
     """
     lanes = [view for view in name_views(views) if view.selector and view.method != "full"]
     asked = subject_of(example.picture, question) if example.picture else None
-    if asked is None or not lanes:
+    grid = loaded.preview.fit(image)
+    if asked is None or not lanes or asked.patches.shape != (grid.tiles, grid.patches):
         return ""
     known = example.known.get(question, "")
     lost = [v for v in lanes if known and v.phase == "done" and not matches(v.text, known)]
@@ -75,7 +76,7 @@ def _lane(
     kept = _kept(loaded, image, view.selector, shown)
     budget = budget_of(view.selector)
     told = budget is None or show_budget(budget) in view.title  # where lanes differ in it
-    at = "" if told else f"At {show_budget(budget)} "
+    at = "" if told else f"At {budget_words(view.selector)} "
     return (
         f"{at}{view.title} kept {kept.sum()} of the {shown.sum()} patches that show {asked.words}: "
         f"{kept[0].sum()} of {shown[0].sum()} in the overview, "
@@ -102,8 +103,10 @@ def _remedy(
     counts = [
         int(_kept(loaded, image, replace(lane, budget=p / 100), shown).sum()) for p in percents
     ]
-    first = next(p for p, count in zip(percents, counts, strict=True) if count)
-    whole = next(p for p, count in zip(percents, counts, strict=True) if count == shown.sum())
+    first = next((p for p, count in zip(percents, counts, strict=True) if count), None)
+    whole = next((p for p, n in zip(percents, counts, strict=True) if n == shown.sum()), None)
+    if first is None or whole is None:  # the release never keeps some, even at 100 %
+        return None
     words = f"A first one stays from {first} %, all of them from {whole} %."
     target = whole
     same = replace(lane, budget=Settings().lanes[-1].budget) == Settings().lanes[-1]

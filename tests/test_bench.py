@@ -178,9 +178,9 @@ def test_the_bound_is_amdahls():
     (group,) = summarise_rounds(rounds)
     full, hired = group.rows
     assert (hired.speedup.low, hired.speedup.median, hired.speedup.high) == (2.0, 2.5, 3.0)
-    assert hired.bound == pytest.approx(10 / 3.6)  # of 10/3.6, 12/4 and 10/3.6
+    assert hired.estimate == pytest.approx(10 / 3.6)  # of 10/3.6, 12/4 and 10/3.6
     assert hired.achieved == pytest.approx(2.5 * 3.6 / 10)
-    assert full.speedup.median == full.bound == full.achieved == 1.0
+    assert full.speedup.median == full.estimate == full.achieved == 1.0
     assert (hired.metrics["ttft_s"].median, hired.metrics["ttft_s"].high) == (4.0, 5.0)
 
 
@@ -189,11 +189,11 @@ def test_text_of_the_prompt_counts_in_the_bound_and_failures_are_told():
     short = {"visual_tokens": 200, "prompt_tokens": 600}
     full = lane("full", None, prompt_tokens=600)
     (group,) = summarise_rounds([a_round(0, full, lane("hired", 0.2, **short), gone)])
-    assert group.rows[1].bound == pytest.approx(10 / (2 + 8 * 800 / 1600))
+    assert group.rows[1].estimate == pytest.approx(10 / (2 + 8 * 800 / 1600))
     assert group.rows[2].error == "The device ran out." and group.rows[2].speedup is None
     lost = {"method": "full", "budget": None, "settings": {}, "error": "The device ran out."}
     (group,) = summarise_rounds([a_round(0, lost, lane("hired", 0.2, **short))])
-    assert group.rows[1].bound is None and group.rows[1].metrics["ttft_s"].median == 10.0
+    assert group.rows[1].estimate is None and group.rows[1].metrics["ttft_s"].median == 10.0
     assert "The device ran out." in make_report([SESSION, a_round(0, lost, gone)])
 
 

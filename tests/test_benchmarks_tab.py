@@ -67,10 +67,10 @@ def test_plots_have_the_numbers_of_the_table(folder) -> None:
     _, _, _, table, gains, phases, memory = open_tab(folder)
     rows = [dict(zip(HEADS, row, strict=True)) for row in table["value"]]
     lines = lines_of(gains)
-    assert list(lines) == ["full", "hired", "bound"]
+    assert list(lines) == ["full", "hired", "estimate"]
     for row in rows:
         tokens = row["visual tokens"]
-        for name, column in ((row["method"], "speed-up"), ("bound", "its bound")):
+        for name, column in ((row["method"], "speed-up"), ("estimate", "estimate")):
             y, words = lines[name][tokens]
             assert y == pytest.approx(row[column], rel=1e-2)
             assert words.startswith(f"{y:.2f}×") and f"{tokens} visual tokens" in words

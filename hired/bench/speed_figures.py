@@ -20,7 +20,7 @@ HATCHES = ("", "//", "xx", "..")
 
 
 def draw_figures(lines: Sequence[dict[str, Any]], folder: Path, stem: str) -> list[Path]:
-    """Three SVG files per group with anything measured: phases, speed-up and its bound, memory.
+    """Three SVG files per group with anything measured: phases, speed-up and its estimate, memory.
 
     Args:
         lines: of a record.
@@ -78,7 +78,7 @@ def _phases(group: Group) -> "Figure":
 
 
 def _speedup(group: Group) -> "Figure":
-    """Speed-up over the baseline against the tokens kept, and the bound."""
+    """Speed-up over the baseline against the tokens kept, and the estimate."""
     import matplotlib
 
     figure, axes = _axes(group)
@@ -95,12 +95,12 @@ def _speedup(group: Group) -> "Figure":
             [gain.high - gain.median for gain in gains],
         ]
         axes.errorbar(tokens, middle, spread, marker=marker, capsize=2, lw=1, ms=5, label=title)
-    best = [(row.metrics["visual_tokens"].median, row.bound) for row in _by_tokens(rows)]
+    best = [(row.metrics["visual_tokens"].median, row.estimate) for row in _by_tokens(rows)]
     axes.plot(
-        [tokens for tokens, bound in best if bound is not None],
-        [bound for _, bound in best if bound is not None],
+        [tokens for tokens, estimate in best if estimate is not None],
+        [estimate for _, estimate in best if estimate is not None],
         "k--",
-        label="bound",
+        label="estimate",
     )
     axes.set_xlabel("visual tokens")
     axes.set_ylabel("speed-up to the first token")

@@ -1,13 +1,13 @@
-"""From recorded rounds to rows: medians, spread, speed-up against the baseline, and its bound.
+"""From recorded rounds to rows: medians, spread, speed-up against the baseline, and its estimate.
 
-The bound is Amdahl's law on the baseline's own measured phases. Preprocessing and the vision pass
-are paid in full whatever is dropped; prefill shrinks at best with the tokens the language model
-reads, text included; selecting is free:
+The estimate is Amdahl's law on the baseline's own measured phases. Preprocessing and the vision
+pass are paid in full whatever is dropped; prefill shrinks in proportion to the tokens the language
+model reads, text included; selecting is free:
 
-    bound = TTFT_full / (preprocess_full + vision_full + prefill_full · L / L_full)
+    estimate = TTFT_full / (preprocess_full + vision_full + prefill_full · L / L_full)
 
-L is visual plus prompt tokens. Attention's cost falls faster than linearly, so a measured speed-up
-can pass the bound a little where prompts are long and models narrow.
+L is visual plus prompt tokens. It is no bound: attention's cost falls faster than in proportion, so
+a measured speed-up passes it where prompts are long and models narrow.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Row:
         runs: repeats that ended well.
         metrics: metric -> spread; tokens per second count the whole batch.
         speedup: TTFT of the baseline over this one's in the same round; None without a baseline.
-        bound: what `speedup` can be at best; None without a baseline.
+        estimate: of `speedup` were prefill in proportion to its tokens; None without a baseline.
         error: why there are no numbers.
     """
 
@@ -48,13 +48,15 @@ class Row:
     runs: int
     metrics: dict[str, Spread]
     speedup: Spread | None = None
-    bound: float | None = None
+    estimate: float | None = None
     error: str | None = None
 
     @property
     def achieved(self) -> float | None:
-        """The share of the bound that was reached."""
-        return None if self.speedup is None or not self.bound else self.speedup.median / self.bound
+        """The speed-up as a share of its estimate."""
+        if self.speedup is None or not self.estimate:
+            return None
+        return self.speedup.median / self.estimate
 
 
 @dataclass(frozen=True)
@@ -129,11 +131,11 @@ def _row(pairs: list[tuple[dict[str, Any], dict[str, Any] | None]], batch: int) 
     if not both:
         return Row(title, first["budget"], len(good), spreads)
     speedup = _spread([full["ttft_s"] / metrics["ttft_s"] for metrics, full in both])
-    return Row(title, first["budget"], len(good), spreads, speedup, _bound(both))
+    return Row(title, first["budget"], len(good), spreads, speedup, _estimate(both))
 
 
-def _bound(both: list[tuple[dict[str, Any], dict[str, Any]]]) -> float:
-    """Median over the rounds of the bound of each."""
+def _estimate(both: list[tuple[dict[str, Any], dict[str, Any]]]) -> float:
+    """Median over the rounds of the estimate of each."""
     return median(
         full["ttft_s"] / ideal_ttft(full, _length(metrics), _length(full)) for metrics, full in both
     )

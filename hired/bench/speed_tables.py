@@ -26,8 +26,8 @@ PUBLISHED_TIMES: dict[tuple[int, float | None], tuple[float, float, float] | Non
 }
 HEAD = (
     f"Method | Kept | Visual tokens | {' | '.join(p.name.capitalize() for p in TO_FIRST_TOKEN)} | "
-    "To the first token | The model's part | Speed-up | Bound | Of the bound | Decode tokens/s | "
-    "KV cache | Peak above rest"
+    "To the first token | The model's part | Speed-up | Estimate | Of the estimate | "
+    "Decode tokens/s | KV cache | Peak above rest"
 )
 BATCH_HEAD = "Method | Kept | Batch | Tokens/s | To the first token | Speed-up | Peak above rest"
 PAPER_HEAD = (
@@ -50,7 +50,7 @@ def make_report(lines: Sequence[dict[str, Any]]) -> str:
 
 
 def main_table(group: Group) -> str:
-    """One group: phases apart, speed-up and bound, memory."""
+    """One group: phases apart, speed-up and estimate, memory."""
     return markdown(
         HEAD.split(" | "), ([*_name(row), *_measured(row, _phases, 13)] for row in group.rows)
     )
@@ -92,7 +92,7 @@ def _phases(row: Row) -> list[str]:
         _range(metrics["ttft_s"], seconds),
         seconds(metrics["model_ttft_s"].median),
         _speedup(row),
-        "" if row.bound is None else _times(row.bound),
+        "" if row.estimate is None else _times(row.estimate),
         "" if row.achieved is None else f"{row.achieved:.0%}",
         f"{metrics['tokens_per_s'].median:.1f}" if "tokens_per_s" in metrics else "",
         size(metrics["kv_cache_bytes"].median),

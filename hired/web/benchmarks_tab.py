@@ -42,12 +42,12 @@ MEASURED = {
     "KV cache, MB": ("kv_cache_bytes", 1e-6),
     "peak above rest, MB": ("peak_bytes", 1e-6),
 }
-HEADS = ["method", "kept", "visual tokens", "speed-up", "its bound", *MEASURED]
+HEADS = ["method", "kept", "visual tokens", "speed-up", "estimate", *MEASURED]
 KINDS_OF: list[Literal["str", "number"]] = [
     "str" if place < 2 else "number" for place in range(len(HEADS))
 ]
 EMPTY = (
-    "### Measured here\nNothing is recorded yet. `python -m hired bench` measures this machine; "
+    "### Recorded speed\nNothing is recorded yet. `python -m hired bench` measures this machine; "
     "its record appears here. Until then there are the published numbers below."
 )
 
@@ -92,7 +92,7 @@ def read_results(folder: Path = RESULTS) -> list[Result]:
         for group in summarise_rounds(rounds_in(lines)):
             where, day = lines[0]["device_name"], lines[0]["date"][:10]
             title = f"{group.title} · {where}, {day}"
-            found.append(Result(title, f"### Measured here\n{describe_sessions(lines)}", group))
+            found.append(Result(title, f"### Recorded speed\n{describe_sessions(lines)}", group))
     return sorted(found, key=lambda one: -len(one.group.rows))
 
 
@@ -136,7 +136,7 @@ def cells(row: Row) -> list[Any]:
     speedup = row.speedup.median if row.speedup else None
     kept = show_kept(row.budget, row.title)
     return [
-        row.title, kept, tokens and int(tokens.median), _rounded(speedup), _rounded(row.bound),
+        row.title, kept, tokens and int(tokens.median), _rounded(speedup), _rounded(row.estimate),
         *medians,
     ]  # fmt: skip
 

@@ -81,7 +81,7 @@ const drawLine = (svg, at, line, width) => {
   const ends = line.style === 'level'
     ? [[EDGE.left, places[0][1]], [width - EDGE.right, places[0][1]]] : places;
   make('polyline', {points: ends.join(' ')}, group);
-  if (line.style === 'bound') return;
+  if (line.style === 'dashed') return;
   line.points.forEach((point, i) => {
     const [x, y] = places[i];
     if (point.low !== null) {
@@ -144,7 +144,7 @@ const drawLegend = (figure) => {
     const swatch = make('svg', {width: 22, height: 12, 'aria-hidden': true, class: line.style});
     swatch.style.setProperty('--hue', colour(line));
     make('polyline', {points: '0 6 22 6'}, swatch);
-    if (line.style !== 'bound') mark(line, 11, 6, swatch);
+    if (line.style !== 'dashed') mark(line, 11, 6, swatch);
     one.prepend(swatch);
     one.addEventListener('pointerenter', () => point(line.name));
     one.addEventListener('pointerleave', () => point(undefined));

@@ -34,14 +34,14 @@ class Line:
     Attributes:
         name: in the legend, where the line is switched on and off.
         points: one at least.
-        style: "line"; "level" for a value that holds from left to right; "bound" for a dashed line
+        style: "line"; "level" for a value that holds from left to right; "dashed" for a dashed line
             without marks.
         place: decides colour and mark; the same in every plot for the same thing.
     """
 
     name: str
     points: Sequence[Point]
-    style: Literal["line", "level", "bound"] = "line"
+    style: Literal["line", "level", "dashed"] = "line"
     place: int = 1
 
 

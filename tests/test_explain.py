@@ -12,6 +12,8 @@ from hired.cli import main
 from hired.clip import read_tower
 from hired.comparison.explain import SINK, Explanation, Word, split_words
 from hired.comparison.gaze import attention_rows
+from hired.comparison.preview import Preview
+from hired.comparison.run import _device
 from hired.errors import InputError
 from hired.generate import as_encoder_outputs
 from hired.inputs import prepare
@@ -213,3 +215,21 @@ def test_outliers_are_measured_against_what_there_is_of_their_tile():
     looked[tile, patch] = 0.0
     found = Explanation("a", grid, (Word("a", looked, 0.5),), {}, cls).outliers
     assert found.nonzero().tolist() == [[tile, patch]]
+
+
+def test_nothing_looks_while_the_device_is_held(tiny):
+    """A look may wait for the device itself: on MPS for as long as it takes."""
+    model, processor = tiny
+    held = []
+
+    class Forgetful(Preview):
+        def look(self, image, *received):
+            taken = _device.acquire(blocking=False)
+            held.append(not taken)
+            if taken:
+                _device.release()
+            return self.encode(image, *received)
+
+    explain(model, processor, make_image(90, 150), "what is it ?", ("hired",), max_new_tokens=3,
+            eye=Forgetful(model, processor))  # fmt: skip
+    assert held and not any(held)

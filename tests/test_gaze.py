@@ -11,6 +11,7 @@ from hired.web import gaze_panel, uploads
 from hired.web.engine import Engine
 from hired.web.export import Record
 from hired.web.handlers import Handlers
+from hired.web.limits import Limits
 from hired.web.settings import Settings
 
 
@@ -62,3 +63,17 @@ def test_nothing_is_offered_before_a_run_or_of_another_picture(engine, tmp_path)
     assert gaze_panel.answer(handlers, other, run)["box"] == ""
     away = replace(run, about={"model": "another"})
     assert gaze_panel.offer(handlers, mine, away)["box"] == "", "its model is not here"
+
+
+@pytest.mark.parametrize(("limits", "says"), [
+    ({"new_tokens": 2}, "The answer may have"), ({"question": 5}, "The question has"),
+    ({"pixels_mp": 1}, "megapixels"),
+])  # fmt: skip
+def test_a_record_that_was_brought_keeps_to_the_limits(tiny, tmp_path, limits, says) -> None:
+    engine = Engine.holding(*tiny, name="tiny")
+    engine.limits = Limits(**limits)
+    path = str(tmp_path / "large.png")
+    make_image(1000, 1100).save(path)
+    image = uploads.keep_picture(path, make_image(1000, 1100))
+    run = Record("what is it ?", image, Settings(), [], {"model": "tiny"})
+    assert says in gaze_panel.answer(Handlers(engine), path, run)["box"]

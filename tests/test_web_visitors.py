@@ -138,6 +138,13 @@ def test_a_finished_run_is_kept_though_its_upload_is_gone(tiny, tmp_path) -> Non
     assert found.image["thumbnail"] and found.image["foreign"]
 
 
+def test_a_file_that_was_gone_and_came_back_is_known_again(tmp_path) -> None:
+    path, kept = tmp_path / "brought.png", make_image(60, 80)
+    assert uploads.digest(str(path)) is None
+    kept.save(path)
+    assert uploads.is_same(uploads.keep_picture(str(path), kept), str(path))
+
+
 def test_stop_signs_are_per_visitor_and_bounded() -> None:
     visitors = Visitors()
     visitors.expect("a")
@@ -151,6 +158,16 @@ def test_stop_signs_are_per_visitor_and_bounded() -> None:
     for index in range(MAX_RUNS * 2):
         visitors.expect(f"visitor {index}")
     assert len(visitors._stops) <= MAX_RUNS
+
+
+def test_a_crowd_in_the_queue_takes_no_stop_from_who_runs() -> None:
+    visitors = Visitors()
+    visitors.expect("ada")
+    with visitors.stopping("ada") as stops:
+        for index in range(MAX_RUNS * 2):
+            visitors.expect(f"visitor {index}")
+        assert len(visitors._stops) <= MAX_RUNS
+        assert visitors.stop("ada") and stops.everything.is_set()
 
 
 def test_a_visitor_has_one_run_and_is_not_locked_out_by_a_refused_one() -> None:

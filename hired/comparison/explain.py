@@ -187,10 +187,11 @@ def explain(
     eye = eye or Preview(model, processor)
     stock, selection = unwrap(model), eye.select(picture, as_selector(reader))
     asked = prepare(processor, eye.tower.fit, picture, question)
+    vision = eye.look(picture)  # it may wait for the device itself: not while it is held here
     watch = Stopwatch(eye.device)
     with device_turn(None), torch.inference_mode():
         ids = asked.input_ids  # one prompt: no padding to mask
-        packed = pack(stock, ids, None, [eye.look(picture)], [selection])
+        packed = pack(stock, ids, None, [vision], [selection])
         if answer is None:
             limit = {"max_new_tokens": max_new_tokens}
             answer = generate(stock, packed, _ignore, lambda: False, **limit).tokens

@@ -1,4 +1,6 @@
-"""The command line of the app: every flag can also be an environment variable, HIRED_<FLAG>."""
+"""The command line of the app: every flag but one can also be an environment variable,
+HIRED_<FLAG>; models off the allow-list are for who types the command.
+"""
 
 import argparse
 import os
@@ -22,7 +24,8 @@ def parse(
     parser = argparse.ArgumentParser(
         prog="python app.py",
         description="LLaVA-NeXT with and without HiRED, side by side.",
-        epilog="Every flag can be set in the environment too: --max-rate 60 is HIRED_MAX_RATE=60. "
+        epilog="Every flag but --unlisted can be set in the environment too: --max-rate 60 is "
+        "HIRED_MAX_RATE=60. "
         "Behind a proxy, set FORWARDED_ALLOW_IPS to its address or network; otherwise all who come "
         "through it count as one visitor. With * a visitor could pose as another.",
     )

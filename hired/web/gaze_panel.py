@@ -146,9 +146,11 @@ def answer(handlers: Handlers, path: str | None, kept: Record | None) -> Values:
         return {"box": ""}
     with plain_errors():
         try:
-            loaded, lanes = handlers.engine.get(), kept.settings.lanes
-            asked = read_image(path), kept.question, lanes, kept.settings.max_new_tokens
-            html, stock = show_looks(loaded, *asked)
+            limits, tokens = handlers.engine.limits, kept.settings.max_new_tokens
+            image = limits.check_image(read_image(path))
+            limits.check_asked(kept.question, tokens)  # a record may come from elsewhere
+            asked = image, kept.question, kept.settings.lanes, tokens
+            html, stock = show_looks(handlers.engine.get(), *asked)
         except HiredError as error:
             return {"box": fill("why", "unseen", words=error)}
         return {"box": html, **handlers.files(replace(kept, views=cover(kept.views, stock)))}

@@ -47,14 +47,18 @@ def read_image(path: str) -> Image.Image:
 
 
 @lru_cache(maxsize=64)
+def _digest(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def digest(path: str) -> str | None:
-    """SHA-256 of an uploaded file; None where the file is no longer there.
+    """SHA-256 of an uploaded file; None while the file is not there.
 
     It is kept by path, as gradio names the folders of uploads by their content.
     """
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return _digest(path)
     except OSError:
         return None
 

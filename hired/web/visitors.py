@@ -55,8 +55,9 @@ class Visitors:
             if known.begun or not known.everything.is_set():
                 raise InputError("Your last question is still being answered; press Stop first.")
             self._stops[visitor] = stops  # stopped before its turn, or lost on its way
-        while len(self._stops) > MAX_RUNS:  # visitors who left before their turn
-            self._stops.pop(next(iter(self._stops)), None)
+        waiting = [who for who, one in list(self._stops.items()) if not one.begun]
+        for who in waiting[: max(0, len(self._stops) - MAX_RUNS)]:  # left before their turn
+            self._stops.pop(who, None)
 
     def busy(self, visitor: str | None) -> bool:
         """Tell whether a run of this visitor is expected or goes on."""

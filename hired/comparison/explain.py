@@ -190,8 +190,7 @@ def explain(
     vision = eye.look(picture)  # it may wait for the device itself: not while it is held here
     watch = Stopwatch(eye.device)
     with device_turn(None), torch.inference_mode():
-        ids = asked.input_ids  # one prompt: no padding to mask
-        packed = pack(stock, ids, None, [vision], [selection])
+        packed = pack(stock, asked.input_ids, None, [vision], [selection])  # no padding to mask
         if answer is None:
             limit = {"max_new_tokens": max_new_tokens}
             answer = generate(stock, packed, _ignore, lambda: False, **limit).tokens

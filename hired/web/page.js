@@ -5,7 +5,7 @@
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
   root.lang = 'en';
 
-  // The form as it was before this page, if it is a reload: see survive.py.
+  // The form as it was before this page, if it is a reload: see form_memory.py.
   window.hiredAgain = performance.getEntriesByType('navigation')[0]?.type === 'reload';
   window.hiredKept = JSON.parse(sessionStorage.getItem('hired-form') ?? 'null');
   if (window.hiredKept) window.hiredKept.ran = sessionStorage.getItem('hired-running') === '1';
@@ -108,7 +108,9 @@
   // What Gradio draws without what a keyboard or a screen reader needs.
   const tidy = () => {
     oneStop();
-    if (one('.lane-form:empty')) window.hiredPanes?.();  // Gradio made a pane anew
+    const shown = Number(document.body.dataset.panes);
+    const anew = all('.lane-form:empty').some((row) => Number(row.dataset.index) < shown);
+    if (anew) window.hiredPanes?.();  // Gradio made a pane anew
     later ||= setTimeout(fewStops, 250);  // not in every frame of a run
     one('#live')?.setAttribute('aria-hidden', 'true');
     all('footer img:not([alt=""])').forEach((image) => image.setAttribute('alt', ''));

@@ -119,6 +119,50 @@ def test_answers_of_another_question_dim_and_say_so(page) -> None:
     settle(page)
 
 
+CHANGES = """() => new Promise((tell) => {
+  let found = 0;
+  const watch = new MutationObserver((news) => { found += news.length; });
+  watch.observe(document.body, {childList: true, subtree: true, characterData: true});
+  setTimeout(() => { watch.disconnect(); tell(found); }, 2000);
+})"""
+
+
+def test_a_page_at_rest_does_nothing(page) -> None:
+    """It drew itself anew in every frame, beside the model that it measures."""
+    page.wait_for_timeout(1500)
+    assert page.evaluate(CHANGES) < 10
+
+
+def test_an_answer_is_there_to_be_read_as_a_whole(page) -> None:
+    choose(page, "Six shapes on a quiet poster")
+    page.fill("#question textarea", "How many shapes are there?")
+    expect(page.locator("#note")).not_to_contain_text("Known answer")  # it was another question's
+    page.click("#run")
+    settle(page)
+    finish(page)
+    for pane in range(2):
+        answer = page.locator(f"#pane-{pane} .answer")
+        expect(answer).to_contain_text("There are")
+        assert answer.evaluate("(box) => box.scrollHeight - box.clientHeight") <= 1
+    expect(page.locator("#verdict .judged")).to_have_text("No known answer to judge by.")
+
+
+def test_a_recorded_sweep_can_be_saved(page) -> None:
+    page.get_by_role("tab", name="Sweep").click()
+    expect(page.locator("#sweep-bar")).to_contain_text("A recorded sweep")
+    with page.expect_download() as saved:
+        page.locator("#sweep-csv").click()
+    assert "The price of" in Path(saved.value.path()).read_text(encoding="utf-8")
+
+
+def test_answers_dim_while_a_budget_cannot_be_read(page) -> None:
+    choose(page, "Six shapes on a quiet poster")
+    page.locator(".lane-form[data-index='1'] .keep").fill("much")
+    expect(page.locator("#stale .stale")).to_contain_text("before a change that cannot be read")
+    page.locator(".lane-form[data-index='1'] .keep").fill("20%")
+    expect(page.locator("#stale .stale")).to_have_count(0)
+
+
 def test_a_photograph_gets_a_banner_and_no_verdict_on_its_answer(page) -> None:
     upload(page, PHOTOGRAPH)
     expect(page.locator("#note")).to_contain_text("python app.py --model auto")

@@ -33,7 +33,7 @@ def test_a_value_that_is_missing_or_unknown_is_an_error() -> None:
 
 
 def test_lines_of_a_template_are_joined() -> None:
-    stale = fill("page", "stale", at=" at 20 %", changed="budget")
+    stale = fill("page", "stale", at=" at 20 %", changed="the change of the budget")
     assert "\n" not in stale and "  " not in stale
     assert 'Answers at 20 %, before the change of the budget. <button type="button"' in stale
 

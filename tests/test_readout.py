@@ -58,7 +58,7 @@ def test_newlines_that_are_kept_are_counted_in_the_line(select) -> None:
         ("hired:budget=0", "Patches to keep, per image: a whole number from 1; got 0."),
         ("hired:budget=-5", "got -5."),
         ("hired:budget=2.5", "got 2.5."),
-        ("hired:budget=", "the box is empty."),
+        ("hired:budget=", "Budget: the box is empty. Type a share such as 20% or a count."),
         ("hired:alpha=", "α: the box is empty."),
         ("hired:alpha=7", "alpha is a number from 0 to 1; got '7'"),
         ("random:seed=", "Seed: the box is empty."),

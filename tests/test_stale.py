@@ -7,7 +7,7 @@ from asking import shared
 from conftest import make_image
 from test_web import ABOUT, HIRED, STOCK
 
-from hired.web import form_changes, uploads
+from hired.web import stale, uploads
 from hired.web.export import Record, from_json, to_json
 from hired.web.settings import Settings
 
@@ -39,9 +39,7 @@ def kept(picture):
 def test_a_change_of_the_settings_is_named(kept, picture, change, words) -> None:
     asked = shared(**change)
     assert (
-        form_changes.changes_since(
-            kept, picture, f" {QUESTION} ", asked, small=False, model="shapes"
-        )
+        stale.changes_since(kept, picture, f" {QUESTION} ", asked, small=False, model="shapes")
         == words
     )
 
@@ -50,34 +48,34 @@ def test_a_change_of_picture_or_question_is_named(kept, picture, tmp_path) -> No
     other = tmp_path / "b.png"
     make_image(60, 81).save(other)
     usual = Settings()
-    assert form_changes.changes_since(
-        kept, str(other), QUESTION, usual, small=False, model="shapes"
-    ) == ["picture"]
-    assert form_changes.changes_since(kept, None, QUESTION, usual, small=False, model="shapes") == [
+    assert stale.changes_since(kept, str(other), QUESTION, usual, small=False, model="shapes") == [
         "picture"
     ]
-    assert (
-        form_changes.changes_since(kept, None, QUESTION, usual, small=True, model="shapes") == []
-    ), "its thumbnail is shown"
-    assert form_changes.changes_since(
-        kept, picture, "Another?", usual, small=False, model="shapes"
-    ) == ["question"]
+    assert stale.changes_since(kept, None, QUESTION, usual, small=False, model="shapes") == [
+        "picture"
+    ]
+    assert stale.changes_since(kept, None, QUESTION, usual, small=True, model="shapes") == [], (
+        "its thumbnail is shown"
+    )
+    assert stale.changes_since(kept, picture, "Another?", usual, small=False, model="shapes") == [
+        "question"
+    ]
 
 
 def test_the_notice_says_what_the_answers_are_of_and_offers_run(kept, picture) -> None:
-    said = form_changes.notice(kept, None, "Another?", shared(budget=0.5), False, "shapes")
+    said = stale.notice(kept, None, "Another?", shared(budget=0.5), False, "shapes")
     assert "Answers at 20 %, before the change of the picture, question and budget." in said
     assert 'class="run-again">Run</button>' in said
-    assert form_changes.notice(kept, picture, QUESTION, Settings(), False, "shapes") == ""
-    assert form_changes.notice(None, picture, QUESTION, Settings(), False, "shapes") == ""
+    assert stale.notice(kept, picture, QUESTION, Settings(), False, "shapes") == ""
+    assert stale.notice(None, picture, QUESTION, Settings(), False, "shapes") == ""
     counted = replace(kept, settings=shared(budget=64))
-    assert "Answers at 64 patches," in form_changes.notice(
+    assert "Answers at 64 patches," in stale.notice(
         counted, picture, QUESTION, Settings(), False, "shapes"
     )
 
 
 def test_answers_of_another_model_are_known_as_such(kept, picture) -> None:
-    said = form_changes.notice(kept, picture, QUESTION, Settings(), False, "loaded since")
+    said = stale.notice(kept, picture, QUESTION, Settings(), False, "loaded since")
     assert "before the change of the model." in said
 
 

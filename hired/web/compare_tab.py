@@ -23,7 +23,6 @@ from hired.web.settings import MOST, Settings
 from hired.web.share_panel import Shared, add_share_panel
 from hired.web.verdict import verdict
 
-SIDES = ("left", "right", "third", "fourth")
 REVEAL = """() => {  // a phone has the panes far below the button that fills them
   if (innerWidth >= 900) return;
   const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
@@ -188,12 +187,12 @@ def _happens() -> Shown:
     stale = gr.HTML("", elem_id="stale")
     sides, halts = [], []
     with gr.Row(elem_id="panes"):
-        for index, name in enumerate(SIDES):
+        for index in range(MOST):
             with gr.Column(elem_classes="side", min_width=280, elem_id=f"side-{index}"):
                 gr.HTML(fill("page", "lane_row", index=index), elem_classes="lane-row")
                 first = render.pane(views[index], index)
                 sides.append(gr.HTML(first, elem_id=f"pane-{index}"))
-                words = f"Stop the {name} side"
+                words = f"Stop pane {index + 1}"
                 halts.append(gr.Button(words, size="sm", elem_classes="halt", visible=False))
     with gr.Column(elem_id="judged"):
         judged = gr.HTML(verdict(views[:2]), elem_id="verdict")

@@ -114,7 +114,9 @@ def _check_budget(text: str) -> None:
     label, allowed = (
         (RATE_LABEL, "a number up to 100") if rate else (COUNT_LABEL, "a whole number from 1")
     )
-    if text in ("", "%"):
+    if not text:
+        raise SettingError("Budget: the box is empty. Type a share such as 20% or a count.")
+    if text == "%":
         raise SettingError(f"{label}: {allowed}; the box is empty. Type a number.")
     try:
         number = float(text.removesuffix("%"))

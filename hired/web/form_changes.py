@@ -16,16 +16,15 @@ from PIL import Image
 
 from hired.errors import HiredError, InputError
 from hired.models.auto import real_model
-from hired.web import examples, form, render
+from hired.web import examples, form, render, stale
 from hired.web.blocks import Parts, Values, listen, pick, plain_errors
 from hired.web.examples import Example
 from hired.web.export import Record
 from hired.web.handlers import Handlers, idle_views
 from hired.web.markup import fill
-from hired.web.pane_state import budget_of, budget_words
 from hired.web.queues import LOOK, NOTE, OPEN, QUIET
 from hired.web.settings import Settings
-from hired.web.uploads import is_same, read_image
+from hired.web.uploads import read_image
 
 SPACING_MS = 60  # the least time from one turn to the next
 # All changes that wait for the same moment are one turn: they give the same number.
@@ -51,58 +50,6 @@ def take_turns(name: str, changes: Sequence[Any]) -> Any:
     return turn.change
 
 
-def changes_since(
-    kept: Record, path: str | None, question: str, settings: Settings, small: bool, model: str
-) -> list[str]:
-    """Parts of the form that differ from a run, in words.
-
-    Args:
-        kept: the run.
-        path: the picture of the form.
-        question: of the form.
-        settings: of the form.
-        small: whether the run's own thumbnail stands in the place of a picture.
-        model: what would answer now.
-    """
-    ran = kept.settings
-    found = []
-    if kept.about.get("model") != model:
-        found.append("model")
-    if not (small and not path) and not is_same(kept.image, path):
-        found.append("picture")
-    if question.strip() != kept.question.strip():
-        found.append("question")
-    pairs = list(zip(settings.lanes, ran.lanes, strict=False))
-    if [lane.name for lane in settings.lanes] != [lane.name for lane in ran.lanes]:
-        found.append("methods")
-    pairs = [(new, old) for new, old in pairs if new.name == old.name]
-    if any(repr(budget_of(new)) != repr(budget_of(old)) for new, old in pairs):
-        found.append("budget")
-    others = any(replace(new, budget=old.budget) != old for new, old in pairs)
-    if others or settings.max_new_tokens != ran.max_new_tokens:
-        found.append("settings")
-    return found
-
-
-def notice(
-    kept: Record | None,
-    path: str | None,
-    question: str,
-    settings: Settings,
-    small: bool,
-    model: str,
-) -> str:
-    """Note that the answers are of another form, with a button to run; empty where they are not."""
-    found = changes_since(kept, path, question, settings, small, model) if kept else []
-    if not kept or not found:
-        return ""
-    lanes = kept.settings.lanes
-    budgets = dict.fromkeys(filter(None, map(budget_words, lanes)))
-    at = f" at {' and '.join(budgets)}" if budgets else ""
-    words = " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
-    return fill("page", "stale", at=at, changed=words)
-
-
 class FormChanges:
     """Handlers of the left column's changes around those of the page."""
 
@@ -119,6 +66,11 @@ class FormChanges:
         listen(
             partial(gr.on, [asked.image.clear, asked.question.input]),
             lambda: {"known": {}, "note": "", "brought": ""}, {}, told, **quiet,
+        )  # fmt: skip
+        known = pick(asked.parts, "known", "note")
+        listen(  # pasted or put there by a program: only what is typed is `input`
+            asked.question.change, _forget_another_s, {**pick(asked.parts, "question"), **known},
+            known, **quiet,
         )  # fmt: skip
         # Only what cannot be read changes the box: gradio makes an updated one anew, without ours.
         checked = asked.image.upload(_check, asked.image, None, **quiet)
@@ -217,15 +169,21 @@ class FormChanges:
         """Tell of which form the answers are, where the form has changed since."""
         try:
             settings = form.read(**fields)
-        except HiredError:  # a number half typed
-            return {"stale": ""}
+        except HiredError:  # a number half typed; the picture's place says what is wrong
+            return {"stale": stale.dim(last, "a change that cannot be read") if last else ""}
         form_now = path, question or "", settings, bool(brought)
-        return {"stale": notice(last, *form_now, self.handlers.engine.model)}
+        return {"stale": stale.notice(last, *form_now, self.handlers.engine.model)}
 
 
 def _compared(asked: Any, last: gr.State) -> Parts:
     """Components that are compared with the last run."""
     return {"last": last, **pick(asked.parts, "brought", "path", "question", *form.FIELDS)}
+
+
+def _forget_another_s(question: str | None, known: dict[str, str], note: str) -> Values:
+    """Drop a known answer, and the note that tells it, where another question is asked."""
+    alien = bool(known) and question not in known
+    return {"known": {} if alien else known, "note": "" if alien else note}
 
 
 def _check(path: str | None) -> None:

@@ -120,6 +120,9 @@ def _bytes(values: NDArray[Any]) -> str:
     return base64.b64encode(values.round().astype(np.uint8).tobytes()).decode()
 
 
+GONE = "That run was about another picture than the one here. Ask about this one first."
+
+
 def add_gaze_panel(handlers: Handlers, image: gr.Image, shared: Any) -> gr.HTML:
     """The box, wired: offered after every run of the picture shown, filled when asked for.
 
@@ -142,8 +145,10 @@ def offer(handlers: Handlers, path: str | None, kept: Record | None) -> Values:
 
 def answer(handlers: Handlers, path: str | None, kept: Record | None) -> Values:
     """Show what the answers looked at, or why that cannot be told; and files that tell it too."""
-    if not path or not kept or zerogpu.BORROWED or not handlers.shows(path, kept):
+    if not kept or zerogpu.BORROWED:
         return {"box": ""}
+    if not path or not handlers.shows(path, kept):
+        return {"box": fill("why", "unseen", words=GONE)}
     with plain_errors():
         try:
             limits, tokens = handlers.engine.limits, kept.settings.max_new_tokens

@@ -69,7 +69,8 @@ def add_sweep_tab(handlers: Handlers, asked: Any, tabs: gr.Tabs, tab: gr.Tab) ->
     ended = sweeps.wire(start, stop, sweeps.run, reads, shown)
     listen(ended.then, _files, kept, saves, queue=False, **QUIET)
     opened = {**pick(asked.parts, "path", "question", "known"), **kept}
-    listen(tab.select, sweeps.open, opened, {"about": about, **shown}, **LOOK, **QUIET)
+    there = listen(tab.select, sweeps.open, opened, {"about": about, **shown}, **LOOK, **QUIET)
+    listen(there.then, _files, kept, saves, queue=False, **QUIET)
     listen(
         shown["cells"].click, sweeps.open_run, {**pick(asked.parts, "path"), **kept},
         {"tabs": tabs, **asked.reopened}, **FREE, **QUIET,

@@ -98,7 +98,7 @@ class LogitsWatch(LogitsProcessor):
         if self._copy is None:
             self._copy = torch.zeros((), dtype=torch.bool, pin_memory=scores.is_cuda)
         if self._bad is not None:
-            bad = bad | self._bad
+            bad = bad | self._bad.to(bad.device)  # a drafting model may be elsewhere
         elif self.packed.finite is not None:
             bad = bad | ~self.packed.finite.to(bad.device)
         self._bad = bad

@@ -18,7 +18,8 @@ import hired
 from hired import lmms
 from hired.cli import main
 from hired.comparison.preview import Preview
-from hired.lmms.prompts import ask_batch, cut_at, generate_settings
+from hired.errors import SettingError
+from hired.lmms.prompts import ask_batch, cut_at, generate_settings, read_batch_size
 from hired.selectors import build
 from hired.shapes.evaluate import answer_all, is_right
 from hired.shapes.pictures import ask_about, render
@@ -154,3 +155,10 @@ def test_lmms_evals_own_adapter_takes_the_wrapped_model():
     full = ask(stock)
     assert full and ask(HiredModel(stock, "full")) == full
     assert ask(HiredModel(stock, build("hired", budget=1))) not in ("", full)
+
+
+@pytest.mark.parametrize("value", ["auto", "0", "-1", "2.5", "", 0])
+def test_a_batch_size_that_is_none_is_refused(value):
+    assert [read_batch_size(size) for size in (3, "8")] == [3, 8]
+    with pytest.raises(SettingError, match="batch_size is a whole number from 1"):
+        read_batch_size(value)

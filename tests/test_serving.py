@@ -98,6 +98,7 @@ def test_every_other_method_survives_the_way_to_the_worker(name) -> None:
     [
         ({"budget": 2.0}, "A budget is a rate"),
         ({"method": "best"}, "method is one of"),
+        ({"method": ["hired"]}, r"method is one of .*; got \['hired'\]"),
         ({"seed": 3}, "has no setting 'seed'"),
         ("20%", "is an object such as"),
         ({"newline": "cols"}, "newline is one of"),

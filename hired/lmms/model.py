@@ -18,7 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from hired.errors import InputError
-from hired.lmms.prompts import ask_batch, cut_at, generate_settings
+from hired.lmms.prompts import ask_batch, cut_at, generate_settings, read_batch_size
 from hired.models.load import load
 from hired.selectors import build, read_settings
 from hired.wrapper import HiredModel
@@ -36,7 +36,8 @@ class HiredLmms(lmms):
         settings: of the method, its budget among them.
 
     Raises:
-        SettingError: the method does not have such a setting, or it is out of range.
+        SettingError: the method does not have such a setting, or it is out of range; or
+            batch_size is no number.
         ModelError, MemoryShortage: the model cannot be loaded.
     """
 
@@ -57,7 +58,7 @@ class HiredLmms(lmms):
         selector = build(method, **read_settings(method, settings))
         model, self.processor = load(pretrained, quantization, device, dtype)
         self.wrapped = HiredModel(model, selector)
-        self.batch_size = int(batch_size)
+        self.batch_size = read_batch_size(batch_size)
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
         """Answers in the order of the requests; those with the same settings share batches."""

@@ -11,6 +11,7 @@ from PIL import Image
 from transformers import BatchFeature
 
 from hired.clip import read_tower
+from hired.errors import SettingError
 from hired.images import open_image
 from hired.inputs import grid_for, prompt_ids
 from hired.wrapper import HiredModel
@@ -53,6 +54,19 @@ def _pad(ids: list[list[int]], pad: int) -> BatchFeature:
     rows = [[pad] * (length - len(row)) + row for row in ids]
     masks = [[0] * (length - len(row)) + [1] * len(row) for row in ids]
     return BatchFeature({"input_ids": torch.tensor(rows), "attention_mask": torch.tensor(masks)})
+
+
+def read_batch_size(value: int | str) -> int:
+    """Questions at once, as lmms-eval's command line has them.
+
+    Raises:
+        SettingError: it is no whole number from 1; `auto` is not known here.
+    """
+    if not str(value).isdecimal() or int(value) < 1:
+        raise SettingError(
+            f"batch_size is a whole number from 1, as no size is found by itself; got {value!r}."
+        )
+    return int(value)
 
 
 def generate_settings(asked: dict[str, Any]) -> dict[str, Any]:

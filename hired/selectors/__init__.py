@@ -46,7 +46,7 @@ def method(name: str) -> type[Selector]:
     Raises:
         SettingError: there is no such method.
     """
-    if name not in SELECTORS:
+    if not isinstance(name, str) or name not in SELECTORS:
         raise SettingError(
             f"method is one of {', '.join(SELECTORS)}; got {name!r}.{nearest(str(name), SELECTORS)}"
         )

@@ -262,9 +262,8 @@ def check_gpu(args: argparse.Namespace) -> int:
     from hired.gpu_check import run_check, save
     from hired.terminal import show_check
 
-    record = run_check(
-        args.model, args.device, args.repeats, tell=_progress, checkpoint=args.checkpoint
-    )
+    given = args.model, args.device, args.repeats, _progress, args.checkpoint
+    record = run_check(*given, keep=lambda found: save(found, args.json))
     path = save(record, args.json)
     show_check(record)
     print(f"Recorded in {path}")

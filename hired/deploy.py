@@ -23,8 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NEEDED = ("app.py", "README.md", "LICENSE", "requirements.txt", "hired", "assets")
 LEFT_OUT = ("*/__pycache__/*", "*.pyc", "*/.*", ".*")
 SPACE_TORCH = "torch==2.11.0"  # the newest that ZeroGPU has
-HARDWARE = ("cpu-basic", "cpu-upgrade", "zero-a10g", "t4-small", "t4-medium", "l4x1", "l40sx1",
-            "a10g-small", "a10g-large", "a100-large", "h200")  # fmt: skip
+HARDWARE = tuple(one.value for one in SpaceHardware)
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

@@ -96,7 +96,7 @@ class LogitsWatch(LogitsProcessor):
         rows = ~(scores.amax(dim=-1, keepdim=True) < torch.inf)  # NaN is not smaller either
         bad = rows.any()
         if self._copy is None:
-            self._copy = torch.zeros((), dtype=torch.bool, pin_memory=scores.is_cuda)
+            self._copy = torch.zeros((), dtype=torch.bool, device="cpu", pin_memory=scores.is_cuda)
         if self._bad is not None:
             bad = bad | self._bad.to(bad.device)  # a drafting model may be elsewhere
         elif self.packed.finite is not None:

@@ -52,7 +52,7 @@ class Metrics:
         peak_bytes: peak above the resting level of this lane.
         peak_is_approximate: not read from the allocator (CPU, MPS), of one of several devices, or
             read while another lane ran.
-        contended: measured while another lane ran.
+        contended: measured while another lane or a preview ran.
     """
 
     visual_tokens: int | None = None

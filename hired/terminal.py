@@ -163,7 +163,7 @@ def verdict(baseline: Step, other: Step) -> str:
     same = "same answer" if other.text.strip() == baseline.text.strip() else "different answer"
     times = f"first token after {seconds(ours.ttft_s)} instead of {seconds(stock.ttft_s)}"
     if stock.contended or ours.contended:
-        return f"{tokens} · {cache} · {same} · raced: their times are shared and not compared"
+        return f"{tokens} · {cache} · {same} · the device was shared: times are not compared"
     return f"{tokens} · {cache} · {same} · {times} in one run each: no comparison of speed"
 
 

@@ -9,7 +9,8 @@ from conftest import make_image, make_tiny, prompt
 
 from hired import HiredModel
 from hired.clip import read_tower
-from hired.pack import pack
+from hired.generate import LogitsWatch
+from hired.pack import Packed, pack
 from hired.selectors import SELECTORS, build
 from hired.taps import cls_attention, received_attention
 from hired.wrapper import look, select
@@ -36,6 +37,14 @@ def test_a_default_device_moves_nothing(asked, name):
         packed = pack(model, inputs["input_ids"], None, [vision], [found])
     assert torch.equal(usual.mask, found.mask)
     assert packed.input_ids.device == packed.attention_mask.device == torch.device("cpu")
+
+
+def test_the_host_s_copy_of_a_flag_is_on_the_host(asked):
+    """CUDA cannot pin memory of its own."""
+    watch = LogitsWatch(asked[0], Packed(torch.zeros(1, 1).long(), torch.ones(1, 1), []))
+    with torch.device("meta"):
+        watch(torch.zeros(1, 1).long(), torch.zeros(1, 8, device="cpu"))
+    watch.check()
 
 
 @pytest.mark.parametrize("name", SELECTORS)

@@ -117,7 +117,7 @@ def test_what_is_recorded_is_not_measured_again(record, tiny, tmp_path, monkeypa
     real = speed._measure
     monkeypatch.setattr(speed, "_measure", lambda *args: (measured.append(args[1]), real(*args))[1])
     run_sweep(SMALL, path, "again", "cpu", models={"tiny": tiny})
-    assert measured == list(SMALL.entries)  # the last round and no other
+    assert measured == list(SMALL.entries)[::-1]  # the last round and no other
     lines = read_lines(path)
     assert [line["kind"] for line in lines] == ["session", *["round"] * 3, "session", "round"]
     assert lines[-1]["session"] == 1 and len(rounds_in(lines)) == 4
@@ -184,7 +184,7 @@ def test_the_bound_is_amdahls():
     assert (hired.metrics["ttft_s"].median, hired.metrics["ttft_s"].high) == (4.0, 5.0)
 
 
-def test_text_of_the_prompt_counts_in_the_bound_and_failures_are_told():
+def test_text_of_the_prompt_counts_in_the_estimate_and_failures_are_told():
     gone = {"method": "hired", "budget": 0.4, "settings": {}, "error": "The device ran out."}
     short = {"visual_tokens": 200, "prompt_tokens": 600}
     full = lane("full", None, prompt_tokens=600)
@@ -195,6 +195,8 @@ def test_text_of_the_prompt_counts_in_the_bound_and_failures_are_told():
     (group,) = summarise_rounds([a_round(0, lost, lane("hired", 0.2, **short))])
     assert group.rows[1].estimate is None and group.rows[1].metrics["ttft_s"].median == 10.0
     assert "The device ran out." in make_report([SESSION, a_round(0, lost, gone)])
+    some = [a_round(0, full, gone), a_round(1, full, {**lane("hired", 0.4), "settings": {}})]
+    assert "| `hired`, 1 of 2 runs | 40 % |" in make_report([SESSION, *some])
 
 
 def cells(text, start):

@@ -63,7 +63,7 @@ def test_times_come_with_their_spread() -> None:
         "First token after 0.20 s (median of 3 runs, 0.18 s to 0.31 s)"
     )
     raced = replace(HIRED, metrics=HIRED.metrics | {"contended": True})
-    assert "Raced: the times are shared" in card.figures(raced, kept)
+    assert "The device was shared: no times" in card.figures(raced, kept)
     assert not any("First token" in line for line in card.figures(raced, kept))
 
 

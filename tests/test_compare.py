@@ -171,6 +171,7 @@ class Broken(Selector):
         (torch.OutOfMemoryError("CUDA out of memory"), "ran out of memory"),
         (MemoryError(), "ran out of memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "ran out of memory"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"), "ran out of memory"),
         (SettingError("heads must be small; got 9."), "heads must be small"),
     ],
     ids=str,

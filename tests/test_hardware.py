@@ -7,9 +7,11 @@ import time
 import psutil
 import pytest
 import torch
+from transformers import LlavaNextForConditionalGeneration
 
-from hired.errors import ModelError
+from hired.errors import MemoryShortage, ModelError
 from hired.models.hardware import free_bytes, pick_device, pick_dtype, run_aside, versions
+from hired.models.load import load
 
 
 def test_cpu_computes_in_float32_unless_told() -> None:
@@ -80,3 +82,18 @@ def test_versions_are_read_from_the_disk_once(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", pytest.fail)
     first["torch"] = "changed by who asked"
     assert versions()["torch"] == torch.__version__
+
+
+@pytest.mark.parametrize("error", [
+    MemoryError(), RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+], ids=str)  # fmt: skip
+def test_a_lack_of_memory_is_no_damaged_file(monkeypatch, error) -> None:
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(LlavaNextForConditionalGeneration, "from_pretrained", refuse)
+    with pytest.raises(MemoryShortage, match="ran out while loading"):
+        load("shapes", device="cpu")

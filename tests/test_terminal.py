@@ -34,7 +34,7 @@ def test_one_run_is_told_as_measured_and_claims_no_speed() -> None:
     )
     assert verdict(stock, stock).startswith("as many visual tokens · as much KV cache · same answ")
     raced = Step(1, "done", "no", metrics=metrics(contended=True))
-    assert verdict(stock, raced).endswith("raced: their times are shared and not compared")
+    assert verdict(stock, raced).endswith("the device was shared: times are not compared")
 
 
 def test_an_answer_that_was_stopped_is_not_compared(capsys) -> None:

@@ -8,9 +8,10 @@ from asking import shared
 from conftest import make_image
 from serving import before_each_step
 
+from hired.comparison.lane import Lane
 from hired.comparison.run import device_turn
 from hired.errors import ModelError, SettingError
-from hired.selectors import SELECTORS
+from hired.selectors import SELECTORS, build
 from hired.web import engine as engine_module
 from hired.web import explain_tab, form, pictures, runs
 from hired.web import sweep as sweep_module
@@ -58,6 +59,27 @@ def test_swapped_run_begins_with_the_second_pane(engine, image) -> None:
             break
         if views[1].phase != "waiting":
             assert views[0].phase == "waiting" or views[1].ended
+
+
+def test_a_lane_that_a_preview_met_is_marked(engine, image) -> None:
+    """A preview waits for a while only; what was measured meanwhile is not compared."""
+    loaded = engine.get()
+
+    def metrics(meet):
+        lane, long = Lane("a", build("hired")), {"max_new_tokens": 60, "min_new_tokens": 60}
+        steps = loaded.compare(image, QUESTION, [lane], **long)
+        for step in steps:
+            if step.phase == "decode":
+                meet()
+        return step.metrics
+
+    def preview():
+        with device_turn(0):
+            pass
+
+    assert not metrics(lambda: None).contended
+    assert metrics(preview).contended
+    assert not metrics(lambda: None).contended
 
 
 def test_a_new_image_is_not_looked_at_beside_a_lane_that_is_measured(engine, monkeypatch) -> None:

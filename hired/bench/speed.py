@@ -15,6 +15,7 @@ from hired.bench.session import Progress, Tell, describe_session
 from hired.bench.speed_plan import Round, Sweep, make_question
 from hired.comparison.lane import Prompt, run_lane
 from hired.errors import SettingError
+from hired.generate import input_device
 from hired.metrics import release_memory
 from hired.models.hardware import pick_device
 from hired.models.load import describe, load
@@ -90,14 +91,15 @@ def _run_round(
 ) -> None:
     """Every lane once, then one line in the record."""
     prompt, lanes = _prompt(one, model, processor), []
-    for entry in one.entries:
+    turn = -1 if one.repeat % 2 else 1  # every other round backwards: what drifts is no lane's gain
+    for entry in one.entries[::turn]:
         progress.step(f"{one.model} · batch {one.batch} · {entry.title} {entry.budget or ''}")
         lanes.append(_measure(prompt, entry))
     about = _plain(one)
     about["protocol"] = protocol
     about["load"] = psutil.getloadavg()[0]  # of the last minute: other programs' too
     about["model"] = {**describe(prompt.model), "name": one.model}
-    record.add(one.key, about, lanes)
+    record.add(one.key, about, lanes[::turn])
 
 
 def _plain(one: Round) -> dict[str, Any]:
@@ -119,10 +121,13 @@ def _prompt(one: Round, model: Any, processor: Any) -> Prompt:
 
 
 def _warm_up(one: Round, model: Any, processor: Any, times: int) -> None:
-    """Run the baseline and the first method without recording them."""
+    """Run lanes without recording them: on a CPU the baseline and the first method, elsewhere all,
+    as kernels are chosen, loaded and tuned by shape.
+    """
     prompt = _prompt(one, model, processor)  # the round makes a preparation of its own
+    cold = one.entries[:2] if input_device(model).type == "cpu" else one.entries
     for _ in range(times):
-        for entry in one.entries[:2]:
+        for entry in cold:
             _measure(prompt, entry)
 
 

@@ -36,7 +36,7 @@ class Row:
 
     Attributes:
         title, budget: the method with its settings, and what it was to keep.
-        runs: repeats that ended well.
+        runs, of: repeats that ended well, and all.
         metrics: metric -> spread; tokens per second count the whole batch.
         speedup: TTFT of the baseline over this one's in the same round; None without a baseline.
         estimate: of `speedup` were prefill in proportion to its tokens; None without a baseline.
@@ -46,6 +46,7 @@ class Row:
     title: str
     budget: float | int | None
     runs: int
+    of: int
     metrics: dict[str, Spread]
     speedup: Spread | None = None
     estimate: float | None = None
@@ -120,7 +121,7 @@ def _row(pairs: list[tuple[dict[str, Any], dict[str, Any] | None]], batch: int) 
     title = title_of(first["method"], first["settings"])
     good = [(lane["metrics"], full) for lane, full in pairs if "metrics" in lane]
     if not good:
-        return Row(title, first["budget"], 0, {}, error=first["error"])
+        return Row(title, first["budget"], 0, len(pairs), {}, error=first["error"])
     values = [_per_batch(metrics, batch) for metrics, _ in good]
     spreads = {
         name: _spread([one[name] for one in values])
@@ -129,9 +130,9 @@ def _row(pairs: list[tuple[dict[str, Any], dict[str, Any] | None]], batch: int) 
     }
     both = [(metrics, full) for metrics, full in good if full is not None]
     if not both:
-        return Row(title, first["budget"], len(good), spreads)
+        return Row(title, first["budget"], len(good), len(pairs), spreads)
     speedup = _spread([full["ttft_s"] / metrics["ttft_s"] for metrics, full in both])
-    return Row(title, first["budget"], len(good), spreads, speedup, _estimate(both))
+    return Row(title, first["budget"], len(good), len(pairs), spreads, speedup, _estimate(both))
 
 
 def _estimate(both: list[tuple[dict[str, Any], dict[str, Any]]]) -> float:

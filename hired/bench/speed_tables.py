@@ -154,8 +154,8 @@ def published_times() -> str:
 def _notes(lines: Sequence[dict[str, Any]], groups: Sequence[Group]) -> str:
     notes = [
         "Medians over the repeats, lowest to highest in brackets. Speed-up: time to the first "
-        "token of `full` over the method's, in the same round. Bound: what Amdahl's law allows if "
-        "preprocessing and vision stay and prefill shrinks with its tokens, selection free.",
+        "token of `full` over the method's, in the same round. Estimate: Amdahl's law if "
+        "preprocessing and vision stay and prefill shrinks in proportion to its tokens.",
     ]
     threads = lines[0]["threads"]
     busiest = max(one["load"] for one in rounds_in(lines))
@@ -179,7 +179,8 @@ def _notes(lines: Sequence[dict[str, Any]], groups: Sequence[Group]) -> str:
 
 
 def _name(row: Row) -> list[str]:
-    return [f"`{row.title}`", show_kept(row.budget, row.title)]
+    some = f", {row.runs} of {row.of} runs" if 0 < row.runs < row.of else ""
+    return [f"`{row.title}`{some}", show_kept(row.budget, row.title)]
 
 
 def _count(spread: Spread) -> str:

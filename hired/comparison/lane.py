@@ -5,8 +5,8 @@ Runs to its end in the calling thread and tells how far it is; nothing it does t
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -22,7 +22,7 @@ from hired.errors import HiredError, InputError, MemoryShortage, SettingError
 from hired.generate import devices_of, generate
 from hired.inputs import Inputs, prepare
 from hired.metrics import MemoryProbe, Metrics, Stopwatch, release_memory, summarise
-from hired.models.hardware import explain_unsupported
+from hired.models.hardware import explain_unsupported, is_shortage
 from hired.pack import Packed, pack
 from hired.phases import PREFILL, PREPROCESS
 from hired.selectors import Selector, as_selector
@@ -158,13 +158,39 @@ def run_lane(
         release_memory()  # the error held what the lane had
 
 
+class Beside:
+    """Work that goes on beside the lanes, as it waited long enough for their end."""
+
+    def __init__(self) -> None:
+        self._begun = self._over = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """One piece of such work."""
+        with self._lock:
+            self._begun += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._over += 1
+
+    @property
+    def mark(self) -> int:
+        """A number that stays the same while there is none of it, and only then."""
+        with self._lock:
+            return self._begun if self._begun == self._over else -1 - self._begun - self._over
+
+
+BESIDE = Beside()
+
+
 def explain(error: Exception) -> str:
     """An error in words for the user; unexpected ones go to the log with their trace."""
     if isinstance(error, HiredError):
         return str(error)
-    text = str(error).lower()
-    short = ("out of memory", "can't allocate memory", "not enough memory")
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(s in text for s in short):
+    if is_shortage(error):
         return str(
             MemoryShortage(
                 "The device ran out of memory in this lane. Lower the budget or the number of "
@@ -183,6 +209,7 @@ def _measure(
     tower = read_tower(prompt.model)
     device, *others = devices_of(prompt.model)
     tell(phase=PREPROCESS.name)
+    alone = BESIDE.mark
     inputs = prompt.prepared.take(lambda: _prepare(prompt, tower, device))
     if stopped():
         return None
@@ -211,6 +238,7 @@ def _measure(
             stopped,
             **prompt.generate_kwargs,
         )
+    contended = contended or alone < 0 or alone != BESIDE.mark
     return summarise(watch, probe, selections[0], inputs.prompt_tokens, answer, contended)
 
 

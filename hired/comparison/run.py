@@ -7,7 +7,7 @@ for its own vision pass, so that its time to first token is honest.
 import threading
 import weakref
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from PIL import Image
 
 from hired.clip import read_tower
 from hired.comparison.lane import (
+    BESIDE,
     Lane,
     Preparation,
     Prompt,
@@ -116,10 +117,13 @@ def _check(
 
 @contextmanager
 def device_turn(patience_s: float | None) -> Iterator[None]:
-    """Work beside no comparison, so that it spoils no measurement, or after `patience_s` anyway."""
+    """Work beside no comparison, so that it spoils no measurement, or after `patience_s` anyway:
+    then the lanes that it meets are marked as contended.
+    """
     taken = _device.acquire(timeout=-1 if patience_s is None else patience_s)
     try:
-        yield
+        with nullcontext() if taken else BESIDE.one():
+            yield
     finally:
         if taken:
             _device.release()

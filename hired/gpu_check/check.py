@@ -53,6 +53,7 @@ def run_check(
     repeats: int | None = None,
     tell: Tell = lambda line: None,
     checkpoint: str | None = None,
+    keep: Callable[[dict[str, Any]], object] = lambda record: None,
 ) -> dict[str, Any]:
     """Look at everything and judge it; the record is what is saved.
 
@@ -62,6 +63,7 @@ def run_check(
         repeats: runs to take medians of; default 5 on a GPU, 1 elsewhere.
         tell: gets one line per step of progress.
         checkpoint: a real model to ask; without one the first of the allow-list in the cache.
+        keep: gets the record after each precision, should the check be ended before its end.
 
     Returns:
         "passed" is true where nothing failed, something was checked, and at least one precision
@@ -77,19 +79,24 @@ def run_check(
     at_least(1, repeats=repeats)
     name = model or (FULL_SIZE if gpu else SMALL_SIZE)
     clock = _Clock(tell)
-    runs = [
-        _examine(name, precision, place, repeats, clock)
-        for precision in (GPU_PRECISIONS if gpu else CPU_PRECISIONS)
-    ]
-    others = [
-        clock.run("real checkpoint", partial(try_checkpoint, place, checkpoint)),
-        clock.run("second GPU", partial(try_second_card, model or SMALL_SIZE)),
-    ]
+    runs: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
     command = f"python -m hired gpu-check --model {name} --device {device} --repeats {repeats}"
-    record = describe_session(place, command) | {"repeats": repeats}
-    record["image"] = next((run["image"] for run in runs if "image" in run), None)
+    about = describe_session(place, command) | {"repeats": repeats}
+    for precision in GPU_PRECISIONS if gpu else CPU_PRECISIONS:
+        runs.append(_examine(name, precision, place, repeats, clock))
+        keep(_record(about, runs, others, clock) | {"passed": False, "unfinished": True})
+    others.append(clock.run("real checkpoint", partial(try_checkpoint, place, checkpoint)))
+    others.append(clock.run("second GPU", partial(try_second_card, model or SMALL_SIZE)))
+    return _record(about, runs, others, clock)
+
+
+def _record(
+    about: dict[str, Any], runs: list[dict[str, Any]], others: list[dict[str, Any]], clock: "_Clock"
+) -> dict[str, Any]:
+    record = about | {"image": next((run["image"] for run in runs if "image" in run), None)}
     record["passed"] = _passed(runs, others)
-    return record | {"seconds": round(clock.elapsed(), 1), "runs": runs, "parts": others}
+    return record | {"seconds": round(clock.elapsed(), 1), "runs": [*runs], "parts": [*others]}
 
 
 def _passed(runs: list[dict[str, Any]], others: list[dict[str, Any]]) -> bool:
@@ -194,6 +201,8 @@ def _examine(
     quantization = precision if precision.endswith("bit") else None
     dtype = "auto" if quantization else precision
     before, begin = held_bytes(device), perf_counter()
+    if clock.elapsed() > LONGEST_S:
+        return _unloaded(precision, None, f"{LONGEST_S:.0f} s were over before its turn")
     clock.tell(f"loading {name}, {precision}")
     if missing := missing_packages(quantization):
         return _unloaded(precision, None, f"{' and '.join(missing)} is not installed")

@@ -147,11 +147,14 @@ def keep(budget: float) -> Selector:
 
 
 def held_bytes(device: torch.device) -> int:
-    """Bytes of all tensors there are: the CUDA allocator's count, else what Python can reach."""
+    """Bytes of all tensors there are: the allocator's count, on a CPU what Python can reach."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         return torch.cuda.memory_allocated(device)
+    if device.type == "mps":
+        torch.mps.synchronize()
+        return torch.mps.current_allocated_memory()
     storages = {storage.data_ptr(): storage.nbytes() for storage in _storages()}
     return sum(storages.values())
 

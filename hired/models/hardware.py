@@ -29,6 +29,12 @@ _UNSUPPORTED = (  # in what torch says
     "cuda driver version is insufficient",
     "torch not compiled with cuda",
 )
+_SHORTAGE = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "alloc_failed",  # cuBLAS and cuDNN, on a card that is full when they begin
+)
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -109,6 +115,13 @@ def explain_unsupported(error: BaseException) -> str | None:
         "The installed PyTorch does not support this device or its driver. Use device='cpu', or "
         "install another PyTorch: an older one for an old GPU or driver."
     )
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Tell whether memory ran out, of the host or of a device, in whatever words torch says so."""
+    text = str(error).lower()
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or any(sign in text for sign in _SHORTAGE)
 
 
 def free_bytes(device: torch.device) -> int:

@@ -24,6 +24,7 @@ from hired.models.checkpoints import first_line, read_config
 from hired.models.hardware import (
     explain_unsupported,
     free_bytes,
+    is_shortage,
     list_devices,
     name_device,
     pick_device,
@@ -233,8 +234,7 @@ def _read_processor(folder: Path, config: Any) -> Any:
 def _explain(name: str, error: Exception, device: torch.device) -> HiredError:
     """A sentence for whatever stock loading code raised."""
     reason = first_line(error)
-    full = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-    if full or "can't allocate memory" in str(error):
+    if is_shortage(error):
         return MemoryShortage(
             f"Memory on {device} ran out while loading {name}. Close other programs, use "
             f"quantization='4bit', or a smaller model."

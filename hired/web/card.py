@@ -155,7 +155,7 @@ def figures(view: PaneState, selection: Selection) -> list[str]:
     if metrics.get("kv_cache_bytes") is not None:
         lines.append(f"KV cache {size(metrics['kv_cache_bytes'])}")
     if metrics.get("contended"):
-        return [*lines, "Raced: the times are shared"]
+        return [*lines, "The device was shared: no times"]
     if metrics.get("ttft_s") is not None:
         seen = view.measured("ttft_s")
         spread = "one run" if view.repeats == 1 else f"median of {view.repeats} runs"

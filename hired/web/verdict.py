@@ -49,7 +49,7 @@ def measured(base: PaneState, other: PaneState) -> list[Figure]:
     """Figures that differ from run to run, with their spread."""
     a, b = metrics_of(base, other)
     if a["contended"] or b["contended"]:
-        return [("Raced", name, False) for name in ("to first token", "tokens/s", "peak memory")]
+        return [("Shared", name, False) for name in ("to first token", "tokens/s", "peak memory")]
     roughly = "≈ " if a["peak_is_approximate"] or b["peak_is_approximate"] else ""
 
     def speed(value: float) -> str:
@@ -216,7 +216,7 @@ def sentence(base: PaneState, other: PaneState) -> str:
         kept = f"{other.title} read {count_words(b['visual_tokens'])} instead of "
         kept += f"{a['visual_tokens']:,}"
     if a["contended"] or b["contended"]:
-        return f"{kept}. The panes raced each other, so their times are shared and not compared."
+        return f"{kept}. The panes shared the device, so their times are not compared."
     seen, runs = compare_times(base, other, "ttft_s"), min(base.repeats, other.repeats)
     if same_tokens(base, other):
         return f"{kept}: no difference in time that these runs can show."

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hired.bench.plan import Entry
+from hired.bench.results import SHIPPED
 from hired.bench.speed import run_sweep
 from hired.bench.speed_figures import draw_figures
 from hired.bench.speed_plan import Sweep
@@ -88,7 +89,7 @@ def test_plots_have_the_numbers_of_the_table(folder) -> None:
 
 def test_a_method_looks_the_same_in_every_plot(folder) -> None:
     looks: dict[str, set] = {}
-    plots = open_tab(folder)[4], accuracy.open_accuracy(benchmarks_tab.RESULTS)[2]
+    plots = open_tab(folder)[4], accuracy.open_accuracy(SHIPPED)[2]
     for plot in plots:
         for line in json.loads(plot["value"])["lines"]:
             looks.setdefault(line["name"], set()).add((line["place"], line["style"]))
@@ -150,9 +151,9 @@ def test_a_group_in_which_nothing_could_be_measured(folder, tmp_path) -> None:
 
 
 def test_a_method_that_finds_its_own_count_says_so() -> None:
-    row = Row("prumerge-adaptive", None, 0, {}, error="no")
+    row = Row("prumerge-adaptive", None, 0, 1, {}, error="no")
     assert benchmarks_tab.cells(row)[1] == "its own"
-    assert benchmarks_tab.cells(Row("full", None, 0, {}, error="no"))[1] == "all"
+    assert benchmarks_tab.cells(Row("full", None, 0, 1, {}, error="no"))[1] == "all"
 
 
 def test_a_page_that_costs_nothing_is_said_in_words() -> None:
@@ -164,10 +165,10 @@ def test_a_page_that_costs_nothing_is_said_in_words() -> None:
 
 
 def test_accuracy_comes_first_from_the_richest_record(tmp_path) -> None:
-    richest, *others = accuracy.read_accuracy(benchmarks_tab.RESULTS)
+    richest, *others = accuracy.read_accuracy(SHIPPED)
     assert all(len(richest.scores) >= len(one.scores) for one in others) and others
     assert {"full", "hired", "random"} <= {one.what for one in richest.scores}
-    choice, about, plot, table = accuracy.open_accuracy(benchmarks_tab.RESULTS)
+    choice, about, plot, table = accuracy.open_accuracy(SHIPPED)
     assert choice["value"] == 0 and richest.about in about
     assert "python -m hired eval" in about and "/tmp" not in about and "| `hired` |" in table
     drawn = json.loads(plot["value"])["lines"]
@@ -187,6 +188,6 @@ def test_accuracy_comes_first_from_the_richest_record(tmp_path) -> None:
 
 
 def test_speed_opens_on_the_richest_record() -> None:
-    sizes = [len(result.group.rows) for result in read_results(benchmarks_tab.RESULTS)]
+    sizes = [len(result.group.rows) for result in read_results(SHIPPED)]
     assert sizes == sorted(sizes, reverse=True) and sizes[0] > sizes[-1]
-    assert "/tmp" not in "".join(one.about for one in read_results(benchmarks_tab.RESULTS))
+    assert "/tmp" not in "".join(one.about for one in read_results(SHIPPED))

@@ -7,6 +7,7 @@ from math import comb
 import pytest
 from asking import shared
 
+from hired.bench.results import SHIPPED
 from hired.comparison.evidence import ENOUGH, contrast, tokens_per_s
 from hired.web.identical import CLAIMS, MOST, RECORD, claims, describe, to_json
 from hired.web.runs import order_of
@@ -17,7 +18,7 @@ FAST, SLOW = [1.0, 1.1, 1.2, 1.3, 1.4], [2.0, 2.1, 2.2, 2.3, 2.4]
 
 @pytest.fixture(scope="module")
 def record():
-    return json.loads(RECORD.read_text(encoding="utf-8"))
+    return json.loads((SHIPPED / RECORD.name).read_text(encoding="utf-8"))
 
 
 def test_ranges_apart_in_five_runs_show_a_difference_and_its_spread() -> None:

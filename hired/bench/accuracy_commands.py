@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hired.bench.commands import (
-    RESULTS,
     add_measuring,
     add_report,
     command_line,
     measure,
     write_report,
 )
+from hired.bench.results import OWN
 from hired.shapes.pictures import TESTED
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--coverage", action="store_true", help="also what each method keeps of what the stock "
         "answers looked at: one pass more per question (default: off)")  # fmt: skip
     add("--model", help="default: shapes")
-    add("--out", type=Path, default=RESULTS / "eval.jsonl", help="the record")
+    add("--out", type=Path, default=OWN / "eval.jsonl", help="the record (default: %(default)s)")
     parser.set_defaults(run=run_eval)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     report = add_report(commands)

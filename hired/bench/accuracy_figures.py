@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from PIL import Image
 
 from hired.bench.accuracy_summary import Score, summarise
-from hired.bench.accuracy_tables import FIRST, is_ablation
+from hired.bench.accuracy_tables import FIRST, side_by_side
 from hired.bench.figures import COLOURS, MARKERS, clear_frame, save
 from hired.bench.plan import BASELINE
 from hired.bench.results import rounds_in
@@ -28,7 +28,7 @@ def draw_accuracy(lines: Sequence[dict[str, Any]], path: Path) -> Path:
         lines: of a record.
         path: the file; its ending says the format.
     """
-    scores = [score for score in summarise(rounds_in(lines)) if not is_ablation(score.what)]
+    scores = side_by_side(summarise(rounds_in(lines)))
     names = list(dict.fromkeys(score.what for score in scores if score.what != BASELINE))
     names.sort(key=lambda name: name != FIRST)
     splits = list(dict.fromkeys(score.split for score in scores))

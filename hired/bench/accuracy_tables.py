@@ -68,9 +68,15 @@ def is_ablation(what: str) -> bool:
     return what == EVEN or (what.partition(":")[0] in ("hired", "hired-release") and ":" in what)
 
 
+def side_by_side(scores: Sequence[Score]) -> list[Score]:
+    """The scores of methods; of HiRED's own forms those that another method was tried in too."""
+    forms = {score.what.partition(":")[2] for score in scores if not is_ablation(score.what)} - {""}
+    return [s for s in scores if not is_ablation(s.what) or s.what.partition(":")[2] in forms]
+
+
 def accuracy_table(scores: Sequence[Score]) -> str:
     """Methods down, budgets across; of a method that finds its count itself, that count."""
-    shown = [score for score in scores if not is_ablation(score.what)]
+    shown = side_by_side(scores)
     columns = _columns([1.0, *(s.budget for s in shown if s.budget is not None)])
     own = any(score.budget is None and score.what != BASELINE for score in shown)
     rows = []
@@ -90,7 +96,7 @@ def accuracy_table(scores: Sequence[Score]) -> str:
 
 def rival_table(scores: Sequence[Score]) -> str:
     """Points each method is ahead of HiRED at the same budget, on the same posters."""
-    shown = [s for s in scores if s.budget is not None and not is_ablation(s.what)]
+    shown = [score for score in side_by_side(scores) if score.budget is not None]
     mine = {show_budget(score.budget): score for score in shown if score.what == FIRST}
     columns = _columns([s.budget for s in mine.values() if s.budget is not None])
     rows = []

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hired.bench.results import OWN
+
 if TYPE_CHECKING:
     from hired.bench.session import Tell
     from hired.bench.speed_plan import Sweep
-
-RESULTS = Path("assets") / "results"
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -31,7 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--quantization", help="8bit or 4bit, through bitsandbytes")
     add("--dtype", help="auto, float32, float16, bfloat16")
     add("--paper", action="store_true", help="the release's protocol: 15 new tokens on 600x600")
-    add("--out", type=Path, help="the record (default: assets/results/bench.jsonl)")
+    add("--out", type=Path, help=f"the record (default: {OWN}/bench.jsonl)")
     parser.set_defaults(run=run_bench)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_vision(commands)
@@ -59,7 +59,7 @@ def _add_select(commands: argparse._SubParsersAction) -> None:
     add("--methods", nargs="+", default=argparse.SUPPRESS, metavar="NAME", help="default: all")
     add("--budget", default="20%", help="what is kept per image (default: 20%%)")
     add("--repeats", type=int, default=5, help="times to take the median of (default: 5)")
-    add("--out", type=Path, default=RESULTS / "select.json", help="the record (default: there)")
+    add("--out", type=Path, default=OWN / "select.json", help="the record (default: %(default)s)")
     select.set_defaults(run=run_select)
 
 
@@ -148,7 +148,7 @@ def run_bench(args: argparse.Namespace) -> int:
     """Measure what is not recorded yet."""
     from hired.bench.speed import run_sweep
 
-    path = args.out or RESULTS / ("bench-paper.jsonl" if args.paper else "bench.jsonl")
+    path = args.out or OWN / ("bench-paper.jsonl" if args.paper else "bench.jsonl")
     return measure("bench", run_sweep, read_sweep(args), path, args.device)
 
 

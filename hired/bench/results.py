@@ -8,8 +8,16 @@ from typing import Any
 
 from hired.errors import InputError, SettingError
 
+OWN = Path(".cache") / "results"  # where commands put the records of this machine
+SHIPPED = Path(__file__).resolve().parents[2] / "assets" / "results"
 # What all results of one file share; `weights` tells a model of eval from one trained anew.
 SAME = ("device_name", "device", "versions", "threads", "weights")
+
+
+def records_in(folder: Path) -> list[Path]:
+    """Every file that may be a record in a folder; beside those that ship, this machine's."""
+    own = sorted(OWN.glob("*.jsonl")) if folder == SHIPPED else []
+    return [*own, *sorted(folder.glob("*.jsonl"))]
 
 
 def read_lines(path: Path, command: str = "bench") -> list[dict[str, Any]]:

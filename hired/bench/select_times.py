@@ -10,7 +10,6 @@ machine before anything is chosen. VisPruner and SCOPE need all pairs of a tile;
 every patch against every kept one, unless it can tell without.
 """
 
-import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from datetime import UTC, datetime
 from time import process_time
 from typing import Any
 
+import psutil
 import torch
 from torch import Tensor
 
@@ -129,7 +129,7 @@ def make_record(rows: Sequence[dict[str, Any]], command: str) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "device_name": name_device(torch.device("cpu")),
-        "load_average": round(os.getloadavg()[0], 1),
+        "load_average": round(psutil.getloadavg()[0], 1),
         "versions": versions(),
         "rows": list(rows),
     }

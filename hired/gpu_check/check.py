@@ -5,7 +5,6 @@ On a machine without a GPU the same code runs at small size, judges no time and 
 
 import gc
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import psutil
 import torch
 
 from hired.errors import HiredError, MemoryShortage, at_least
@@ -119,7 +119,7 @@ def describe_session(device: torch.device, command: str) -> dict[str, Any]:
         "device": str(device),
         "device_name": name_device(device),
         "machine": describe_machine(device),
-        "load_average": round(os.getloadavg()[0], 1),  # of the host: other work spoils times
+        "load_average": round(psutil.getloadavg()[0], 1),  # of the host: other work spoils times
         "versions": versions(),
         "new_tokens": NEW_TOKENS,
     }

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import shlex
+import statistics
 import subprocess
 import tempfile
 import threading
@@ -154,7 +155,7 @@ def measure(bench: Bench, vllm: str, port: int, path: Path, tell: Callable[[str]
                 tell(f"{one.name}, {one.concurrency} at once, {one.prompts} requests ...")
                 found = run_round(bench, one, vllm, folder, server)
                 record.add(_key(setup, one), {**setup, **asdict(one)}, found)
-                rate, first = found["requests_per_s"], found["ttft_s"]["p50"]
+                rate, first = found["requests_per_s"], found["ttft_s"]["median"]
                 tell(f"  {rate:.3f} requests/s, first token after {first:.2f} s")
         log.unlink(missing_ok=True)
 
@@ -269,11 +270,7 @@ def watch_running(url: str) -> Iterator[list[int]]:
 
 
 def _spread(values: list[float]) -> dict[str, float]:
-    ranked = sorted(values)
-    return {
-        f"p{share}": ranked[min(len(ranked) - 1, math.ceil(share / 100 * len(ranked)) - 1)]
-        for share in (50, 90, 99)
-    }
+    return {"median": statistics.median(values), "slowest": max(values)}
 
 
 def _key(setup: dict[str, Any], one: Round) -> str:

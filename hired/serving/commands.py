@@ -12,9 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from hired.bench.results import OWN
 from hired.settings import EXAMPLE
-
-RESULTS = Path("assets") / "results" / "serving.jsonl"
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -41,7 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     bench.add_argument("--image-size", nargs=2, type=int, default=[672, 672], metavar=("H", "W"))
     bench.add_argument("--new-tokens", type=int, default=16)
     bench.add_argument("--kv-tokens", type=int, help="KV cache (default: 8 stock requests)")
-    bench.add_argument("--out", type=Path, default=RESULTS)
+    bench.add_argument("--out", type=Path, default=OWN / "serving.jsonl")
     bench.set_defaults(run=run_bench)
     report = commands.add_parser("report", help="a record as Markdown and a figure")
     report.add_argument("file", type=Path, metavar="FILE")

@@ -13,8 +13,8 @@ from typing import Any
 import gradio as gr
 
 from hired.bench.accuracy_summary import Score, summarise
-from hired.bench.accuracy_tables import accuracy_table, is_ablation, rank_of
-from hired.bench.results import read_lines, rounds_in
+from hired.bench.accuracy_tables import accuracy_table, rank_of, side_by_side
+from hired.bench.results import read_lines, records_in, rounds_in
 from hired.bench.tables import describe_sessions
 from hired.errors import HiredError
 from hired.shapes.pictures import TESTED
@@ -52,12 +52,12 @@ def add_accuracy(tab: gr.Tab, folder: Path) -> None:
 def read_accuracy(folder: Path) -> list[Accuracy]:
     """Every record of `hired eval` in a folder by kind of picture, most lanes first."""
     found = []
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in records_in(folder):
         try:
             record = read_lines(path, "eval")
         except HiredError:
             continue
-        scores = [one for one in summarise(rounds_in(record)) if not is_ablation(one.what)]
+        scores = side_by_side(summarise(rounds_in(record)))
         for split in dict.fromkeys(one.split for one in scores):
             mine = [one for one in scores if one.split == split]
             title = (

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from hired.bench.results import read_lines, rounds_in
+from hired.bench.results import SHIPPED, read_lines, records_in, rounds_in
 from hired.bench.speed_summary import Group, Row, summarise_rounds
 from hired.bench.speed_tables import describe_overhead, published_times
 from hired.bench.split_tables import published_scores
@@ -33,7 +33,6 @@ Its tokens per second count 15 new tokens over preparing, prefill and decoding t
 4.7× is mostly prefill. Here the phases are always timed apart. A small model on a fast machine
 spends little time in prefill and gains little; a 7B model spends most of it there.
 """
-RESULTS = Path(__file__).resolve().parents[2] / "assets" / "results"
 # Head of a column -> metric and what its median is multiplied by.
 MEASURED = {
     **{f"{phase.name}, ms": (phase.metric, 1e3) for phase in TO_FIRST_TOKEN},
@@ -61,7 +60,7 @@ class Result:
     group: Group
 
 
-def add_benchmarks_tab(tab: gr.Tab, folder: Path = RESULTS) -> None:
+def add_benchmarks_tab(tab: gr.Tab, folder: Path = SHIPPED) -> None:
     """Results recorded in `folder`, read anew whenever the tab is opened, and the published."""
     add_accuracy(tab, folder)
     about = gr.Markdown(EMPTY, elem_id="recorded")
@@ -78,13 +77,13 @@ def add_benchmarks_tab(tab: gr.Tab, folder: Path = RESULTS) -> None:
     choice.input(partial(choose, folder), choice, shown, **LOOK, **QUIET)
 
 
-def read_results(folder: Path = RESULTS) -> list[Result]:
+def read_results(folder: Path = SHIPPED) -> list[Result]:
     """Every group of every record in a folder, the one with most lanes first.
 
     What is no record is left out.
     """
     found = []
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in records_in(folder):
         try:
             lines = read_lines(path)
         except HiredError:

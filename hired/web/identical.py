@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from hired.bench.commands import command_line
+from hired.bench.results import OWN
 from hired.comparison.evidence import ENOUGH, SPEED_TOKENS, contrast
 from hired.errors import ModelError, at_least
 from hired.models.allowed import EMBEDDED
@@ -31,7 +32,7 @@ from hired.web.settings import Settings
 from hired.web.uploads import read_image
 from hired.web.visitors import Stops
 
-RECORD = Path("assets") / "results" / "identical.json"
+RECORD = OWN / "identical.json"
 CLAIMS = ("ttft_s", "tokens_per_s", "peak_bytes")  # what a verdict compares of these
 MOST = 1 / 20  # of the comparisons may claim a difference that is none
 

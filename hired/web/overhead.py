@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 
 from hired.bench.commands import command_line
+from hired.bench.results import OWN
 from hired.bench.speed_tables import describe_overhead
 from hired.comparison.lane import Prompt, run_lane
 from hired.errors import ModelError, at_least
@@ -38,7 +39,7 @@ from hired.web.page import build, launch_options
 from hired.web.settings import Settings
 from hired.web.uploads import read_image
 
-RECORD = Path("assets") / "results" / "overhead.json"
+RECORD = OWN / "overhead.json"
 # Joins the queue like a browser and reads every event: seconds, events and bytes until the last.
 CLIENT = """
 import json, sys, time, httpx

@@ -196,7 +196,7 @@ def _answers(full: Score, rest: Sequence[Score]) -> str:
     blind.sort(key=lambda one: list(BLIND).index(one.what))
     lanes = [full, *kept, *placed, *blind]
     names = ["all tokens", *(f"HiRED {show_budget(one.budget)}" for one in kept)]
-    names += [f"HiRED {show_budget(one.budget)}, in their places" for one in placed]
+    names += [f"HiRED {show_budget(one.budget)}, original positions" for one in placed]
     names += [f"{BLIND[one.what]} {show_budget(one.budget)}" for one in blind]
     rows = [["all", str(full.asked), *(f"**{100 * one.accuracy:.1f}**" for one in lanes)]]
     for kind, (_, asked) in full.by_kind.items():

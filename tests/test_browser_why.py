@@ -40,7 +40,7 @@ def test_a_lost_answer_says_why_and_the_button_brings_it_back(browser) -> None:
         page.close()
 
 
-def test_the_same_tokens_are_tried_in_their_places(browser) -> None:
+def test_the_same_tokens_are_tried_at_their_original_positions(browser) -> None:
     with serving(Engine.holding(*hired.load("shapes"))) as address:
         page = browser.new_page()
         page.set_default_timeout(PATIENCE_MS)
@@ -48,7 +48,7 @@ def test_the_same_tokens_are_tried_in_their_places(browser) -> None:
         pane = page.locator("#pane-1")
         expect(pane.locator(".state")).to_contain_text("wrong", timeout=PATIENCE_MS)
         kept = re.search(r"\d+ visual tokens", pane.inner_text())[0]
-        page.get_by_role("button", name="Try it in its places").click()
+        page.get_by_role("button", name="Try the original ones").click()
         expect(pane.locator(".state")).to_contain_text("right", timeout=PATIENCE_MS)
         expect(pane).to_contain_text(kept)
         expect(page.locator("#why")).to_contain_text("What was kept of it", timeout=PATIENCE_MS)

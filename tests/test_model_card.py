@@ -42,7 +42,7 @@ def test_answers_are_those_of_the_record_split_by_split() -> None:
     kind, (right, asked) = next(iter(full.by_kind.items()))
     assert f"| {kind} | {asked} | {100 * right / asked:.0f} | " in told
     assert f"| all | {full.asked} | **{100 * full.accuracy:.1f}** | " in told
-    lanes = "| HiRED 40 % | HiRED 20 % | HiRED 10 % | HiRED 40 %, in their places |"
+    lanes = "| HiRED 40 % | HiRED 20 % | HiRED 10 % | HiRED 40 %, original positions |"
     assert lanes in told and "| random 10 % | every k-th 10 % |" in told
     more = model_card.answers([*scores, replace(full, split="large")])
     assert more.startswith(told) and f"about {full.posters} {TESTED['large']}" in more

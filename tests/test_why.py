@@ -127,10 +127,10 @@ def test_what_was_measured_with_other_settings_is_not_claimed(handlers) -> None:
         assert "survives" not in told and "data-percent=" in shown
 
 
-def test_where_ranks_were_closed_the_same_tokens_can_be_tried_in_their_places(handlers) -> None:
-    assert "closed ranks. Try it in its places" in words(handlers, "hired", WRONG)[0]
+def test_packed_tokens_can_be_tried_at_their_original_positions(handlers) -> None:
+    assert "consecutive position IDs. Try the original ones" in words(handlers, "hired", WRONG)[0]
     placed = words(handlers, "hired", WRONG, shared(positions="original"))[0]
-    assert "Why did it fail here?" in placed and "in its places" not in placed
+    assert "Why did it fail here?" in placed and "the original ones" not in placed
     panes = form.write(Settings())["panes"]
     for told, lane in (
         ({"percent": 0, "lane": 1}, replace(Settings().lanes[1], positions="original")),

@@ -29,7 +29,7 @@ READING = ("TextVQA", "DocVQA", "OCRBench", "ChartQA")
 
 
 def split_table(scores: Sequence[Score]) -> str:
-    """Splits down; across stock, HiRED at every budget, also with the tokens in their places where
+    """Splits down; across stock, HiRED at every budget, also with original positions where
     that was measured, and the blind methods at HiRED's second largest, or only, budget.
     """
     lanes = _columns(scores, 1)

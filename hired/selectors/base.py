@@ -45,8 +45,8 @@ class Selection:
         scores: (T, N) float32 on the CPU, what the patches were ranked by.
         features: (T, N, D), to project at the kept places instead of the tower's, for methods
             that merge; None for all others and wherever nothing is dropped.
-        positions: "packed", the kept tokens close ranks, or "original", every token, the text
-            after the image too, has the position of the stock sequence.
+        positions: "packed", the kept tokens get consecutive position IDs, or "original", every
+            token, the text after the image too, has the one of the stock sequence.
     """
 
     grid: TileGrid
@@ -124,8 +124,8 @@ class Selector(ABC):
         Choice(
             choices=POSITIONS,
             label="Positions",
-            help="packed: kept tokens close ranks, as the paper has it; original: each keeps its "
-            "place in the stock sequence, and so does the text after them",
+            help="packed: kept tokens get consecutive position IDs, as the paper has it; original: "
+            "each keeps that of the stock sequence, and so does the text after them",
         ),
         kw_only=True,
     )

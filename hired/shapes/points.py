@@ -104,7 +104,9 @@ class Point:
         return picture, Question(question.kind, text, question.answer)
 
 
-PLACES = "at 20 % HiRED errs. Its tokens close ranks; let them keep their places (more: positions)."
+PLACES = (
+    "at 20 % HiRED errs. Its tokens are packed; let them keep their positions (more: positions)."
+)
 SPARSE = Point(
     "sparse.png", "Six shapes on a quiet poster",
     "Little content, much background: a fifth of the tokens is enough.",

@@ -1,5 +1,5 @@
 """The panel that says why an answer was lost or kept, and tries a larger budget, or the same
-tokens in their places.
+tokens at their original positions.
 
 It works where the place of everything is known: on the embedded model's examples, whose maker wrote
 it down.
@@ -94,7 +94,7 @@ def _remedy(
     shown: Patches,
 ) -> dict[str, Any] | None:
     """Find the budget from which on it is there again, the one to try, and its pane; and whether
-    the tokens closed ranks, so that their places can be tried.
+    the tokens were packed, so that their original positions can be tried.
     """
     lane = view.selector
     if lane is None or budget_of(lane) is None:

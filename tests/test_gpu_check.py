@@ -260,6 +260,16 @@ def test_lanes_race_only_where_they_may(subject) -> None:
     assert finding.passed is None and finding.detail == "MPS runs no race"
 
 
+@pytest.mark.skipif(GPU, reason="a card that is seen")
+def test_a_card_that_torch_does_not_see_fails(monkeypatch) -> None:
+    """A driver too old for the installed PyTorch would pass for a machine without a card."""
+    monkeypatch.setattr(check, "_driver", lambda: "NVRM version: 470.0")
+    [finding] = check.check_card(torch.device("cpu"))
+    assert finding.passed is False and "470" in finding.detail
+    monkeypatch.setattr(check, "_driver", lambda: None)
+    assert not list(check.check_card(torch.device("cpu")))
+
+
 def test_nothing_of_the_page_is_needed() -> None:
     code = "import sys, hired.gpu_check, hired.terminal; print('gradio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)

@@ -5,7 +5,7 @@ On a machine without a GPU the same code runs at small size, judges no time and 
 
 import gc
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -86,6 +86,7 @@ def run_check(
     for precision in GPU_PRECISIONS if gpu else CPU_PRECISIONS:
         runs.append(_examine(name, precision, place, repeats, clock))
         keep(_record(about, runs, others, clock) | {"passed": False, "unfinished": True})
+    others.append(clock.run("card", partial(check_card, place)))
     others.append(clock.run("real checkpoint", partial(try_checkpoint, place, checkpoint)))
     others.append(clock.run("second GPU", partial(try_second_card, model or SMALL_SIZE)))
     return _record(about, runs, others, clock)
@@ -146,6 +147,13 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
             "cards": torch.cuda.device_count(),
         }
     return about
+
+
+def check_card(place: torch.device) -> Iterator[Finding]:
+    """A card whose driver is here is used: with a PyTorch for another one this is a rehearsal."""
+    if driver := _driver():
+        used = place.type == "cuda" or torch.cuda.is_available()
+        yield Finding("PyTorch sees the NVIDIA card", used, f"{driver}; torch {torch.__version__}")
 
 
 def _driver() -> str | None:

@@ -133,18 +133,23 @@ def test_a_page_at_rest_does_nothing(page) -> None:
     assert page.evaluate(CHANGES) < 10
 
 
-def test_an_answer_is_there_to_be_read_as_a_whole(page) -> None:
+def test_a_long_answer_shows_where_it_differs_and_all_of_it_when_pointed_at(page) -> None:
     choose(page, "Six shapes on a quiet poster")
+    set_budget(page, 60)
     page.fill("#question textarea", "How many shapes are there?")
     expect(page.locator("#note")).not_to_contain_text("Known answer")  # it was another question's
     page.click("#run")
     settle(page)
     finish(page)
+    expect(page.locator("#verdict .judged")).to_have_text("No known answer to judge by.")
     for pane in range(2):
         answer = page.locator(f"#pane-{pane} .answer")
-        expect(answer).to_contain_text("There are")
+        expect(answer).to_have_class("answer more")
+        first = answer.locator("mark").first.bounding_box()
+        box = answer.bounding_box()
+        assert box["y"] <= first["y"] + 6 and first["y"] < box["y"] + box["height"] - 16
+        answer.focus()
         assert answer.evaluate("(box) => box.scrollHeight - box.clientHeight") <= 1
-    expect(page.locator("#verdict .judged")).to_have_text("No known answer to judge by.")
 
 
 def test_a_recorded_sweep_can_be_saved(page) -> None:

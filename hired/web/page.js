@@ -113,6 +113,13 @@
     if (anew) window.hiredPanes?.();  // Gradio made a pane anew
     later ||= setTimeout(fewStops, 250);  // not in every frame of a run
     one('#live')?.setAttribute('aria-hidden', 'true');
+    all('#panes .answer').forEach((box) => {
+      const more = !box.matches(':hover, :focus') && box.scrollHeight > box.clientHeight + 2;
+      if (more && !box.matches('.more')) {  // an answer that is new there: where it differs first
+        box.scrollTop = (one('mark', box)?.offsetTop ?? 4) - 4;
+        box.classList.add('more');
+      }
+    });
     all('footer img:not([alt=""])').forEach((image) => image.setAttribute('alt', ''));
     all('.table-wrap:not([tabindex]), .prose table:not([tabindex])').forEach((table) => {
       if (table.scrollWidth <= table.clientWidth) return;

@@ -76,7 +76,7 @@ def _figure(
     """Figure of one measured quantity: a claim where the runs show it, else what was measured."""
     a, b = metrics_of(base, other)
     if name == "tokens_per_s" and min(a["new_tokens"], b["new_tokens"]) < SPEED_TOKENS:
-        return "–", f"{title}, from {SPEED_TOKENS} new tokens on", False
+        return "–", f"{title}, from {SPEED_TOKENS} on", False
     seen = compare_times(base, other, name)
     if a[name] is None or b[name] is None or not (a[name] and b[name]):
         return UNKNOWN, title, False

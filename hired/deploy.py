@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import HfApi, SpaceHardware
-from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, RepositoryNotFoundError
 from huggingface_hub.utils import httpx
 
 from hired.errors import HiredError, SettingError
@@ -94,8 +94,11 @@ def deploy(
     api = api or HfApi()
     with _explained(space):
         wanted = SpaceHardware(hardware) if hardware else None
-        there = api.repo_exists(space, repo_type="space")
-        if there and private and not api.space_info(space).private:
+        try:
+            there = api.space_info(space)
+        except RepositoryNotFoundError:
+            there = None
+        if there and private and not there.private:
             raise HiredError(
                 f"{space} is there already and everybody can see it. Make it private in its "
                 f"settings first, or leave out --private. Nothing was uploaded."

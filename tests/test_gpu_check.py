@@ -277,7 +277,7 @@ def test_nothing_of_the_page_is_needed() -> None:
 
 
 def test_default_place_keeps_gpu_and_cpu_apart(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(check, "RESULTS", tmp_path)
+    monkeypatch.setattr(check, "SHIPPED", tmp_path)
     assert save({"device": "cpu"}).name == "gpu-check-cpu.json"
     assert save({"device": "cuda:0"}).name == "gpu-check-gpu.json"
 

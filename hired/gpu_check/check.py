@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import torch
 
+from hired.bench.results import SHIPPED
 from hired.errors import HiredError, MemoryShortage, at_least
 from hired.gpu_check.parts import check_budgets, check_methods, check_stock, check_weight
 from hired.gpu_check.subject import NEW_TOKENS, Finding, Subject, held_bytes
@@ -42,7 +43,6 @@ from hired.models.quantization import missing_packages
 GPU_PRECISIONS = ("float16", "bfloat16", "8bit", "4bit")
 CPU_PRECISIONS = ("float32", "float16", "bfloat16", "8bit", "4bit")
 FULL_SIZE, SMALL_SIZE = "random:7b", "random:7b/256"
-RESULTS = Path(__file__).resolve().parents[2] / "assets" / "results"
 LONGEST_S = 540.0  # then no further part begins: a machine may be lent for ten minutes
 Tell = Callable[[str], None]
 
@@ -166,7 +166,7 @@ def _driver() -> str | None:
 def save(record: dict[str, Any], path: Path | None = None) -> Path:
     """Write the record; by default where the README looks for it, GPU and CPU apart."""
     kind = "gpu" if record["device"].startswith("cuda") else "cpu"
-    path = path or RESULTS / f"gpu-check-{kind}.json"
+    path = path or SHIPPED / f"gpu-check-{kind}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return path

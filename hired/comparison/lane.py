@@ -177,10 +177,10 @@ class Beside:
                 self._over += 1
 
     @property
-    def mark(self) -> int:
-        """A number that stays the same while there is none of it, and only then."""
+    def mark(self) -> int | None:
+        """A number that stays the same while there is none of it; None while there is some."""
         with self._lock:
-            return self._begun if self._begun == self._over else -1 - self._begun - self._over
+            return self._begun if self._begun == self._over else None
 
 
 BESIDE = Beside()
@@ -238,7 +238,7 @@ def _measure(
             stopped,
             **prompt.generate_kwargs,
         )
-    contended = contended or alone < 0 or alone != BESIDE.mark
+    contended = contended or alone is None or alone != BESIDE.mark
     return summarise(watch, probe, selections[0], inputs.prompt_tokens, answer, contended)
 
 

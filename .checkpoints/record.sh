@@ -1,7 +1,7 @@
 # Records of the weights in assets/shapes. From a copy of the tree with .venv, the old records removed:
 # bash record.sh A & bash record.sh B
 set -eu; export OMP_NUM_THREADS=1 PYTHONPATH=.  # LD_PRELOAD as in README.md
- R=assets/results; P=".venv/bin/python -P -m hired eval"
+R=assets/results; P=".venv/bin/python -P -m hired eval"
 case $1 in
 A) E="--seed 1 --out $R/eval-2000.jsonl"; M="--methods hired random spatial --budgets 10% 20% 40%"
    O="--methods hired:positions=original --budgets 20% 40%"

@@ -1,4 +1,4 @@
-"""python val3.py MODEL PAGES [THREADS]: all tokens, one question of each kind, validation pictures, whole answers."""
+"""python validate.py MODEL PAGES [THREADS]: all tokens, one question of each kind, validation pictures, whole answers."""
 import sys, collections, torch, numpy as np
 from pathlib import Path
 from hired.shapes.train.assemble import build_model, build_processor, load_weights

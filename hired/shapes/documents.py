@@ -19,6 +19,8 @@ SIZES = (12, 13, 15, 16, 18)
 HELD_OUT_SIZES = (14, 17)
 GROUNDS = ("paper", "screen", "board")
 HELD_OUT_GROUND = "kraft"
+SHORT = 1 / 12
+"""Share of a patch that shows a word which covers a quarter of none."""
 CONTENT = (0.10, 0.45)
 """Least and largest share of a page's patches (overview and crops) that carry text."""
 
@@ -133,12 +135,12 @@ def word_patches(page: Document, share: float = 0.25) -> np.ndarray:
 
 def showing_patches(page: Document) -> np.ndarray:
     """Patches that show each word, one of them at least in a crop: those of `word_patches`, and for
-    a word too short to cover a quarter of any those that it covers a twelfth of.
+    a word too short to cover a quarter of any those of which it covers `SHORT`.
     """
     shown = word_patches(page)
     lost = ~shown[:, 1:].any((1, 2))
     if lost.any():
-        shown[lost] |= word_patches(page, 1 / 12)[lost]
+        shown[lost] |= word_patches(page, SHORT)[lost]
     return shown
 
 

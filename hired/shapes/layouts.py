@@ -187,7 +187,9 @@ def _lying(rng: np.random.Generator, sheet: Sheet, case: Callable[[str], str], n
         if top is None:
             break
         rows.append(Row(name, (value,)))
-        if sheet.words[-1].x < end + 2:  # a border of crops has moved the value onto its bar
+        label, number = sheet.words[-2:]
+        # A border of crops may have moved the name or the value onto the bar.
+        if label.x + label.width + 2 > start or number.x < end + 2:
             return None
         bars.append(Bar(start, top + 1, end, top + sheet.look.size - 1))
         y = top + pitch

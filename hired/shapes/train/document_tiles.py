@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from hired.shapes.documents import KINDS, SIZES, Document, Word, look_for, word_points
+from hired.shapes.documents import KINDS, SHORT, SIZES, Document, Word, look_for, word_points
 from hired.shapes.layouts import SEEN, draw_document, soup
 from hired.shapes.lettering import MIDDLE, letter
 from hired.shapes.lexicon import SLOTS, WORDS, number
@@ -70,6 +70,7 @@ def text_target(page: Document, window: tuple[float, float, float, float]) -> Te
     left, top, width, height = window
     sx, sy = TILE / width, TILE / height
     found, best = no_text(), np.zeros(N)
+    spelt: list[Word] = []
     readable = page.look.size * min(sx, sy) >= READABLE
     for word, (x, y) in zip(page.words, word_points(page), strict=True):
         px, py = (x - left) * sx, (y - top) * sy
@@ -88,6 +89,8 @@ def text_target(page: Document, window: tuple[float, float, float, float]) -> Te
         elif seen < 0.97:
             label = IGNORE
         sure = under & (share >= 0.25)
+        if readable and seen >= 0.97 and not sure.any():  # a lone digit
+            sure = under & (share >= SHORT)
         found.word[under] = IGNORE
         found.word[sure] = label
         found.slots[under] = found.form[under] = found.near[under] = IGNORE
@@ -95,7 +98,7 @@ def text_target(page: Document, window: tuple[float, float, float, float]) -> Te
             found.texts[int(figures is not None)] += 1
         if not readable or seen < 0.97:
             continue
-        _characters(found.near, page, word, window)
+        spelt.append(word)
         found.middle[int(py.mean() // PATCH) * SIDE + int(px.mean() // PATCH)] = 1
         if figures is None:
             found.words[label - 1] = 1
@@ -104,20 +107,24 @@ def text_target(page: Document, window: tuple[float, float, float, float]) -> Te
         for slot, digit in enumerate(figures[1]):
             if digit < 10:
                 found.figures[slot * 10 + digit] = 1
+    _characters(found.near, page, spelt, window)
     return found
 
 
-def _characters(near: np.ndarray, page: Document, word: Word, window: tuple) -> None:
-    """Write a word's characters into the half patches that hold their centres (in place)."""
+def _characters(near: np.ndarray, page: Document, words: list[Word], window: tuple) -> None:
+    """Write the words' characters into the half patches that hold their centres (in place)."""
     left, top, width, height = window
-    centres = np.array(letter(word.text, page.look.font, page.look.size).centres)
-    x, y = page.turned(word.x + centres, np.full(len(centres), word.y + MIDDLE * word.height))
-    row = ((y - top) * TILE / height // PATCH).astype(int)
-    half = ((x - left) * TILE / width // (PATCH / 2)).astype(int)
-    for line in np.unique(row):
-        here = half[row == line] // 2
-        near[line * SIDE + np.arange(here.min(), here.max() + 1)] = 0
-    for character, r, h in zip(word.text.lower(), row, half, strict=True):
+    places = []
+    for word in words:
+        centres = np.array(letter(word.text, page.look.font, page.look.size).centres)
+        x, y = page.turned(word.x + centres, np.full(len(centres), word.y + MIDDLE * word.height))
+        row = ((y - top) * TILE / height // PATCH).astype(int)
+        half = ((x - left) * TILE / width // (PATCH / 2)).astype(int)
+        for line in np.unique(row):
+            here = half[row == line] // 2
+            near[line * SIDE + np.arange(here.min(), here.max() + 1)] = 0
+        places += zip(word.text.lower(), row, half, strict=True)
+    for character, r, h in places:  # once no word's nothing can wipe out a neighbour's end
         cell = near[r * SIDE + h // 2]
         label = min(CHARACTERS.index(character) + 1, MARK_CLASS)
         cell[h % 2] = IGNORE if cell[h % 2] else label

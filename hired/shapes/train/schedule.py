@@ -28,12 +28,12 @@ class VisionSchedule:
     which count for `kept`.
     """
 
-    steps: int = 18_000
+    steps: int = 20_000
     size: int = 16
     documents: int = 12
     apart: int = 64
     peak: float = 1.5e-3
-    harder: int = 8_960
+    harder: int = 9_984
     closing: int = 2_000
     closing_peak: float = 1e-3
     noise: float = 0.5

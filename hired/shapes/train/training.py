@@ -53,8 +53,8 @@ def train_all(args: Namespace, schedule: Schedule, log: Callable[[str], None] = 
     folder: Path = args.checkpoints
     folder.mkdir(parents=True, exist_ok=True)
     if args.resume_from is None:
-        torch.set_num_threads(args.threads)
         workers = drawing(device, args.threads)
+        torch.set_num_threads(max(1, args.threads - workers))
         vision_stage.train(folder, schedule.vision, args.seed, device, workers, log)
         if args.only_vision:
             return

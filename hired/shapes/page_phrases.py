@@ -74,7 +74,7 @@ PAGE_PHRASES: dict[str, tuple[str, ...]] = {
         "which bar is the highest?",
         "which bar is the longest?",
         "what has the highest value?",
-        "which value is the highest?",
+        "which bar has the highest value?",
         "what is the largest bar?",
         "which bar is the largest?",
     ),
@@ -92,7 +92,7 @@ PAGE_PHRASES: dict[str, tuple[str, ...]] = {
         "what is in the line of {it}?",
         "read the row of {it}.",
         "what does the line with {it} say?",
-        "which line has {it}?",
+        "read me the row with {it}.",
         "read me the line with {it}.",
     ),
 }

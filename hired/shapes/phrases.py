@@ -31,7 +31,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "which shape has the digit {digit}?",
         "what shape says {digit}?",
         "what is the digit {digit} on?",
-        "where is the digit {digit} written?",
+        "which shape is the digit {digit} written on?",
         "which object carries the number {digit}?",
         "what has the number {digit}?",
         "find the shape with the digit {digit}.",

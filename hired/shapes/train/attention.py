@@ -10,18 +10,21 @@ import torch
 from torch.nn import functional as F
 
 SLICE = 160
-"""Queries of a causal pass that are taken together: each slice leaves out the keys after it."""
+"""Queries that are taken together: each slice leaves out the keys after it."""
 
 
 class _Products(torch.autograd.Function):
-    """softmax(query keyᵀ / sqrt(D) + mask) value, for (B, H, L, D) tensors of one dtype."""
+    """softmax(query keyᵀ + mask) value, for (B, H, L, D) tensors of one dtype."""
 
     @staticmethod
     def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
                 mask: torch.Tensor) -> torch.Tensor:  # fmt: skip
-        """Output (B, H, L, D); `mask` is 0 or -inf and broadcasts to (B, H, L, keys)."""
-        ctx.scale = query.shape[-1] ** -0.5
-        weights = torch.matmul(query, key.transpose(2, 3)).mul_(ctx.scale).add_(mask).softmax(-1)
+        """Output (B, H, L, D); `mask`, of 0 and -inf, is that of the last keys and broadcasts to
+        (B, H, L, its keys).
+        """
+        scores = torch.matmul(query, key.transpose(2, 3))
+        scores[..., -mask.shape[-1] :].add_(mask)
+        weights = scores.softmax(-1)
         out = torch.matmul(weights, value)
         ctx.save_for_backward(query, key, value, weights, out)
         return out
@@ -33,7 +36,6 @@ class _Products(torch.autograd.Function):
         (gradient,) = gradients
         mean = (gradient * out).sum(-1, keepdim=True)
         scores = torch.matmul(gradient, value.transpose(2, 3)).sub_(mean).mul_(weights)
-        scores.mul_(ctx.scale)
         return (
             torch.matmul(scores, key),
             torch.matmul(scores.transpose(2, 3), query),
@@ -44,7 +46,8 @@ class _Products(torch.autograd.Function):
 
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
            mask: torch.Tensor | None) -> torch.Tensor:  # fmt: skip
-    """Attention output (B, L, E) of (B, H, L, D) tensors; causal where no mask is given.
+    """Attention output (B, L, E) of the (B, H, L, D) queries of the last places to all keys up to
+    their own, but for those that a `mask` (B, 1, L, keys) of 0 and -inf leaves out.
 
     Products are in the dtype of `value`, which autocast leaves in half precision.
     """
@@ -52,18 +55,24 @@ def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
     if query.device.type != "cpu":
         causal = mask is None
         out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
-    elif mask is None:
-        out = torch.cat(
-            [_slice(query, key, value, at) for at in range(0, query.shape[2], SLICE)], 2
-        )
     else:
-        out = _Products.apply(query, key, value, mask.to(value.dtype))
+        # Heads lie apart, or every slice would copy them together for each of its products.
+        parts = (query * query.shape[-1] ** -0.5, key, value)
+        out = _slices(*(part.contiguous() for part in parts), mask)
     return out.transpose(1, 2).flatten(2)
 
 
-def _slice(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, at: int) -> torch.Tensor:
-    """Output (B, H, SLICE, D) of the causal queries from `at` on."""
-    some = query[:, :, at : at + SLICE]
-    end = at + some.shape[2]
-    ahead = value.new_full((some.shape[2], end), float("-inf")).triu_(at + 1)
-    return _Products.apply(some, key[:, :, :end], value[:, :, :end], ahead)
+def _slices(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
+            mask: torch.Tensor | None) -> torch.Tensor:  # fmt: skip
+    """Output (B, H, L, D) of queries of length 1 / sqrt(D)."""
+    found, before = [], key.shape[2] - query.shape[2]
+    for at in range(0, query.shape[2], SLICE):
+        some = query[:, :, at : at + SLICE]
+        count = some.shape[2]
+        end = before + at + count
+        if mask is None:
+            hidden = value.new_full((count, count), float("-inf")).triu_(1)
+        else:
+            hidden = mask[:, :, at : at + count, :end].to(value.dtype)
+        found.append(_Products.apply(some, key[:, :, :end], value[:, :, :end], hidden))
+    return torch.cat(found, 2)

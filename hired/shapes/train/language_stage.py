@@ -22,6 +22,7 @@ from transformers import LlavaNextForConditionalGeneration, PreTrainedTokenizerB
 from hired.shapes.documents import Document
 from hired.shapes.pictures import draw, offered
 from hired.shapes.questions import Question
+from hired.shapes.scenes import STREAMS
 from hired.shapes.train.batches import Batches
 from hired.shapes.train.checkpoints import Journal, resume, save_checkpoint
 from hired.shapes.train.meanings import Tables, meanings
@@ -65,6 +66,8 @@ PAGE_SHARES = {
     "unknown": 2.5,
 }
 """How often each kind is asked of a document that offers it."""
+ORDER = 78
+"""Part of the seed of the pictures' order and of what is asked about them."""
 COUNTS = ("count", "items")
 """Kinds that ask for a number of things, which are learnt last."""
 
@@ -167,7 +170,7 @@ def learnable(model: LlavaNextForConditionalGeneration) -> list[tuple[str, torch
 def steps_of(seen: list[Seen], course: Course, seed: int, spelling: Spelling,
              first: int = 0) -> Iterator[tuple[Pages, Told]]:  # fmt: skip
     """Endless batches of this process's share of a step, with fresh questions, from `first` on."""
-    entropy = [3, seed, rank()]
+    entropy = [STREAMS["train"], ORDER, seed, rank()]
     size = course.size // processes()
     for step, batch in enumerate(shuffled_batches(seen, size, entropy, first), first):
         rng = np.random.default_rng([*entropy, 1, step])

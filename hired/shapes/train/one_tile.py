@@ -13,11 +13,14 @@ from transformers import LlavaNextForConditionalGeneration
 from hired.shapes.documents import KINDS, Document
 from hired.shapes.layouts import ASKED
 from hired.shapes.pictures import Picture, render
-from hired.shapes.scenes import SMALL, TILE, Scene, place
+from hired.shapes.scenes import SMALL, STREAMS, TILE, Scene, place
 from hired.shapes.train.clip_init import FEATURE_BLOCK
 from hired.shapes.train.seen import Seen
 from hired.shapes.train.tile_targets import N, normalise
 from hired.shapes.train.vision_stage import run
+
+LESSON = 9
+"""Part of the seed of these pictures, so that none of a stream shares it."""
 
 
 def tile_scene(rng: np.random.Generator) -> Scene:
@@ -38,7 +41,7 @@ def tile_page(rng: np.random.Generator) -> Document:
 
 def tile_picture(seed: int, number: int, pages: bool) -> Picture:
     """Picture `number` of the first lesson; with `pages` every other one is a document."""
-    rng = np.random.default_rng([1, 9, seed, number])
+    rng = np.random.default_rng([STREAMS["train"], LESSON, seed, number])
     return tile_page(rng) if pages and number % 2 else tile_scene(rng)
 
 

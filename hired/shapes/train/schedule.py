@@ -96,7 +96,7 @@ class LanguageSchedule:
     align: int = 400
     lesson: Course = Course(1000, size=16, peak=1e-3)
     whole: Course = Course(9_700, fall=0.77)
-    again: Course = Course(6_500, peak=3e-4, fall=0.9, counts=2.0)
+    again: Course = Course(8_000, peak=3e-4, fall=0.9, counts=3.0)
     pictures: int = 20_000
     held_out: int = 96
     mixture: tuple[str, ...] = MIXTURE

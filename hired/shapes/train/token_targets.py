@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from hired.shapes.documents import Document, line_words, word_patches
+from hired.shapes.documents import Document, line_words, showing_patches
 from hired.shapes.lexicon import NAMES
 from hired.shapes.scenes import Scene, patches_at, thing_patches
 from hired.shapes.train.assemble import WIDTH
@@ -45,7 +45,7 @@ NONE = (0, 0, IGNORE, IGNORE)
 class Told:
     """The targets of a picture, or of a batch of them, padded with `IGNORE`.
 
-    `names` (…, L): a number's name, a word from 1 on, or 0. `marks` (…, L): `SHAPE` or `ITEM` where
+    `names` (…, L): a number's name, a word from 1 on, 0, or `IGNORE` under numbers of two lines. `marks` (…, L): `SHAPE` or `ITEM` where
     the middle of one is, or 0. `columns`, `rows` (…, L): the third of the poster, from 0 on, that
     holds the object under a patch of the overview; else `IGNORE`.
     """
@@ -86,13 +86,14 @@ def _nothing(tiles: int) -> list[np.ndarray]:
 
 def _page(page: Document, crops: bool) -> list[np.ndarray]:
     """Names, marks, columns and rows of a page's patches, (T, N) each."""
-    under = word_patches(page)
+    under = showing_patches(page)
     found = _nothing(under.shape[1])
     under[:, 0] &= not crops
     for name, *figures in line_words(page):
         word = page.words[name]
         text = word.text.lower()
-        found[0][np.any(under[figures], axis=0)] = WORD_NUMBER[text] + 1
+        numbers = np.any(under[figures], axis=0)
+        found[0][numbers] = np.where(found[0][numbers] == 0, WORD_NUMBER[text] + 1, IGNORE)
         if text in NAMES:
             middle = np.array([[word.x + word.width / 2], [word.y + word.height / 2]])
             at = patches_at(page.width, page.height, *page.turned(*middle))

@@ -53,6 +53,19 @@ def test_characters_stand_in_the_row_of_the_lines_middle():
     assert (cells[: row // PATCH - 1] == 0).all() and (cells[row // PATCH + 2 :] == 0).all()
 
 
+def test_words_that_share_a_patch_keep_their_characters():
+    page = page_of(("Tea", 25, 30), ("4.50", 50, 30), size=12)
+    found = text_target(page, (0, 0, TILE, TILE)).near
+    spelled = "".join(CHARACTERS[c - 1] for c in found.ravel() if c > 0)
+    assert spelled.replace("%", ".") == "tea4.50"  # the marks are one class
+
+
+def test_a_lone_digit_on_a_corner_of_patches_is_told():
+    found = text_target(page_of(("1", 24, 33), size=12), (0, 0, TILE, TILE))
+    patches = [at(found.slots, x, y).tolist() for x in (26, 30) for y in (38, 46)]
+    assert [10, 10, 10, 1] in patches and found.middle.sum() == 1
+
+
 @pytest.mark.parametrize("text", ["Honey", "19.75"])
 def test_what_a_border_cuts_is_left_open(text):
     found = text_target(page_of((text, 30, 40)), (50, 0, TILE, TILE))

@@ -10,9 +10,9 @@ from PIL import Image
 from hired.cli import main
 from hired.shapes import page_questions
 from hired.shapes.documents import KINDS, Document, Look, Row
-from hired.shapes.page_phrases import KNOWS_PAGES
+from hired.shapes.page_phrases import KNOWS_PAGES, PAGE_PHRASES
 from hired.shapes.page_questions import PAGE_KINDS
-from hired.shapes.phrases import ANSWERS_NOTHING
+from hired.shapes.phrases import ANSWERS_NOTHING, PHRASES
 from hired.shapes.pictures import TESTED, ask_about, draw, render
 from hired.shapes.questions import KINDS as POSTER_KINDS
 from hired.shapes.scenes import STREAMS, scene_for
@@ -63,6 +63,15 @@ def answers(kind, page, tries=200):
 ])  # fmt: skip
 def test_right_answers(kind, page, question, answer):
     assert dict(answers(kind, page))[question] == answer
+
+
+def test_no_question_has_two_right_answers():
+    """Where the digit is written is a place, too; which value is the highest, a number."""
+    told = {"where": {"where", "goes", "platform"}, "which value": {"value"}, "which line": set()}
+    phrases = PHRASES | PAGE_PHRASES
+    for opening, kinds in told.items():
+        asked = {kind for kind in phrases if any(p.startswith(opening) for p in phrases[kind])}
+        assert asked == kinds
 
 
 def test_only_what_the_page_decides_is_asked():

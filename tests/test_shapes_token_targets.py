@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hired.shapes.documents import Document, Row, Word, line_words
+from hired.shapes.documents import Document, Row, Word, line_words, showing_patches
 from hired.shapes.layouts import document_for
 from hired.shapes.lexicon import NAMES, WORDS, number
 from hired.shapes.scenes import (
@@ -80,6 +80,30 @@ def test_equal_numbers_belong_to_the_name_of_their_line():
     assert {WORDS[n - 1] for n in told[0:2].ravel() if n} == {"bread"}
     assert {WORDS[n - 1] for n in told[2:5].ravel() if n} == {"milk"}
     assert (told[:, :8] == 0).all()
+
+
+def test_a_patch_under_numbers_of_two_lines_is_left_open():
+    page = document_for("validation", "prices", 0, 1)
+    look = replace(page.look, turn=0.0, size=16)
+    words = tuple(Word(text, x, y, 40, 16) for text, x, y in (
+        ("Bread", 4, 6), ("2.50", 120, 6), ("Milk", 4, 24), ("3.50", 120, 24)))  # fmt: skip
+    rows = (Row("bread", ("2.50",)), Row("milk", ("3.50",)))
+    page = replace(page, width=168, height=168, look=look, words=words, rows=rows)
+    lines = Told.of(seen(page)).names.reshape(SIDE, SIDE)[:3, 9]
+    assert [WORDS[n - 1] if n > 0 else int(n) for n in lines] == ["bread", IGNORE, "milk"]
+
+
+def test_a_lone_digit_hears_its_city():
+    boards = [document_for("validation", "board", 3, index) for index in range(25)]
+    for page in boards:
+        rows, columns, *_ = page.canvas()
+        order = torch.arange((1 + rows * columns) * N, dtype=torch.int32)
+        assert {row.name for row in page.rows} == {
+            WORDS[n - 1] for n in Told.of(seen(page, order)).names if n > 0
+        }
+        for row, (_, _, digits) in zip(page.rows, line_words(page), strict=True):
+            names = Told.of(seen(page, order)).names[showing_patches(page)[digits].ravel()]
+            assert {WORDS[n - 1] for n in names if n > 0} == {row.name}
 
 
 def test_equal_numbers_of_two_blocks_belong_to_the_name_before_them():

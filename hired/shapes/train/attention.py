@@ -58,7 +58,8 @@ def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
     else:
         # Heads lie apart, or every slice would copy them together for each of its products.
         parts = (query * query.shape[-1] ** -0.5, key, value)
-        out = _slices(*(part.contiguous() for part in parts), mask)
+        query, key, value = (part.contiguous() for part in parts)
+        out = _slices(query, key, value, mask)
     return out.transpose(1, 2).flatten(2)
 
 

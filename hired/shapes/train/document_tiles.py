@@ -114,7 +114,7 @@ def text_target(page: Document, window: tuple[float, float, float, float]) -> Te
 def _characters(near: np.ndarray, page: Document, words: list[Word], window: tuple) -> None:
     """Write the words' characters into the half patches that hold their centres (in place)."""
     left, top, width, height = window
-    places = []
+    places: list[tuple[str, int, int]] = []
     for word in words:
         centres = np.array(letter(word.text, page.look.font, page.look.size).centres)
         x, y = page.turned(word.x + centres, np.full(len(centres), word.y + MIDDLE * word.height))

@@ -45,9 +45,10 @@ NONE = (0, 0, IGNORE, IGNORE)
 class Told:
     """The targets of a picture, or of a batch of them, padded with `IGNORE`.
 
-    `names` (…, L): a number's name, a word from 1 on, 0, or `IGNORE` under numbers of two lines. `marks` (…, L): `SHAPE` or `ITEM` where
-    the middle of one is, or 0. `columns`, `rows` (…, L): the third of the poster, from 0 on, that
-    holds the object under a patch of the overview; else `IGNORE`.
+    `names` (…, L): a number's name, a word from 1 on, 0, or `IGNORE` under numbers of two lines.
+    `marks` (…, L): `SHAPE` or `ITEM` where the middle of one is, or 0. `columns`, `rows` (…, L):
+    the third of the poster, from 0 on, that holds the object under a patch of the overview; else
+    `IGNORE`.
     """
 
     names: torch.Tensor

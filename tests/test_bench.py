@@ -37,11 +37,11 @@ def record(tiny, tmp_path_factory):
 
 
 def test_a_sweep_is_methods_times_budgets_beside_one_baseline():
-    sweep = Sweep(methods=expand(["hired", "hired:fuse=True", "prumerge-adaptive", "full"]))
+    sweep = Sweep(methods=expand(["hired", "hired:fuse=true", "prumerge-adaptive", "full"]))
     assert [(entry.title, entry.budget) for entry in sweep.entries] == [
         ("full", None),
         *(("hired", rate) for rate in (0.4, 0.2, 0.1, 0.05)),
-        *(("hired:fuse=True", rate) for rate in (0.4, 0.2, 0.1, 0.05)),
+        *(("hired:fuse=true", rate) for rate in (0.4, 0.2, 0.1, 0.05)),
         ("prumerge-adaptive", None),
     ]
     assert len(list(replace(sweep, models=("a", "b"), batches=(1, 2, 4)).rounds())) == 30
@@ -77,6 +77,7 @@ def test_nonsense_is_refused(read, text):
 
 
 def test_methods_as_typed():
+    assert parse_method("hired:fuse=yes").title == "hired:fuse=true"
     assert parse_method("hired:fuse=True,newline=rows").settings == {
         "fuse": True,
         "newline": "rows",
@@ -280,7 +281,7 @@ def test_a_model_by_name_from_the_command_line(tiny, tmp_path, capsys):
     for part in tiny:
         part.save_pretrained(folder)
     path = tmp_path / "record.jsonl"
-    argv = ["bench", "--models", str(folder), "--methods", "hired:fuse=True", "--budgets", "20%"]
+    argv = ["bench", "--models", str(folder), "--methods", "hired:fuse=true", "--budgets", "20%"]
     argv += ["--repeats", "1", "--warm-up", "1", "--new-tokens", "2", "--image-size", "84", "168"]
     assert main([*argv, "--prompt-tokens", "40", "--device", "cpu", "--out", str(path)]) == 0
     (one,) = rounds_in(read_lines(path))

@@ -49,10 +49,10 @@ def record(tiny, tmp_path_factory):
 
 def test_lanes_are_methods_times_budgets_and_everything_is_the_baseline():
     lanes = Plan(
-        methods=expand(["hired", "hired:fuse=True", "prumerge-adaptive"]), budgets=(0.2, 1.0, 9)
+        methods=expand(["hired", "hired:fuse=true", "prumerge-adaptive"]), budgets=(0.2, 1.0, 9)
     )
     assert list(lanes.methods_lanes()) == [
-        "full", "hired@0.2", "hired@9", "hired:fuse=True@0.2", "hired:fuse=True@9",
+        "full", "hired@0.2", "hired@9", "hired:fuse=true@0.2", "hired:fuse=true@9",
         "prumerge-adaptive",
     ]  # fmt: skip
     release = Plan(methods=(Entry("hired-release"),), budgets=(1.0,)).methods_lanes()
@@ -64,9 +64,9 @@ def test_lanes_are_methods_times_budgets_and_everything_is_the_baseline():
 def test_ablations_keep_the_same_exact_count(tiny):
     tower = read_tower(tiny[0])
     names = ablations(tower)
-    assert {"hired", "fastervlm", EVEN, "hired-release:exact=True", "hired:final_layer=0",
+    assert {"hired", "fastervlm", EVEN, "hired-release:exact=true", "hired:final_layer=0",
             "hired:init_layer=2", "hired:alpha=0", "hired:alpha=1", "hired:heads=max",
-            "hired:heads=0", "hired:fuse=True"} <= set(names)  # fmt: skip
+            "hired:heads=0", "hired:fuse=true"} <= set(names)  # fmt: skip
     grid = TileGrid.fit((120, 160), PINPOINTS, TILE, PATCH)
     cls = {layer: torch.rand(grid.tiles, 4, grid.patches) for layer in range(4)}
     vision = Vision(grid, torch.rand(grid.tiles, grid.patches, 8), cls, tower.feature_tap)

@@ -108,10 +108,10 @@ def ablations(tower: Tower) -> list[str]:
         *(f"alpha={alpha:g}" for alpha in ALPHAS),
         "heads=max",
         *(f"heads={head}" for head in sorted({0, heads // 2})),
-        "fuse=True",
+        "fuse=true",
         "positions=original",
     ]
-    alike = ["fastervlm", EVEN, "hired-release:exact=True"]
+    alike = ["fastervlm", EVEN, "hired-release:exact=true"]
     return ["hired", *alike, *(f"hired:{change}" for change in changed)]
 
 

@@ -36,13 +36,16 @@ class Entry:
 
     @property
     def title(self) -> str:
-        """`hired` or `hired:fuse=True`."""
+        """`hired` or `hired:fuse=true`."""
         return title_of(self.method, self.settings)
 
 
 def title_of(method: str, settings: Mapping[str, Any]) -> str:
-    """`hired` or `hired:fuse=True`."""
-    given = ",".join(f"{key}={value}" for key, value in settings.items())
+    """`hired` or `hired:fuse=true`, as `parse_method` reads it; a record's method may be unknown."""
+    known = settings_of(method) if method in SELECTORS else {}
+    texts = {key: known[key].write(value) if key in known else value
+             for key, value in settings.items()}  # fmt: skip
+    given = ",".join(f"{key}={text}" for key, text in texts.items())
     return f"{method}:{given}" if given else method
 
 

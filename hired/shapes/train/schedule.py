@@ -18,11 +18,11 @@ def rate(step: int, steps: int, peak: float, fall: float = 0.35) -> float:
 @dataclass(frozen=True)
 class VisionSchedule:
     """The vision stage: `steps` batches of `size` tiles, `documents` of them from documents, each
-    batch learnt from twice, `apart` steps apart, and the learning rate's `peak`. From step
-    `harder` on documents have smaller print, less contrast and tinted grounds.
+    batch learnt from twice, `apart` steps apart, and the learning rate's `peak`. Batches drawn from
+    step `harder` on have documents in smaller print, with less contrast and tinted grounds.
 
-    Then come `closing` steps that gather the CLS attention on content: half of each batch at most
-    from documents (but for the first few, which are learnt from again), the rate falling from
+    Then come `closing` steps that gather the CLS attention on content: half of each batch drawn
+    from then on at most from documents, the rate falling from
     `closing_peak` to nothing, and `noise` on what the attention fetches (`closing.Noisy`), growing
     over the first third of them. What results is averaged with the weights before these steps,
     which count for `kept`.

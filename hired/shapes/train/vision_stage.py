@@ -250,13 +250,16 @@ def train(
             missing, or a loss is not finite.
     """
     steps, start = schedule.length, str(schedule)
+    state, before = folder / "vision.pt", folder / "before-closing.pt"
+    load_checkpoint(state, seed, start)  # another run's is refused before anything is drawn
     tower = new_tower(seed, to_tensors(Batches(seed + 50, 64)[0])["pixels"])
     cast(nn.Module, tower).to(device)
     heads = Heads(reads=schedule.documents > 0).to(device)
     optimiser = Optimiser([*tower.named_parameters(), *heads.named_parameters()], MATRICES, SLOW)
     whole: dict[str, Any] = {"tower": tower, "heads": heads, "optimiser": optimiser}
-    state, before = folder / "vision.pt", folder / "before-closing.pt"
     first = resume(state, whole, seed, start)
+    if first == steps:
+        return tower
     if schedule.steps < first < steps and not before.exists():
         raise ModelError(
             f"{state} is in the middle of its closing course, and {before}, the weights before "

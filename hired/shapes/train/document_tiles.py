@@ -83,20 +83,21 @@ def text_target(page: Document, window: tuple[float, float, float, float]) -> Te
         under = (share > best) & (share > 0.04)
         best = np.maximum(best, share)
         figures = number(word.text)
+        whole = readable and seen >= 0.97
         label = NUMBER if figures else WORD_NUMBER[word.text.lower()] + 1
         if not readable:
             label = UNREADABLE_TEXT
-        elif seen < 0.97:
+        elif not whole:
             label = IGNORE
         sure = under & (share >= 0.25)
-        if readable and seen >= 0.97 and not sure.any():  # a lone digit
+        if whole and not sure.any():  # a lone digit
             sure = under & (share >= SHORT)
         found.word[under] = IGNORE
         found.word[sure] = label
         found.slots[under] = found.form[under] = found.near[under] = IGNORE
         if seen > 0.5:
             found.texts[int(figures is not None)] += 1
-        if not readable or seen < 0.97:
+        if not whole:
             continue
         spelt.append(word)
         found.middle[int(py.mean() // PATCH) * SIDE + int(px.mean() // PATCH)] = 1

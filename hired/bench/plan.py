@@ -41,7 +41,7 @@ class Entry:
 
 
 def title_of(method: str, settings: Mapping[str, Any]) -> str:
-    """`hired` or `hired:fuse=true`, as `parse_method` reads it; a record's method may be unknown."""
+    """`hired` or `hired:fuse=true`, as `parse_method` reads it; a method may be unknown."""
     known = settings_of(method) if method in SELECTORS else {}
     texts = {key: known[key].write(value) if key in known else value
              for key, value in settings.items()}  # fmt: skip

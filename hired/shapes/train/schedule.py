@@ -22,10 +22,9 @@ class VisionSchedule:
     step `harder` on have documents in smaller print, with less contrast and tinted grounds.
 
     Then come `closing` steps that gather the CLS attention on content: half of each batch drawn
-    from then on at most from documents, the rate falling from
-    `closing_peak` to nothing, and `noise` on what the attention fetches (`closing.Noisy`), growing
-    over the first third of them. What results is averaged with the weights before these steps,
-    which count for `kept`.
+    from then on at most from documents, the rate falling from `closing_peak` to nothing, and
+    `noise` on what the attention fetches (`closing.Noisy`), growing over the first third of them.
+    What results is averaged with the weights before these steps, which count for `kept`.
     """
 
     steps: int = 20_000

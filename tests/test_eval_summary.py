@@ -108,6 +108,18 @@ def test_the_ablations_have_a_table_of_their_own():
     assert explain("hired:init_layer=3,heads=max") == "crops' shares by layer 3; heads: max"
 
 
+def test_original_positions_stand_beside_packed_tokens():
+    lanes = {"full": ("11", 9), "hired@0.2": ("10", 2), "hired:positions=original@0.2": ("11", 2)}
+    lanes |= {"random@0.2": ("10", 2), "random:positions=original@0.2": ("00", 2)}
+    text = make_report([SESSION, *(a_round(n, **lanes) for n in (0, 1))])
+    table = text[text.index("### Original position IDs, sparse posters") :].split("\n### ")[0]
+    assert "| Method | 20 %, packed | 20 %, original | 20 %, gained |" in table
+    assert "| `hired` | 50.0 | 100.0 | **+50.0** (+50.0 to +50.0) |" in table
+    assert "| `random` | 50.0 | 0.0 | **-50.0** (-50.0 to -50.0) |" in table
+    others = text.split("### Original position IDs")[0]
+    assert "positions" not in others, "methods stand beside each other as their papers have them"
+
+
 def test_a_count_of_one_is_not_a_rate_of_one():
     both = Sweep(methods=(Entry("hired"),), budgets=(1.0, 1, 1)).entries
     assert [repr(entry.budget) for entry in both] == ["None", "1.0", "1"]

@@ -11,6 +11,7 @@ from hired.bench.accuracy_tables import (
     ablation_table,
     accuracy_table,
     is_ablation,
+    placed_table,
     rival_table,
 )
 from hired.bench.coverage import cases_in, coverage_table, kinds_table
@@ -76,8 +77,7 @@ def test_measured_tables_are_the_records() -> None:
             mine = pool(scores) if several else scores
             assert accuracy_table(mine) in TEXT and rival_table(mine) in TEXT, path.name
             if any(is_ablation(score.what) for score in scores):
-                shown = scores if path.stem == "eval-positions" else mine
-                assert ablation_table(shown) in TEXT
+                assert ablation_table(mine) in TEXT and placed_table(mine) in TEXT
     records = sorted(RESULTS.glob("bench*.jsonl"))
     assert records
     for path in records:

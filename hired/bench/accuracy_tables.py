@@ -16,6 +16,7 @@ from hired.shapes.pictures import TESTED, picture_for
 from hired.shapes.scenes import grid_of
 
 FIRST = "hired"
+ORIGINAL = "positions=original"
 ALL = show_budget(1.0)
 PARTS = {
     "init_layer": "crops' shares by layer {}",
@@ -50,6 +51,8 @@ def make_report(lines: Sequence[dict[str, Any]]) -> str:
         parts.append(f"### Accuracy on {TESTED[split]}, %\n\n{accuracy_table(mine)}")
         if len({score.what for score in mine if not is_ablation(score.what)} - {BASELINE}) > 1:
             parts.append(f"### Against HiRED on {TESTED[split]}, points\n\n{rival_table(mine)}")
+        if any(_is_placed(score.what) for score in mine):
+            parts.append(f"### Original position IDs, {TESTED[split]}, %\n\n{placed_table(mine)}")
         if {BASELINE, FIRST} <= {score.what for score in mine}:
             parts.append(f"### By partitions, {TESTED[split]}, %\n\n{partition_table(mine)}")
     if any(is_ablation(score.what) for score in scores):
@@ -68,10 +71,14 @@ def is_ablation(what: str) -> bool:
     return what == EVEN or (what.partition(":")[0] in ("hired", "hired-release") and ":" in what)
 
 
+def _is_placed(what: str) -> bool:
+    """Tell whether it is a method whose tokens keep the position IDs of the stock sequence."""
+    return what.partition(":")[2] == ORIGINAL
+
+
 def side_by_side(scores: Sequence[Score]) -> list[Score]:
-    """The scores of methods; of HiRED's own forms those that another method was tried in too."""
-    forms = {score.what.partition(":")[2] for score in scores if not is_ablation(score.what)} - {""}
-    return [s for s in scores if not is_ablation(s.what) or s.what.partition(":")[2] in forms]
+    """The scores of methods of their own, with packed tokens."""
+    return [s for s in scores if not (is_ablation(s.what) or _is_placed(s.what))]
 
 
 def accuracy_table(scores: Sequence[Score]) -> str:
@@ -105,6 +112,26 @@ def rival_table(scores: Sequence[Score]) -> str:
         cells = {kept: _ahead(score, mine.get(kept)) for kept, score in theirs.items()}
         rows.append([f"`{what}`", *(cells.get(column, "") for column in columns)])
     return markdown(["Method", *columns], rows)
+
+
+def placed_table(scores: Sequence[Score]) -> str:
+    """Methods down; at every budget their accuracy with packed tokens and with original position
+    IDs, and the points gained by these.
+    """
+    found = {(score.what, show_budget(score.budget)): score for score in scores}
+    placed = [score for score in scores if _is_placed(score.what)]
+    columns = _columns([score.budget for score in placed if score.budget is not None])
+    rows = []
+    for what in sorted(dict.fromkeys(score.what for score in placed), key=rank_of):
+        name = what.partition(":")[0]
+        row = [f"`{name}`"]
+        for kept in columns:
+            packed, original = found.get((name, kept)), found.get((what, kept))
+            row += [f"{100 * one.accuracy:.1f}" if one else "" for one in (packed, original)]
+            row.append(_ahead(original, packed) if original else "")
+        rows.append(row)
+    heads = (f"{kept}, {of}" for kept in columns for of in ("packed", "original", "gained"))
+    return markdown(["Method", *heads], rows)
 
 
 def partition_table(scores: Sequence[Score]) -> str:

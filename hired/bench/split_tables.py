@@ -6,13 +6,13 @@ Measures nothing and knows no model.
 from collections.abc import Sequence
 
 from hired.bench.accuracy_summary import Score
-from hired.bench.accuracy_tables import FIRST, show_score
+from hired.bench.accuracy_tables import FIRST, ORIGINAL, show_score
 from hired.bench.plan import BASELINE
 from hired.bench.tables import markdown
 from hired.budget import show_budget
 from hired.shapes.pictures import TESTED
 
-PLACED = f"{FIRST}:positions=original"
+PLACED = f"{FIRST}:{ORIGINAL}"
 BLIND = ("random", "spatial")
 PUBLISHED_SCORES = {
     "all": (80.3, 73.2, 64.8, 73.4, 501, 1519, 87.6, 54.8),

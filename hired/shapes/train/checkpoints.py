@@ -44,13 +44,8 @@ def load_checkpoint(path: Path, seed: int, start: str = "") -> dict[str, Any] | 
     return saved
 
 
-def resume(path: Path, parts: Mapping[str, Any], seed: int, start: str) -> int:
-    """Bring the parts to the state of the checkpoint at `path`, and tell its step; 0 without one.
-
-    Raises:
-        ModelError: it is of another run.
-    """
-    saved = load_checkpoint(path, seed, start)
+def resume(saved: Mapping[str, Any] | None, parts: Mapping[str, Any]) -> int:
+    """Bring the parts to the state of a loaded checkpoint, and tell its step; 0 without one."""
     if saved is None:
         return 0
     for name, part in parts.items():

@@ -24,7 +24,7 @@ from hired.shapes.pictures import draw, offered
 from hired.shapes.questions import Question
 from hired.shapes.scenes import STREAMS
 from hired.shapes.train.batches import Batches
-from hired.shapes.train.checkpoints import Journal, resume, save_checkpoint
+from hired.shapes.train.checkpoints import Journal, load_checkpoint, resume, save_checkpoint
 from hired.shapes.train.meanings import Tables, meanings
 from hired.shapes.train.optimiser import Optimiser
 from hired.shapes.train.packed_questions import Pages, Spelling, answer_loss, lay_out, read, score
@@ -215,7 +215,7 @@ def train(
     model.model.vision_tower.requires_grad_(False)
     optimiser = Optimiser([*learnable(model), *head.named_parameters()], MATRICES, decay=0.01)
     whole: dict[str, Any] = {"model": model, "head": head, "optimiser": optimiser}
-    first = resume(path, whole, seed, start)
+    first = resume(load_checkpoint(path, seed, start), whole)
     journal = Journal(path.with_suffix(".jsonl"), 20, log, first) if rank() == 0 else None
     check = partial(checked, model, held_out, spelling)
     source = steps_of(seen, course, seed, spelling, first)

@@ -251,16 +251,15 @@ def train(
     """
     steps, start = schedule.length, str(schedule)
     state, before = folder / "vision.pt", folder / "before-closing.pt"
-    load_checkpoint(state, seed, start)  # another run's is refused before anything is drawn
+    saved = load_checkpoint(state, seed, start)  # another run's is refused before drawing
     tower = new_tower(seed, to_tensors(Batches(seed + 50, 64)[0])["pixels"])
     cast(nn.Module, tower).to(device)
     heads = Heads(reads=schedule.documents > 0).to(device)
     optimiser = Optimiser([*tower.named_parameters(), *heads.named_parameters()], MATRICES, SLOW)
     whole: dict[str, Any] = {"tower": tower, "heads": heads, "optimiser": optimiser}
-    first = resume(state, whole, seed, start)
-    if first == steps:
+    if (first := resume(saved, whole)) == steps:
         return tower
-    if schedule.steps < first < steps and not before.exists():
+    if schedule.steps < first and not before.exists():
         raise ModelError(
             f"{state} is in the middle of its closing course, and {before}, the weights before "
             f"that, is missing. Bring the file back, or remove {state} to train the tower anew."

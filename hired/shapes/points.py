@@ -61,14 +61,19 @@ class Objects:
 
 @dataclass(frozen=True)
 class Pages:
-    """Documents of a `kind` whose text covers at least and at most a `share` of the patches."""
+    """Documents of a `kind` whose text covers at least and at most a `share` of the patches; with
+    `whole` of those only that fill their crops, so that a budget is a share of what is seen.
+    """
 
     kind: str
     share: tuple[float, float]
+    whole: bool = False
 
     def draw(self, seed: int, index: int) -> Document | None:
         """Candidate number `index`; None where its text covers too little or too much."""
         page = document_for("examples", self.kind, seed, index)
+        if self.whole and page.canvas()[2:] != (0, 0):
+            return None
         return page if self.share[0] <= text_patches(page).mean() <= self.share[1] else None
 
 
@@ -134,7 +139,7 @@ POSTERS = (
 READING = (
     Point("shop.png", "A short receipt",
           "A few lines on much paper: a fifth of the tokens is enough.",
-          "price", True, Pages("receipt", (0.10, 0.16))),
+          "price", True, Pages("receipt", (0.10, 0.16), whole=True)),
     SPARSE,
     Point("prices.png", "A full page of prices",
           f"Text everywhere: {PLACES}",
